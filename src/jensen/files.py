@@ -1,0 +1,57 @@
+"""Writing files so that a crash at any moment leaves either the old file or the new one."""
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jensen.errors import UserError
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block succeeds, rename it into place.
+
+    The bytes are on disk before the name changes (fsync, then ``os.replace``), so a reader never
+    sees half a file. When the block raises, the temporary file is removed and ``path`` is untouched.
+    The suffix is kept, for writers that choose a format by it.
+
+    Raises:
+        UserError: the folder of ``path`` does not exist or cannot be written, ``path`` is itself a
+            folder, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; give the path of a file")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        temporary.touch()
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; give a path in a folder that exists"
+        ) from None
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; give another path") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files of `atomic` that killed writers of ``path`` have left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 digest of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
