@@ -1,0 +1,43 @@
+"""Data: sets found by name or in files, their splits, their preparation for a model, and writing rows.
+
+``load`` gives a ``Dataset`` with rows exactly as stored; ``fit_preparation`` says how a model sees them
+and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends of the way.
+"""
+
+from jensen.data.blocks import evaluation_blocks
+from jensen.data.dataset import SPLITS, Dataset, image_layout, load, load_rows
+from jensen.data.domains import check_domain
+from jensen.data.fitting import (
+    SCALINGS,
+    binarize_static,
+    fit_preparation,
+    match_preparation,
+)
+from jensen.data.named import NAMED
+from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
+from jensen.data.seeds import derive_seed, generator
+from jensen.data.writers import WRITERS, check_suffix, image_grid, write_rows
+
+__all__ = [
+    "BINARIZE",
+    "NAMED",
+    "SCALINGS",
+    "SPLITS",
+    "SUPPORTS",
+    "WRITERS",
+    "Dataset",
+    "Preparation",
+    "binarize_static",
+    "check_domain",
+    "check_suffix",
+    "derive_seed",
+    "evaluation_blocks",
+    "fit_preparation",
+    "generator",
+    "image_grid",
+    "image_layout",
+    "load",
+    "load_rows",
+    "match_preparation",
+    "write_rows",
+]

@@ -1,0 +1,57 @@
+"""Prepared rows for evaluation, drawn so that a figure depends on the seed alone."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from jensen.data.dataset import Dataset
+from jensen.data.preparation import Preparation
+from jensen.data.seeds import generator
+from jensen.errors import UserError
+
+
+def evaluation_blocks(
+    dataset: Dataset,
+    preparation: Preparation,
+    split: str,
+    *,
+    seed: int,
+    limit: int | None = None,
+    block: int = 256,
+    dtype: torch.dtype | None = None,
+) -> Iterator[Tensor]:
+    """The prepared rows of a split in order, in blocks ``[block, *event]`` (the last may be shorter).
+
+    Block b draws (dynamic binarization, dequantization) from a generator of its own, seeded by (seed,
+    split, b), and always for the whole block: ``limit=N`` gives the first N rows of the same draw.
+
+    Raises:
+        UserError: an unknown split, or a limit or block below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit is {limit}; give a number of rows of 1 or more, or leave it out for all rows")
+    if block < 1:
+        raise UserError(f"block is {block}; give a number of rows of 1 or more")
+    if split not in dataset.splits:
+        dataset.rows(split)  # says which splits there are
+    return _blocks(dataset, preparation, split, seed, limit, block, dtype)
+
+
+def _blocks(
+    dataset: Dataset,
+    preparation: Preparation,
+    split: str,
+    seed: int,
+    limit: int | None,
+    block: int,
+    dtype: torch.dtype | None,
+) -> Iterator[Tensor]:
+    rows = dataset.splits[split]
+    left = len(rows) if limit is None else min(limit, len(rows))
+    for number, numbers in enumerate(rows.split(block)):
+        if left <= 0:
+            return
+        prepared = preparation(dataset.x[numbers], generator(seed, "evaluation", split, number), dtype)
+        yield prepared[:left]
+        left -= block

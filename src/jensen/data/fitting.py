@@ -1,0 +1,179 @@
+"""Choosing the preparation of a data set: which domain its values fit, and its shift and scale."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jensen.data.arrays import Array, chunks
+from jensen.data.dataset import Dataset, digest_rows
+from jensen.data.domains import check_domain
+from jensen.data.preparation import Preparation
+from jensen.data.seeds import generator
+from jensen.errors import UserError
+
+SCALINGS = ("auto", "none", "standard", "per-dimension")
+_STATIC_BLOCK = 1024  # rows per generator of static binarization; changing it changes the drawn data
+
+
+def fit_preparation(
+    dataset: Dataset,
+    *,
+    support: str = "real",
+    binarize: str = "none",
+    scaling: str = "auto",
+    dequantize: bool | None = None,
+) -> Preparation:
+    """The preparation of a data set, with statistics of its training split only.
+
+    Args:
+        dataset: the data as given.
+        support: where the likelihood lives (see ``SUPPORTS``); data outside it are refused.
+        binarize: "none", "dynamic" or "static" (see ``Preparation``).
+        scaling: "standard" (one mean and one standard deviation), "per-dimension" (one of each per entry
+            of the event; a constant entry gets scale 1), "none", or "auto": standard for images,
+            per-dimension for flat rows.
+        dequantize: add U[0, 1) to whole numbers; None for yes exactly where the grey range is 0..255.
+
+    Raises:
+        UserError: an unknown choice, or data outside the likelihood's domain.
+    """
+    if scaling not in SCALINGS:
+        raise UserError(f"scaling is {scaling!r}; give one of {', '.join(SCALINGS)}")
+    if support != "binary":
+        _check_not_binarized(dataset, binarize, dequantize)
+    check_domain(dataset.x, support, binarize, dataset.value_range, name=dataset.name)
+    if support not in ("real", "unit"):
+        dequantize = False
+    elif dequantize is None:
+        dequantize = dataset.x.dtype == torch.uint8 and dataset.value_range == (0.0, 255.0)
+    if support == "unit":
+        shift, scale = _unit_range(dataset, dequantize)
+    else:
+        if support not in ("real", "grid"):
+            scaling = "none"
+        elif scaling == "auto":
+            scaling = "standard" if dataset.is_image else "per-dimension"
+        shift, scale = _statistics(dataset, scaling, dequantize)
+    grey_range = dataset.grey_range or dataset.value_range
+    return Preparation(
+        binarize=binarize,
+        dequantize=dequantize,
+        shift=shift,
+        scale=scale,
+        value_range=_levels(dataset) if support in ("grid", "categories") else grey_range,
+        stored_dtype=dataset.x.dtype,
+        support=support,
+    )
+
+
+def binarize_static(dataset: Dataset, seed: int) -> Dataset:
+    """The data set with every value drawn once: 1 with probability ``(x - low) / (high - low)``, uint8.
+
+    The draw depends on the seed, the values and their row numbers alone.
+
+    Raises:
+        UserError: values outside the grey range.
+    """
+    check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
+    low, high = dataset.value_range
+    drawn = torch.empty_like(dataset.x, dtype=torch.uint8)
+    for number, start in enumerate(range(0, len(drawn), _STATIC_BLOCK)):
+        rows = dataset.x[start : start + _STATIC_BLOCK]
+        probability = (rows.to(torch.float32) - low) / (high - low)
+        # A whole block is drawn even where fewer rows are left: further rows would not change these.
+        uniform = torch.rand(
+            (_STATIC_BLOCK, *dataset.event_shape), generator=generator(seed, "static", number)
+        )
+        drawn[start : start + len(rows)] = uniform[: len(rows)] < probability
+    return replace(
+        dataset,
+        x=drawn,
+        value_range=(0.0, 1.0),
+        digest=digest_rows(drawn),
+        is_binary=True,
+        grey_range=dataset.value_range,
+    )
+
+
+def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> Dataset:
+    """Other rows than those fitted, ready for a preparation: checked, and drawn once where it is static.
+
+    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are.
+
+    Raises:
+        UserError: values outside the domain of the preparation's likelihood.
+    """
+    grey_range = preparation.value_range
+    check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
+    if preparation.binarize != "static" or dataset.is_binary:
+        return dataset
+    return binarize_static(replace(dataset, value_range=grey_range), seed)
+
+
+def _check_not_binarized(dataset: Dataset, binarize: str, dequantize: bool | None) -> None:
+    if binarize != "none":
+        raise UserError(
+            f"--binarize {binarize} makes zeros and ones, which need --likelihood bernoulli; "
+            "use that likelihood, or --binarize none"
+        )
+    if dequantize and dataset.x.dtype.is_floating_point:
+        dtype = str(dataset.x.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{dataset.name} cannot be dequantized: its dtype is {dtype}; "
+            "store whole numbers as integers, or leave dequantize off"
+        )
+
+
+def _levels(dataset: Dataset) -> tuple[float, float]:
+    """The range of the levels of discrete data: the grey range of images, else 0 to the largest value."""
+    if dataset.value_range[1] > 1:
+        return dataset.value_range
+    return 0.0, max(1.0, float(dataset.x.max()))
+
+
+def _unit_range(dataset: Dataset, dequantize: bool) -> tuple[Tensor, Tensor]:
+    """Shift and scale that bring the grey range (8-bit values with their noise: 0 to 256) to [0, 1]."""
+    low, high = dataset.value_range
+    span = high - low + (1 if dequantize else 0)
+    return torch.tensor(low, dtype=torch.float64), torch.tensor(span, dtype=torch.float64)
+
+
+def _statistics(dataset: Dataset, scaling: str, dequantize: bool) -> tuple[Tensor, Tensor]:
+    """Shift and scale, float64: mean and standard deviation over the training split of stored (+ u)."""
+    event_shape = dataset.event_shape if scaling == "per-dimension" else ()
+    shift, scale = np.zeros(event_shape), np.ones(event_shape)
+    if scaling != "none":
+        x = dataset.x.numpy()
+        mean, deviation, constant = _moments(
+            x, dataset.splits["train"].numpy(), per_dimension=bool(event_shape)
+        )
+        if dequantize:  # u has mean 1/2 and variance 1/12
+            mean, deviation = mean + 0.5, np.sqrt(deviation**2 + 1 / 12)
+        shift, scale = mean, np.where(constant | (deviation == 0), 1.0, deviation)
+    return torch.as_tensor(shift, dtype=torch.float64), torch.as_tensor(scale, dtype=torch.float64)
+
+
+def _moments(x: Array, rows: Array, *, per_dimension: bool) -> tuple[Array, Array, Array]:
+    """Mean, standard deviation and "is constant" of ``x[rows]``, float64, ``()`` or event-shaped.
+
+    Two passes, on differences: exact for a constant, and no square overflows or vanishes.
+    """
+    axes = (0,) if per_dimension else tuple(range(x.ndim))
+    count = len(rows) if per_dimension else len(rows) * math.prod(x.shape[1:])
+    pieces = [rows[piece] for piece in chunks(x) if piece.start < len(rows)]  # slices as long as x's
+    origin = x[rows[0]].astype(np.float64)
+    origin = origin if per_dimension else origin.flat[0]
+    total = low = high = np.zeros(origin.shape)
+    for piece in pieces:
+        difference = x[piece].astype(np.float64) - origin
+        total = total + difference.sum(axes)
+        low, high = np.minimum(low, difference.min(axes)), np.maximum(high, difference.max(axes))
+    mean, constant = origin + total / count, low == high
+    spread = np.where(constant, 1.0, high - low)
+    squares = np.zeros(origin.shape)
+    for piece in pieces:
+        squares = squares + (((x[piece].astype(np.float64) - mean) / spread) ** 2).sum(axes)
+    return mean, spread * np.sqrt(squares / count), constant

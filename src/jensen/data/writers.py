@@ -1,0 +1,153 @@
+"""Writing rows as a table, an array file or a picture, by suffix."""
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jensen.data.arrays import Array
+from jensen.data.dataset import image_layout
+from jensen.errors import UserError
+from jensen.files import atomic
+
+_GAP = 2  # pixels between the tiles of a grid
+_BACKGROUND = 128
+_SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
+
+
+def write_rows(
+    path: str | Path,
+    x: Array,
+    names: Sequence[str] | None = None,
+    *,
+    value_range: tuple[float, float] | None = None,
+) -> None:
+    """Write rows ``[N, *event]`` as ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (array "x") or ``.png``.
+
+    Tables have one column per entry of the event, "x0", "x1", ... or ``names``; numbers read back equal.
+    A picture is a grid of the rows, ``value_range`` (for uint8 0..255, else 0..1) from black to white.
+
+    Raises:
+        UserError: another suffix, a picture of what is no image, a wrong number of names, no such folder.
+    """
+    path = Path(path)
+    if x.ndim == 0:
+        raise UserError(f"cannot write {path}: a single number is no row; give an array of shape [N, ...]")
+    check_suffix(path, x.shape[1:])
+    width = math.prod(x.shape[1:])
+    if names is not None and len(names) != width:
+        raise UserError(f"cannot write {path}: {len(names)} names for {width} columns; give one per column")
+    if path.suffix.lower() == ".png":
+        value_range = value_range or ((0.0, 255.0) if x.dtype == np.uint8 else (0.0, 1.0))
+        x = image_grid(x, value_range)
+    with atomic(path) as temporary:
+        WRITERS[path.suffix.lower()](temporary, x, names)
+
+
+def check_suffix(path: str | Path, event_shape: Sequence[int]) -> None:
+    """Refuse a path that ``write_rows`` could not write: for use before the work that makes the rows.
+
+    Raises:
+        UserError: an unknown suffix, a picture of what is no image, or no such folder.
+    """
+    path, shape = Path(path), tuple(event_shape)
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
+        raise UserError(f"cannot write {path}: its suffix is {path.suffix!r}; end it in {', '.join(WRITERS)}")
+    if not path.parent.is_dir():
+        raise UserError(
+            f"cannot write {path}: there is no folder {path.parent}; make it, or give another path"
+        )
+    if suffix == ".png" and image_layout(shape) is None:
+        others = ", ".join(other for other in WRITERS if other != ".png")
+        raise UserError(f"cannot write {path}: rows of shape {shape} make no picture; end it in {others}")
+
+
+def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
+    """Images ``[N, *event]`` -> one picture ``[H, W]`` or ``[H, W, channels]``, uint8, about square.
+
+    Raises:
+        UserError: the event is not of the shape of an image, or there is no row.
+    """
+    layout = image_layout(x.shape[1:])
+    if layout is None or x.size == 0:
+        raise UserError(f"{len(x)} rows of shape {x.shape[1:]} make no picture; give images, [N, H, W] or so")
+    tiles = _grey_levels(x, value_range)
+    if layout == "HW":
+        tiles = tiles[..., None]
+    elif layout == "CHW":
+        tiles = np.moveaxis(tiles, 1, -1)  # [N, H, W, channels] from here on
+    factor = max(1, _SMALLEST_TILE // max(tiles.shape[1:3]))
+    tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
+    count, height, width, channels = tiles.shape
+    columns = math.ceil(math.sqrt(count))
+    lines = math.ceil(count / columns)
+    step_y, step_x = height + _GAP, width + _GAP
+    picture = np.full((lines * step_y + _GAP, columns * step_x + _GAP, channels), _BACKGROUND, dtype=np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = _GAP + number // columns * step_y, _GAP + number % columns * step_x
+        picture[top : top + height, left : left + width] = tile
+    return picture[..., 0] if channels == 1 else picture
+
+
+def _grey_levels(x: Array, value_range: tuple[float, float]) -> Array:
+    """``low..high`` -> 0..255, rounded; what lies outside is clipped, and NaN is black."""
+    low, high = value_range
+    scaled = (np.nan_to_num(x.astype(np.float64), nan=low) - low) / (high - low)
+    levels: Array = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+    return levels
+
+
+def _table(x: Array, names: Sequence[str] | None) -> Any:
+    import pyarrow as pa
+
+    flat = x.reshape(len(x), math.prod(x.shape[1:]))
+    if flat.dtype in (
+        np.bool_,
+        np.float16,
+    ):  # pyarrow's CSV writer knows no half floats, and True is no number
+        flat = flat.astype(np.uint8 if flat.dtype == np.bool_ else np.float32)
+    columns = [pa.array(np.ascontiguousarray(column)) for column in flat.T]
+    return pa.Table.from_arrays(columns, names=list(names or (f"x{i}" for i in range(len(columns)))))
+
+
+def _write_csv(path: Path, x: Array, names: Sequence[str] | None) -> None:
+    from pyarrow.csv import WriteOptions, write_csv
+
+    table = _table(x, names)
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerow(table.column_names)  # quoted only where needed
+    with open(path, "ab") as stream:
+        write_csv(table, stream, WriteOptions(include_header=False))
+
+
+def _write_parquet(path: Path, x: Array, names: Sequence[str] | None) -> None:
+    from pyarrow.parquet import write_table
+
+    write_table(_table(x, names), path)
+
+
+def _write_npy(path: Path, x: Array, names: Sequence[str] | None) -> None:
+    np.save(path, x, allow_pickle=False)
+
+
+def _write_npz(path: Path, x: Array, names: Sequence[str] | None) -> None:
+    np.savez_compressed(path, allow_pickle=False, x=x)
+
+
+def _write_png(path: Path, picture: Array, names: Sequence[str] | None) -> None:
+    from PIL import Image
+
+    Image.fromarray(picture).save(path, format="PNG")
+
+
+WRITERS: dict[str, Callable[[Path, Array, Sequence[str] | None], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+    ".png": _write_png,
+}

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from jensen.data import WRITERS, check_suffix, write_rows
+from jensen.errors import UserError
+
+DTYPES = ["float64", "float32", "float16", "uint8", "int64", "bool"]
+
+
+def rows(dtype: str) -> np.ndarray:
+    x = np.random.default_rng(0).normal(0, 100, size=(20, 3, 2))
+    return (x > 0) if dtype == "bool" else np.abs(x).astype(dtype)
+
+
+def refused(path: Path, x: np.ndarray, names: list[str] | None = None) -> str:
+    with pytest.raises(UserError) as caught:
+        write_rows(path, x, names)
+    assert "\n" not in str(caught.value)
+    assert list(path.parent.glob("*")) == []
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_read_back_equal(tmp_path: Path, suffix: str, dtype: str) -> None:
+    x = rows(dtype)
+    write_rows(tmp_path / f"x{suffix}", x)
+    read = pyarrow.csv.read_csv if suffix == ".csv" else pyarrow.parquet.read_table
+    table = read(tmp_path / f"x{suffix}")
+    assert table.column_names == [f"x{i}" for i in range(6)]
+    back = np.stack([column.to_numpy() for column in table.columns], axis=1)
+    assert np.array_equal(back.astype(dtype), x.reshape(20, 6))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_read_back_equal(tmp_path: Path, dtype: str) -> None:
+    x = rows(dtype)
+    write_rows(tmp_path / "x.npy", x)
+    write_rows(tmp_path / "x.npz", x)
+    for back in (np.load(tmp_path / "x.npy"), np.load(tmp_path / "x.npz")["x"]):
+        assert back.dtype == x.dtype
+        assert np.array_equal(back, x)
+
+
+def test_csv_extremes_and_names(tmp_path: Path) -> None:
+    x = np.array([[1e-310, 1 / 3], [np.nan, np.inf], [-1.7e308, 0.1 + 0.2]])
+    write_rows(tmp_path / "x.csv", x, ["a, b", "c"])
+    assert (tmp_path / "x.csv").read_text().splitlines()[0] == '"a, b",c'
+    table = pyarrow.csv.read_csv(tmp_path / "x.csv")
+    back = np.stack([column.to_numpy() for column in table.columns], axis=1)
+    assert np.array_equal(back, x, equal_nan=True)
+
+
+def test_grid_of_grey_images(tmp_path: Path) -> None:
+    x = np.zeros((5, 40, 50), dtype=np.uint8)
+    x[4] = 255
+    write_rows(tmp_path / "x.png", x)
+    picture = np.asarray(Image.open(tmp_path / "x.png"))
+    assert picture.shape == (2 * 42 + 2, 3 * 52 + 2)
+    assert (picture[2:42, 2:52] == 0).all()
+    assert (picture[44:84, 54:104] == 255).all()  # the fifth: second line, second column
+
+
+def test_small_images_are_enlarged_and_values_mapped(tmp_path: Path) -> None:
+    write_rows(tmp_path / "x.png", np.array([[[0.0, 16.0], [8.0, 99.0]]]), value_range=(0, 16))
+    picture = np.asarray(Image.open(tmp_path / "x.png"))
+    assert picture.shape == (36, 36)
+    assert picture[2, 2] == 0
+    assert picture[2, 33] == picture[33, 33] == 255
+    assert picture[33, 2] == 128
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 40), (40, 40, 3)])
+def test_colour_channels_first_and_last(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    x = np.zeros((1, *shape))
+    x[(0, 0) if shape[0] == 3 else (0, ..., 0)] = 1
+    write_rows(tmp_path / "x.png", x)
+    picture = np.asarray(Image.open(tmp_path / "x.png"))
+    assert picture[20, 20].tolist() == [255, 0, 0]
+
+
+def test_refusals(tmp_path: Path) -> None:
+    message = refused(tmp_path / "x.txt", np.ones((2, 3)))
+    assert all(suffix in message for suffix in (".txt", *WRITERS))
+    assert ".csv, .parquet, .npy, .npz" in refused(tmp_path / "x.png", np.ones((2, 3)))
+    assert "0 rows" in refused(tmp_path / "x.png", np.ones((0, 3, 3)))
+    assert "1 names for 3 columns" in refused(tmp_path / "x.csv", np.ones((2, 3)), ["a"])
+    for path, shape in ((tmp_path / "x.txt", (3, 3)), (tmp_path / "x.png", (3,))):
+        with pytest.raises(UserError, match=str(path)):
+            check_suffix(path, shape)
+    check_suffix("x.PNG", (3, 3))
+    check_suffix("x.csv", [3])
+    with pytest.raises(UserError, match="missing"):
+        write_rows(tmp_path / "missing" / "x.npy", np.ones((2, 3)))
