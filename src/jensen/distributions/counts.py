@@ -1,0 +1,172 @@
+"""Distributions of counts 0, 1, 2, ..., accurate in float32 for large counts.
+
+The textbook forms add terms of the size of ``x log x`` that cancel; here they are cancelled on paper,
+by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities").
+"""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import logsigmoid
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def stirling_error(y: Tensor) -> Tensor:
+    """``log Gamma(y) - ((y - 1/2) log y - y + log(2 pi)/2)``, positive y: 1/(12 y) for large y."""
+    near = y.clamp_max(10.0)
+    direct = torch.lgamma(near) - ((near - 0.5) * near.log() - near + HALF_LOG_2PI)
+    far = y.clamp_min(10.0)
+    series = (1 / 12 - (1 / 360 - (1 / 1260) / far.square()) / far.square()) / far
+    return torch.where(y < 10, direct, series)
+
+
+def log_ratio(a: Tensor, b: Tensor) -> Tensor:
+    """log(a / b) of positive numbers, without loss of digits where they are nearly equal."""
+    close = (a < 2 * b) & (b < 2 * a)
+    near = torch.log1p(torch.where(close, a - b, torch.zeros_like(a)) / b)
+    return torch.where(close, near, a.log() - b.log())
+
+
+def poisson_log_prob(x: Tensor, rate: Tensor) -> Tensor:
+    """``x log(rate) - rate - log x!``, nats."""
+    following = x + 1
+    leading = (following - rate) - x * log_ratio(*torch.broadcast_tensors(following, rate))
+    return leading - 0.5 * following.log() - HALF_LOG_2PI - stirling_error(following)
+
+
+class Poisson(Distribution):
+    """Counts with mean and variance ``rate``, ``[*batch]``: ``log p(x) = x log(rate) - rate - log x!``."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"rate": constraints.positive}
+    support = constraints.nonnegative_integer
+    has_rsample = False
+
+    def __init__(self, rate: Tensor) -> None:
+        self.rate = rate
+        super().__init__(rate.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: None = None) -> "Poisson":
+        """The same distributions repeated to ``batch_shape``."""
+        return Poisson(self.rate.expand(Size(batch_shape)))
+
+    @property
+    def mean(self) -> Tensor:
+        """The rate."""
+        return self.rate
+
+    @property
+    def variance(self) -> Tensor:
+        """The rate."""
+        return self.rate
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Counts, as floating-point numbers."""
+        return torch.poisson(self.rate.expand(self._extended_shape(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p, nats, ``[*batch]``."""
+        return poisson_log_prob(value, self.rate)
+
+
+class NegativeBinomial(Distribution):
+    """Counts with mean m and variance ``m + m^2 / r``; r to infinity is the Poisson distribution.
+
+    ``log p(x) = log Gamma(r + x) - log Gamma(r) - log x! + r log(r / (r + m)) + x log(m / (r + m))``.
+
+    Args:
+        mean: m, ``[*batch]``.
+        inverse_dispersion: r (also: total count, size), broadcastable to the mean.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+        "mu": constraints.positive,
+        "inverse_dispersion": constraints.positive,
+    }
+    support = constraints.nonnegative_integer
+    has_rsample = False
+
+    def __init__(self, mean: Tensor, inverse_dispersion: Tensor) -> None:
+        self.mu = mean
+        self.inverse_dispersion = inverse_dispersion.expand(mean.shape)
+        super().__init__(mean.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: None = None) -> "NegativeBinomial":
+        """The same distributions repeated to ``batch_shape``."""
+        shape = Size(batch_shape)
+        return NegativeBinomial(self.mu.expand(shape), self.inverse_dispersion.expand(shape))
+
+    @property
+    def mean(self) -> Tensor:
+        """m."""
+        return self.mu
+
+    @property
+    def variance(self) -> Tensor:
+        """``m + m^2 / r``."""
+        return self.mu + self.mu.square() / self.inverse_dispersion
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A Poisson count whose rate is gamma distributed with shape r and mean m."""
+        r = self.inverse_dispersion.expand(self._extended_shape(sample_shape))
+        return torch.poisson(torch._standard_gamma(r) * self.mu / r)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p, nats, ``[*batch]``."""
+        x, m, r = torch.broadcast_tensors(value, self.mu, self.inverse_dispersion)
+        following, total = x + 1, r + x
+        leading = total * log_ratio(total, r + m) - x * log_ratio(following, m) + 1
+        widths = (log_ratio(total, r) + following.log()) / 2 + HALF_LOG_2PI
+        errors = stirling_error(total) - stirling_error(r) - stirling_error(following)
+        log_prob: Tensor = leading - widths + errors
+        return log_prob
+
+
+class ZeroInflated(Distribution):
+    """Zero with probability pi, otherwise a count from another distribution.
+
+    ``p(0) = pi + (1 - pi) f(0)``, ``p(x) = (1 - pi) f(x)``, computed from the log-odds of pi.
+
+    Args:
+        base: the distribution f of counts, batch shape ``[*batch]``, event shape ``[]``.
+        logits: log-odds of the extra zeros, ``[*batch]``.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
+    support = constraints.nonnegative_integer
+    has_rsample = False
+
+    def __init__(self, base: Distribution, logits: Tensor) -> None:
+        self.base, self.logits = base, logits
+        super().__init__(logits.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: None = None) -> "ZeroInflated":
+        """The same distributions repeated to ``batch_shape``."""
+        return ZeroInflated(self.base.expand(batch_shape), self.logits.expand(Size(batch_shape)))
+
+    @property
+    def mean(self) -> Tensor:
+        """(1 - pi) times the mean of f."""
+        return torch.sigmoid(-self.logits) * self.base.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """``(1 - pi) (v + pi m^2)`` from the mean m and the variance v of f."""
+        kept = torch.sigmoid(-self.logits)
+        return kept * (self.base.variance + torch.sigmoid(self.logits) * self.base.mean.square())
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A count of f, set to zero with probability pi."""
+        counts = self.base.sample(sample_shape)
+        return counts * torch.bernoulli(torch.sigmoid(-self.logits).expand(counts.shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p, nats, ``[*batch]``."""
+        counted = logsigmoid(-self.logits) + self.base.log_prob(value)
+        return torch.where(value == 0, torch.logaddexp(logsigmoid(self.logits), counted), counted)

@@ -1,0 +1,46 @@
+"""Families: raw network outputs -> a distribution. `Conditional` joins a network to one.
+
+A family is a module with ``event_shape``, ``num_outputs`` (raw numbers a datum), ``has_rsample`` (true
+to its name), ``support`` (what its data must be: real, binary, unit, grid, count or categories) and
+``forward(raw [*batch, num_outputs]) -> Distribution`` of batch shape ``[*batch]``. At any raw outputs
+log_prob and its gradient are finite; tests/laws holds every family to that.
+"""
+
+from jensen.families.bernoulli import Bernoulli, ContinuousBernoulli
+from jensen.families.categorical import Categorical
+from jensen.families.conditional import Conditional
+from jensen.families.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from jensen.families.discretized import DiscretizedLogistic, MixtureOfDiscretizedLogistics
+from jensen.families.flow import FlowNormal
+from jensen.families.full_normal import FullNormal, LowRankNormal
+from jensen.families.location_scale import Laplace, Normal, StudentT
+from jensen.families.one_hot import GumbelSoftmax, OneHotCategorical, StraightThrough
+from jensen.families.point import PointMass
+from jensen.families.scales import FixedScale, NetworkScale, OptimalScale, PerDimensionScale, SharedScale
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Conditional",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "FixedScale",
+    "FlowNormal",
+    "FullNormal",
+    "GumbelSoftmax",
+    "Laplace",
+    "LowRankNormal",
+    "MixtureOfDiscretizedLogistics",
+    "NegativeBinomial",
+    "NetworkScale",
+    "Normal",
+    "OneHotCategorical",
+    "OptimalScale",
+    "PerDimensionScale",
+    "PointMass",
+    "Poisson",
+    "SharedScale",
+    "StraightThrough",
+    "StudentT",
+    "ZeroInflatedNegativeBinomial",
+]

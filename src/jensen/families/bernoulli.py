@@ -1,0 +1,59 @@
+"""The Bernoulli families: data of zeros and ones, and data between zero and one."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution, Independent
+
+from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
+
+
+class Bernoulli(nn.Module):
+    """Independent zeros and ones, with log-odds from the network: ``log p(1) - log p(0) = raw``.
+
+    log p(x | z) = sum_i (x_i l_i - softplus(l_i)), finite with a finite gradient at any log-odds l.
+
+    Args:
+        event_shape: the shape of one datum, for example ``[28, 28]``.
+    """
+
+    has_rsample = False
+    support = "binary"
+
+    def __init__(self, event_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.event_shape = tuple(event_shape)
+        self.num_outputs = math.prod(self.event_shape)
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
+        logits = raw.reshape(raw.shape[:-1] + self.event_shape)
+        return Independent(
+            TorchBernoulli(logits=logits, validate_args=False), len(self.event_shape), validate_args=False
+        )
+
+
+class ContinuousBernoulli(nn.Module):
+    """Independent numbers in [0, 1] with density proportional to exp(l x), l from the network.
+
+    Unlike a Bernoulli likelihood of grey values, it is a density, and its values are comparable
+    (Loaiza-Ganem & Cunningham 2019).
+
+    Args:
+        event_shape: the shape of one datum, for example ``[28, 28]``.
+    """
+
+    has_rsample = True
+    support = "unit"
+
+    def __init__(self, event_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.event_shape = tuple(event_shape)
+        self.num_outputs = math.prod(self.event_shape)
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """l ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
+        logits = raw.reshape(raw.shape[:-1] + self.event_shape)
+        return Independent(ContinuousDistribution(logits), len(self.event_shape), validate_args=False)

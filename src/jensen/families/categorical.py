@@ -1,0 +1,37 @@
+"""The categorical family, for data of class indices."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import Distribution, Independent
+
+
+class Categorical(nn.Module):
+    """Independent class indices 0, ..., C - 1: ``log P(x_i = c) = l_ic - log sum_c exp(l_ic)``.
+
+    Class indices have no mean; show the mode (see `jensen.distributions.center`).
+
+    Args:
+        event_shape: the shape of one datum, ``[D]`` for D variables.
+        num_classes: C, the same for every variable; variables with fewer classes leave some unused.
+    """
+
+    has_rsample = False
+    support = "categories"
+
+    def __init__(self, event_shape: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}; a categorical variable has at least 2 classes")
+        self.event_shape = tuple(event_shape)
+        self.num_classes = num_classes
+        self.num_outputs = math.prod(self.event_shape) * num_classes
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """Logits ``[*batch, D * C]`` -> a distribution with batch shape ``[*batch]``."""
+        logits = raw.reshape(*raw.shape[:-1], *self.event_shape, self.num_classes)
+        return Independent(
+            TorchCategorical(logits=logits, validate_args=False), len(self.event_shape), validate_args=False
+        )

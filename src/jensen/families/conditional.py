@@ -1,0 +1,38 @@
+"""A conditional distribution: a network followed by a family."""
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+class Conditional(nn.Module):
+    """p(y | x) as a module: ``forward(x)`` returns a `torch.distributions.Distribution` over y.
+
+    The network maps ``[N, *event of x] -> [N, raw outputs]`` and knows no probability; the family
+    maps raw outputs to a distribution. Leading dimensions (``[K, B]`` for a decoder) are flattened
+    before the network and restored after it, so any `nn.Module` made for batches fits in.
+
+    Args:
+        network: any module, ``[N, *event] -> [N, ...]`` with ``family.num_outputs`` numbers a row.
+        family: a module ``[*batch, num_outputs] -> Distribution`` (see `jensen.families`).
+        event_dim: how many trailing dimensions of the input make one datum (1 for latent vectors,
+            2 for ``[H, W]`` images).
+    """
+
+    def __init__(self, network: nn.Module, family: nn.Module, event_dim: int = 1) -> None:
+        super().__init__()
+        self.network = network
+        self.family = family
+        self.event_dim = event_dim
+
+    def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The network's numbers at ``x`` ``[*batch, *event]``, for the family: ``[*batch, num_outputs]``."""
+        split = x.dim() - self.event_dim
+        batch, event = x.shape[:split], x.shape[split:]
+        flat = x.reshape(-1, *event)
+        raw: Tensor = self.network(flat) if context is None else self.network(flat, context)
+        return raw.reshape(*batch, -1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """The distribution at ``x`` ``[*batch, *event]``, with batch shape ``[*batch]``."""
+        distribution: Distribution = self.family(self.raw(x, context))
+        return distribution

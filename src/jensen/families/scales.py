@@ -1,0 +1,167 @@
+"""Where a location-scale family takes its scale (and a count family its dispersion) from.
+
+Every learned scale works on log sigma between soft limits, so that sigma is positive and finite, with a
+finite gradient, whatever the network says. docs/decoder-variance.md compares them.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp, soft_clamp
+
+__all__ = [
+    "LOG_SCALE_LIMITS",
+    "FixedScale",
+    "NetworkScale",
+    "OptimalScale",
+    "PerDimensionScale",
+    "Scale",
+    "SharedScale",
+    "bounded_exp",
+    "refuse_optimal",
+    "soft_clamp",
+]
+
+
+def _positive(sigma: float) -> float:
+    """``sigma`` if it is a positive finite number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not (sigma > 0 and math.isfinite(sigma)):
+        raise ValueError(f"sigma is {sigma}; it must be a positive finite number")
+    return float(sigma)
+
+
+class Scale(nn.Module):
+    """A positive number, or one for each element, from raw network outputs or from parameters."""
+
+    num_outputs: int = 0
+    """Raw numbers a datum that it needs from the network."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """The scale, ``[]``, ``[D]`` or ``[*batch, D]``, from ``raw`` ``[*batch, num_outputs]``."""
+        raise NotImplementedError
+
+    def shaped(self, raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:
+        """The scale broadcastable to ``[*batch, *event]``."""
+        sigma: Tensor = self(raw)
+        return sigma.reshape(sigma.shape[:-1] + event_shape) if sigma.dim() else sigma
+
+
+class FixedScale(Scale):
+    """sigma is a given number: 1 for the unit-variance decoder N(mu, I) of the mathematics."""
+
+    sigma: Tensor
+
+    def __init__(self, sigma: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("sigma", torch.tensor(_positive(sigma)))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """sigma, shape ``[]``."""
+        return self.sigma
+
+
+class SharedScale(Scale):
+    """One learned sigma for all dimensions and all data, from its start value on."""
+
+    def __init__(self, sigma: float = 1.0) -> None:
+        super().__init__()
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(_positive(sigma))))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """sigma, shape ``[]``."""
+        return bounded_exp(self.log_sigma)
+
+
+class PerDimensionScale(Scale):
+    """One learned sigma for each dimension, the same for all data.
+
+    Args:
+        num_dimensions: D, the number of elements of the event.
+        sigma: where training starts.
+    """
+
+    def __init__(self, num_dimensions: int, sigma: float = 1.0) -> None:
+        super().__init__()
+        self.log_sigma = nn.Parameter(torch.full((num_dimensions,), math.log(_positive(sigma))))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """sigma, ``[D]``."""
+        return bounded_exp(self.log_sigma)
+
+
+class NetworkScale(Scale):
+    """The network gives log sigma of each dimension of each datum.
+
+    Args:
+        num_dimensions: D, the number of elements of the event.
+    """
+
+    def __init__(self, num_dimensions: int) -> None:
+        super().__init__()
+        self.num_outputs = num_dimensions
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """sigma from ``raw`` log sigma, ``[*batch, D]``."""
+        return bounded_exp(raw)
+
+
+class OptimalScale(Scale):
+    """The best single sigma in closed form (sigma-VAE: Rybkin, Daniilidis & Levine 2021, eq. 4-5).
+
+    In training mode the family computes ``sigma*^2 = mean (x - mu)^2`` over the batch, its samples and
+    dimensions, at every evaluation of log p(x | z), with gradients through it. A sigma that depends on
+    x is no density, so those values are no bound on log p(x); they differ from one by what fitting one
+    number to a batch gains. In evaluation mode sigma is a fixed number, an average over the latest
+    training batches, and the density is an honest one.
+
+    ``sigma*^2`` is floored softly, by adding ``exp(2 * LOG_SCALE_LIMITS[0])``: finite at residual zero.
+    """
+
+    sigma: Tensor
+    num_batches: Tensor
+
+    def __init__(self, memory: int = 10) -> None:
+        """``memory`` is how many batches the running average reaches back, about."""
+        super().__init__()
+        self.memory = memory
+        self.register_buffer("sigma", torch.tensor(1.0))
+        self.register_buffer("num_batches", torch.tensor(0.0))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """The remembered sigma, shape ``[]``."""
+        return self.sigma.clone()  # a copy: the buffer changes in place while graphs still need its value
+
+    def fit(self, residual: Tensor, power: int) -> Tensor:
+        """The maximum-likelihood scale ``(mean |residual|^p)^(1/p)``, remembered in the running average.
+
+        Args:
+            residual: ``x - mu``, any shape.
+            power: p, 2 for the normal and 1 for the Laplace family.
+        """
+        floor = math.exp(power * LOG_SCALE_LIMITS[0])
+        best = (residual.abs().pow(power).mean() + floor) ** (1 / power)
+        with torch.no_grad():
+            self.num_batches.add_(1)
+            weight = (1 / self.num_batches).clamp_min(1 / self.memory)  # a plain mean at first
+            average = self.sigma**power * (1 - weight) + best**power * weight
+            self.sigma.copy_(average ** (1 / power))
+        return best
+
+
+def refuse_optimal(scale: Scale, family: str) -> None:
+    """Refuse `OptimalScale` for a family whose best scale has no formula.
+
+    Raises:
+        ValueError: ``scale`` is an `OptimalScale`.
+    """
+    if isinstance(scale, OptimalScale):
+        raise ValueError(
+            f"the optimal scale of {family} has no closed form; use SharedScale, PerDimensionScale or "
+            "NetworkScale, or the normal or Laplace family"
+        )

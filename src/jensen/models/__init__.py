@@ -1,0 +1,5 @@
+"""Models: what can trace data (see `jensen.trace`) and sample new data."""
+
+from jensen.models.vae import VAE
+
+__all__ = ["VAE"]

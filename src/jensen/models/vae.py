@@ -1,0 +1,81 @@
+"""The variational autoencoder."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from jensen.distributions import center
+from jensen.trace import Trace
+
+
+class VAE(nn.Module):
+    """p(z) p(x | z) with an amortized posterior q(z | x) (Kingma & Welling 2014; Rezende et al. 2014).
+
+    Args:
+        prior: a module, ``forward() -> Distribution`` over z (see `jensen.priors`).
+        encoder: ``forward(x, context) -> Distribution`` over z, the posterior q(z | x).
+        decoder: ``forward(z, context) -> Distribution`` over x, the likelihood p(x | z).
+    """
+
+    def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.prior = prior
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
+        """q(z | x) of each latent group (here one), batch shape ``[B]``."""
+        return (self.encoder(x, context),)
+
+    def trace(
+        self,
+        x: Tensor,
+        num_samples: int = 1,
+        *,
+        context: Tensor | None = None,
+        pathwise: bool | Sequence[bool] = True,
+        posterior: tuple[Distribution, ...] | None = None,
+    ) -> Trace:
+        """Encode ``x`` ``[B, *event]``, draw K = ``num_samples`` latents a datum, decode each.
+
+        ``z = f_w(eps)`` where the posterior has a pathwise sampler and ``pathwise`` asks for it;
+        otherwise z carries no gradient. A ``posterior`` given (one already computed, or refined for
+        these very data) takes the place of the encoder's.
+        """
+        (q,) = self.posterior(x, context=context) if posterior is None else posterior
+        reparameterized = _the_only(pathwise) and q.has_rsample
+        z = (q.rsample if reparameterized else q.sample)((num_samples,))
+        return Trace(
+            x=x,
+            z=(z,),
+            posterior=(q,),
+            prior=(self.prior(),),
+            likelihood=self.decoder(z, context),
+            pathwise=(reparameterized,),
+            context=context,
+        )
+
+    def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
+        """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""
+        likelihood: Distribution = self.decoder(z[0], context)
+        prior: Distribution = self.prior()
+        return likelihood.log_prob(x) + prior.log_prob(z[0])
+
+    def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
+        """Sample_VAE: z ~ p(z), then x ~ p(x | z), ``[n, *event]``.
+
+        With ``mean`` the noise of the decoder is left out and E[x | z] is returned instead of a draw;
+        that is a smoother picture, not a sample of p(x).
+        """
+        likelihood: Distribution = self.decoder(self.prior().sample((n,)), context)
+        return center(likelihood) if mean else likelihood.sample()
+
+
+def _the_only(pathwise: bool | Sequence[bool]) -> bool:
+    """Whether the one latent group of a VAE shall be drawn pathwise."""
+    if isinstance(pathwise, bool):
+        return pathwise
+    if len(pathwise) != 1:
+        raise ValueError(f"pathwise has {len(pathwise)} entries, and a VAE one latent group; give one bool")
+    return pathwise[0]

@@ -1,0 +1,27 @@
+"""What stands between data of a special kind and a network."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Log1p(nn.Module):
+    """``log(1 + x)``, which brings counts of all sizes to one scale."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p(x)
+
+
+class OneHot(nn.Module):
+    """Category numbers ``[N, *event]`` -> indicators ``[N, D * width]``.
+
+    Args:
+        width: the number of classes.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        index = x.flatten(1).long().clamp(0, self.width - 1)
+        return nn.functional.one_hot(index, self.width).to(x.dtype).flatten(1)

@@ -1,0 +1,37 @@
+"""Fully connected networks."""
+
+import itertools
+from collections.abc import Sequence
+
+from torch import nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky-relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+}
+
+
+def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tanh") -> nn.Sequential:
+    """A multilayer perceptron ``[N, ...] -> [N, outputs]``; with no hidden layers, an affine map.
+
+    The input is flattened, so images need no reshaping. Weights start at Glorot & Bengio (2010)
+    uniform values, which keep the signal's variance through tanh layers; biases start at zero.
+
+    Raises:
+        KeyError: ``activation`` is not one of `ACTIVATIONS`.
+    """
+    widths = [inputs, *hidden, outputs]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for i, (before, after) in enumerate(itertools.pairwise(widths)):
+        if i > 0:
+            layers.append(ACTIVATIONS[activation]())
+        linear = nn.Linear(before, after)
+        nn.init.xavier_uniform_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        layers.append(linear)
+    return nn.Sequential(*layers)
