@@ -1,0 +1,50 @@
+"""Objectives: bounds on log p(x), and estimators of their gradients."""
+
+from jensen.objectives.baselines import RunningMean, leave_one_out, no_baseline
+from jensen.objectives.bounds import (
+    Bound,
+    PowerMean,
+    beta,
+    cubo,
+    elbo,
+    elbo_monte_carlo,
+    free_bits,
+    iwae,
+    log_weight,
+    reconstruction,
+    renyi,
+)
+from jensen.objectives.estimators import (
+    doubly_reparameterized,
+    pathwise,
+    score_function,
+    sticking_the_landing,
+)
+from jensen.objectives.gradients import leaf_parameters, pathwise_gradient, score_function_gradient
+from jensen.objectives.mathematics import gaussian_kl, risk
+
+__all__ = [
+    "Bound",
+    "PowerMean",
+    "RunningMean",
+    "beta",
+    "cubo",
+    "doubly_reparameterized",
+    "elbo",
+    "elbo_monte_carlo",
+    "free_bits",
+    "gaussian_kl",
+    "iwae",
+    "leaf_parameters",
+    "leave_one_out",
+    "log_weight",
+    "no_baseline",
+    "pathwise",
+    "pathwise_gradient",
+    "reconstruction",
+    "renyi",
+    "risk",
+    "score_function",
+    "score_function_gradient",
+    "sticking_the_landing",
+]

@@ -1,0 +1,153 @@
+"""Bounds: an integrand of the trace, ``[K, B]``, then a reduction over samples, ``[K, B] -> [B]``.
+
+A new objective is one line, not one class. Values are in nats per datum; larger is better, except for
+the upper bounds, which say so.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jensen.trace import Trace
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What training maximises: ``reduction(integrand(trace))``.
+
+    ``needs_density`` says that the integrand uses log q(z | x), which a point mass does not have.
+    """
+
+    name: str
+    integrand: Callable[[Trace], Tensor]
+    """``Trace -> [K, B]``."""
+    reduction: Callable[[Tensor], Tensor]
+    """``[K, B] -> [B]``."""
+    needs_density: bool = True
+    upper: bool = False
+    """Whether it bounds log p(x) from above, in the limit of many samples (see `cubo`): then smaller
+    is tighter, and a posterior is fitted by minimising it."""
+    separable: bool = True
+    """Whether integrand[k, b] depends on sample k of datum b alone, as score-function terms require.
+    A bound that is not separable couples the samples through a Monte Carlo KL (see `free_bits`)."""
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """The bound of each datum, ``[B]``, nats."""
+        return self.reduction(self.integrand(trace))
+
+
+@dataclass(frozen=True)
+class PowerMean:
+    """``R(v) = (1/s) log (1/K) sum_k exp(s v_k)``: the log of the power mean of order s of the weights e^v.
+
+    Order 0, the limit, is the average of v; order 1 is log-mean-exp. R increases with s (Hardy,
+    Littlewood & Pólya 1934, theorem 16), so that on the same samples `elbo_monte_carlo` <= `iwae` <= `cubo`.
+    """
+
+    order: float
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """The mean over samples, ``[K, *batch] -> [*batch]``."""
+        if self.order == 0:
+            return values.mean(0)
+        return (torch.logsumexp(self.order * values, 0) - math.log(values.shape[0])) / self.order
+
+    def weights(self, values: Tensor) -> Tensor:
+        """dR / dv_k = e^(s v_k) / sum_j e^(s v_j), ``[K, *batch]``: they add up to one."""
+        return torch.softmax(self.order * values, 0)
+
+
+mean = PowerMean(0)
+"""The average over samples, ``[K, B] -> [B]``."""
+
+log_mean_exp = PowerMean(1)
+"""log (1/K) sum_k exp(values_k), ``[K, B] -> [B]``."""
+
+
+def log_weight(trace: Trace) -> Tensor:
+    """log w = log p(x, z) - log q(z | x), ``[K, B]``: the integrand of every importance-weighted bound."""
+    return trace.log_w
+
+
+elbo = Bound("elbo", lambda t: t.log_px - t.kl.sum(-1), mean)
+"""E_q log p(x | z) - KL(q(z | x) || p(z)) <= log p(x) (Kingma & Welling 2014, eq. 3).
+
+The KL is the closed form where one is registered."""
+
+elbo_monte_carlo = Bound("elbo-monte-carlo", log_weight, mean)
+"""E_q [log p(x, z) - log q(z | x)] <= log p(x), all by sampling (Kingma & Welling 2014, eq. 2).
+
+The same expectation as `elbo`; at the exact posterior every sample of it equals log p(x)."""
+
+iwae = Bound("iwae", log_weight, log_mean_exp)
+"""log (1/K) sum_k p(x, z_k) / q(z_k | x) <= log p(x) (Burda, Grosse & Salakhutdinov 2016, eq. 8)."""
+
+reconstruction = Bound("reconstruction", lambda t: t.log_px, mean, needs_density=False)
+"""E_q log p(x | z): the vanilla autoencoder's objective. No bound on log p(x), for want of the KL."""
+
+
+def beta(weight: float) -> Bound:
+    """E_q log p(x | z) - weight * KL (Higgins et al. 2017, eq. 4). A bound on log p(x) when weight >= 1.
+
+    The weight multiplies nats against nats, so that it means the same at every image size.
+    """
+    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean)
+
+
+def free_bits(minimum: float) -> Bound:
+    """E_q log p(x | z) - sum_l max(minimum, mean_b KL_l) (Kingma et al. 2016, eq. 15), a batch's mean.
+
+    Each latent group l costs ``minimum`` nats even if it carries less, so that it is not switched off
+    early in training. ``mean_b KL_l`` is over the batch (and samples). For each datum, KL_l itself is
+    taken where that mean exceeds the minimum, and the constant ``minimum`` where not: the batch's mean,
+    and its gradient, are those of the equation, and where every group exceeds the minimum this is `elbo`.
+    The batch's mean is a bound on the mean of log p(x); a single datum's value need not be one.
+
+    Args:
+        minimum: lambda, nats per latent group, 0 or more; ``Trace.kl`` says what the groups are (a plain
+            VAE has one, all latent dimensions together).
+
+    Raises:
+        ValueError: ``minimum`` is negative.
+    """
+    if minimum < 0:
+        raise ValueError(f"minimum is {minimum}; a KL is never negative, so give 0 or more nats per group")
+    return Bound("free-bits", lambda t: t.log_px - _at_least(minimum, t.kl).sum(-1), mean, separable=False)
+
+
+def _at_least(minimum: float, kl: Tensor) -> Tensor:
+    """Replace the groups of ``kl`` ``[K, B, L]`` whose mean over K and B is below ``minimum`` by it."""
+    return torch.where(kl.mean((0, 1)) > minimum, kl, minimum)
+
+
+def renyi(alpha: float) -> Bound:
+    """(1 / (1 - alpha)) log (1/K) sum_k w_k^(1 - alpha) (Li & Turner 2016, section 4): order s = 1 - alpha.
+
+    alpha = 1 is the (Monte Carlo) ELBO, alpha = 0 the IWAE bound. For alpha >= 0 its expectation is below
+    log p(x) at every K. For alpha < 0 the limit of many samples is above log p(x), and the flag
+    ``upper`` is set, with the reservation made in `cubo`.
+    """
+    return Bound("renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0)
+
+
+def cubo(order: float = 2.0) -> Bound:
+    """(1/n) log (1/K) sum_k w_k^n, an upper bound on log p(x) (Dieng et al. 2017, section 2): order s = n.
+
+    ``CUBO_n = (1/n) log E_q w^n >= log p(x)`` for n >= 1 by Jensen's inequality, with equality at n = 1 or
+    at the exact posterior. The guarantee is for the exponentiated value: ``E exp(n value) = E_q w^n >=
+    p(x)^n`` at every K. The value itself, a log of a mean, is too low on average: at K = 1 it is the ELBO,
+    and it rises to CUBO_n as K grows. The same holds of its gradient: the estimators are unbiased for
+    the expectation of the K-sample value.
+
+    Args:
+        order: n, at least 1.
+
+    Raises:
+        ValueError: ``order`` is below 1.
+    """
+    if order < 1:
+        raise ValueError(f"order is {order}; an upper bound needs 1 or more; below 1 use renyi(1 - order)")
+    return Bound("cubo", log_weight, PowerMean(order), upper=True)

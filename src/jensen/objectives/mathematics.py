@@ -1,0 +1,45 @@
+"""The lecture's formulas for the Gaussian pair, as they are written on the blackboard."""
+
+import math
+
+from torch import Tensor
+
+
+def _a(u: Tensor) -> Tensor:
+    """A(u) = sum_i (u_i - log u_i), ``[..., M] -> [...]``."""
+    return (u - u.log()).sum(-1)
+
+
+def gaussian_kl(eta: Tensor, sigma: Tensor) -> Tensor:
+    """KL(N(eta, diag sigma^2) || N(0, I)) = A(sigma^2)/2 + |eta|^2/2 - M/2 (Kingma & Welling 2014, B).
+
+    Args:
+        eta: posterior means, ``[..., M]``.
+        sigma: posterior standard deviations, ``[..., M]``.
+
+    Returns:
+        The divergence, ``[...]``, nats.
+    """
+    return (_a(sigma.square()) + eta.square().sum(-1) - eta.shape[-1]) / 2
+
+
+def risk(x: Tensor, means: Tensor, eta: Tensor, sigma: Tensor) -> Tensor:
+    """R = mean_k |x - G(z_k)|^2 + A(sigma^2) + |eta|^2, what a unit-variance Gaussian VAE minimises.
+
+    It is the ELBO in other units: ``R = -2 ELBO - D log(2 pi) + M``, with the same samples z_k.
+
+    Args:
+        x: data, ``[B, D]``.
+        means: decoder means G(z_k), ``[K, B, D]``.
+        eta: posterior means, ``[B, M]``.
+        sigma: posterior standard deviations, ``[B, M]``.
+
+    Returns:
+        The risk of each datum, ``[B]``; smaller is better.
+    """
+    return (x - means).square().sum(-1).mean(0) + _a(sigma.square()) + eta.square().sum(-1)
+
+
+def elbo_from_risk(value: Tensor, num_dimensions: int, num_latents: int) -> Tensor:
+    """The ELBO, nats, from the risk: ELBO = -(R + D log(2 pi) - M) / 2."""
+    return -(value + num_dimensions * math.log(2 * math.pi) - num_latents) / 2

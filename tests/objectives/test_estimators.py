@@ -1,0 +1,208 @@
+"""Estimators: their value is the bound, and what cannot be right is refused."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+import jensen.objectives as objectives
+from jensen.objectives import (
+    Bound,
+    RunningMean,
+    beta,
+    cubo,
+    doubly_reparameterized,
+    elbo,
+    elbo_monte_carlo,
+    free_bits,
+    iwae,
+    pathwise,
+    reconstruction,
+    renyi,
+    score_function,
+    sticking_the_landing,
+)
+from tests.objectives.exact_models import CHAINS, PROBLEMS, Point
+from tests.objectives.rows import RowModel
+
+AVERAGES = (elbo, elbo_monte_carlo, beta(0.5), reconstruction)
+WEIGHTED = (iwae, renyi(0.5), cubo(2))
+ESTIMATORS = {
+    "pathwise": (pathwise, (*AVERAGES, *WEIGHTED, free_bits(0.5)), True),
+    "score": (score_function, (*AVERAGES, *WEIGHTED, free_bits(0.5)), False),
+    "leave-one-out": (partial(score_function, baseline="leave-one-out"), (*AVERAGES, *WEIGHTED), False),
+    "running-mean": (partial(score_function, baseline=RunningMean()), (*AVERAGES, *WEIGHTED), False),
+    "sticking-the-landing": (sticking_the_landing, AVERAGES, True),
+    "doubly-reparameterized": (doubly_reparameterized, WEIGHTED, True),
+}
+CASES = [
+    pytest.param(name, bound, problem, id=f"{name}-{bound.name}-{problem}")
+    for name, (_, bounds, by_path) in ESTIMATORS.items()
+    for bound in bounds
+    for problem in PROBLEMS
+    if not (by_path and problem == "categorical")
+]
+
+
+@pytest.mark.parametrize(("name", "bound", "problem"), CASES)
+def test_the_value_is_the_bound(name, bound, problem):
+    estimator, _, by_path = ESTIMATORS[name]
+    model = RowModel(PROBLEMS[problem], 5)
+    torch.manual_seed(0)
+    value = estimator(bound, model, model.x, 3)
+    torch.manual_seed(0)
+    expected = bound(model.trace(model.x, 3, pathwise=by_path))
+    assert value.shape == (5,)
+    assert torch.equal(value, expected)
+    assert value.requires_grad
+    with torch.no_grad():
+        assert not estimator(bound, model, model.x, 3).requires_grad
+
+
+def test_a_frozen_encoder_needs_no_gradient():
+    for estimator, bound in [(doubly_reparameterized, iwae), (sticking_the_landing, elbo), (pathwise, elbo)]:
+        model = RowModel(PROBLEMS["diagonal"], 3)
+        for name in ("loc", "log_scale"):
+            model.parameters[name].requires_grad_(False)
+        estimator(bound, model, model.x, 4).sum().backward()
+        assert model.parameters["W"].grad.abs().sum() > 0
+
+
+def test_running_mean_is_of_the_past_and_is_saved():
+    baseline = RunningMean(decay=0.5)
+    ones = torch.ones(2, 3)
+    assert baseline(4 * ones).eq(0).all()
+    assert baseline(1 * ones).eq(4).all()
+    assert baseline(0 * ones).eq((0.5 * 4 + 1) / 1.5).all()
+    other = RunningMean(decay=0.5)
+    other.load_state_dict(baseline.state_dict())
+    assert torch.equal(other(ones), baseline(ones))
+    with pytest.raises(ValueError, match="decay is 1; it must be at least 0 and below 1"):
+        RunningMean(decay=1)
+
+
+def point_model() -> RowModel:
+    problem = PROBLEMS["diagonal"]
+    return RowModel(
+        type(problem)(
+            problem.start, (lambda p, z: Point(p["loc"]),), problem.prior, problem.likelihood, problem.x
+        ),
+        4,
+    )
+
+
+def test_a_point_mass_can_reconstruct_and_nothing_else():
+    model = point_model()
+    pathwise(reconstruction, model, model.x, 1).sum().backward()
+    assert model.parameters["loc"].grad.abs().sum() > 0
+    for estimator, bound in [(pathwise, elbo), (pathwise, iwae), (doubly_reparameterized, iwae)]:
+        with pytest.raises(
+            ValueError, match=f"{bound.name} needs the density .* Point has none; use the bound"
+        ):
+            estimator(bound, model, model.x, 1)
+    with pytest.raises(ValueError, match=r"score-function estimator needs the density .* Point has none"):
+        score_function(reconstruction, model, model.x, 1)
+
+
+@pytest.mark.parametrize("estimator", [pathwise, sticking_the_landing, doubly_reparameterized])
+def test_no_path_without_rsample(estimator):
+    model = RowModel(PROBLEMS["categorical"], 4)
+    bound = iwae if estimator is doubly_reparameterized else elbo
+    with pytest.raises(
+        ValueError, match=r"posterior \(OneHotCategorical\) has none; use the score_function estimator"
+    ):
+        estimator(bound, model, model.x, 2)
+
+
+@pytest.mark.parametrize("bound", [iwae, renyi(0.5), free_bits(1.0)], ids=lambda b: b.name)
+def test_sticking_the_landing_is_for_averages(bound):
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    with pytest.raises(ValueError, match=f"given {bound.name}, .* use doubly_reparameterized for iwae"):
+        sticking_the_landing(bound, model, model.x, 2)
+
+
+CUSTOM = Bound("custom", lambda t: t.log_px, objectives.PowerMean(1))
+
+
+@pytest.mark.parametrize(
+    "bound", [elbo, elbo_monte_carlo, renyi(1), reconstruction, beta(2.0), CUSTOM], ids=lambda b: b.name
+)
+def test_double_reparameterization_is_for_weighted_bounds(bound):
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    with pytest.raises(ValueError, match=f"given {bound.name}; .* use sticking_the_landing for elbo"):
+        doubly_reparameterized(bound, model, model.x, 2)
+
+
+def test_double_reparameterization_is_not_for_hierarchies():
+    model = RowModel(CHAINS["normal-normal"], 4)
+    with pytest.raises(
+        ValueError, match=r"the posterior of one latent group depends on another .* use pathwise"
+    ):
+        doubly_reparameterized(iwae, model, model.x, 2)
+
+
+def test_leave_one_out_needs_two():
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    with pytest.raises(ValueError, match="with 1 latent sample, and needs 2 or more"):
+        score_function(elbo, model, model.x, 1, baseline="leave-one-out")
+
+
+def test_free_bits_with_a_sampled_kl_has_no_score_function():
+    problem = PROBLEMS["categorical"]
+    mixed = type(problem)(
+        problem.start | {"loc": torch.zeros(3).double()},
+        (lambda p, z: Point(p["loc"]),),
+        problem.prior,
+        problem.likelihood,
+        problem.x,
+    )
+    model = RowModel(mixed, 4)
+    with pytest.raises(ValueError, match="free-bits couples its samples where the KL has no closed form"):
+        score_function(free_bits(1.0), model, model.x, 2)
+
+
+class Linear(nn.Module):
+    """x -> N(A x, 1), to try the estimators with `jensen.models.VAE`."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        mean = self.layer(x)
+        return torch.distributions.Independent(torch.distributions.Normal(mean, torch.ones_like(mean)), 1)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_trains_a_vae(name):
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    estimator, (bound, *_), _ = ESTIMATORS[name]
+    torch.manual_seed(0)
+    model = VAE(StandardNormal(2), Linear(3, 2), Linear(2, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    x = torch.randn(64, 1) * torch.tensor([2.0, -1.0, 1.0]) + torch.randn(64, 3)
+    history = []
+    for _ in range(150):
+        value = estimator(bound, model, x, 8).mean()
+        optimizer.zero_grad()
+        (-value).backward()
+        optimizer.step()
+        history.append(value.item())
+    assert sum(history[-20:]) / 20 > sum(history[:5]) / 5 + 0.5
+
+
+def test_which_groups_of_a_vae_are_pathwise():
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    model = VAE(StandardNormal(2), Linear(3, 2), Linear(2, 3))
+    x = torch.randn(4, 3)
+    assert model.trace(x, 2, pathwise=[True]).pathwise == (True,)
+    assert model.trace(x, 2, pathwise=[False]).pathwise == (False,)
+    assert not model.trace(x, 2, pathwise=False).z[0].requires_grad
+    with pytest.raises(ValueError, match="pathwise has 2 entries, and a VAE one latent group"):
+        model.trace(x, 2, pathwise=(True, False))

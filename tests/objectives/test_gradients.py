@@ -1,0 +1,155 @@
+"""score_function_gradient and pathwise_gradient, for F and q that have nothing to do with a VAE."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Exponential,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+    Poisson,
+)
+
+from jensen.objectives import RunningMean, leaf_parameters, pathwise_gradient, score_function_gradient
+from tests.objectives.exact_models import Point
+from tests.objectives.rows import ROWS, assert_unbiased
+
+
+def copies(*values: float) -> Tensor:
+    """A parameter for each of ROWS batch elements, and so as many independent gradients."""
+    return torch.tensor(values, dtype=torch.float64).expand(ROWS, -1).clone().requires_grad_()
+
+
+def total_square(z: Tensor) -> Tensor:
+    return z.square().sum(-1)
+
+
+@pytest.mark.parametrize("baseline", ["none", "leave-one-out", RunningMean(0.5)], ids=str)
+def test_score_of_a_normal(baseline):
+    """E z^2 = mu^2 + sigma^2, so the gradient is (2 mu, 2 sigma)."""
+    torch.manual_seed(0)
+    mu, sigma = copies(0.5, -1.0), copies(0.7, 1.5)
+    gradient = score_function_gradient(total_square, Independent(Normal(mu, sigma), 1), 3, baseline=baseline)
+    assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, -2.0, 1.4, 3.0]).double())
+
+
+def test_path_of_a_normal():
+    torch.manual_seed(1)
+    mu, sigma = copies(0.5, -1.0), copies(0.7, 1.5)
+    gradient = pathwise_gradient(total_square, Independent(Normal(mu, sigma), 1), 3)
+    assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, -2.0, 1.4, 3.0]).double())
+
+
+@pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
+def test_full_covariance(estimator):
+    """E |z|^2 = |m|^2 + sum of T_ij^2: the gradient by m is 2 m, by T it is 2 T."""
+    torch.manual_seed(2)
+    mean = copies(0.3, -0.8)
+    root = torch.tensor([[1.2, 0.0], [-0.5, 0.6]]).double().expand(ROWS, 2, 2).clone().requires_grad_()
+    q = MultivariateNormal(mean, scale_tril=root)
+    gradient = estimator(total_square, q, 3)
+    assert [g.shape for g in gradient] == [mean.shape, root.shape]
+    lower = gradient[1][:, [0, 1, 1], [0, 0, 1]]
+    assert_unbiased(torch.cat([gradient[0], lower], 1), torch.tensor([0.6, -1.6, 2.4, -1.0, 1.2]).double())
+
+
+@pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
+def test_score_of_a_categorical(baseline):
+    """E F = sum_c p_c F_c; by the logits: p_c (F_c - E F). F needs no derivative, only a table."""
+    torch.manual_seed(3)
+    table = torch.tensor([2.0, -1.0, 0.5]).double()
+    logits = copies(0.1, 0.7, -0.3)
+    (gradient,) = score_function_gradient(
+        lambda z: table[z], Categorical(logits=logits), 4, baseline=baseline
+    )
+    p = logits[0].softmax(-1).detach()
+    assert_unbiased(gradient, p * (table - (p * table).sum()))
+
+
+def test_score_where_f_has_steps():
+    """P(z > 0) under N(mu, 1) has the derivative phi(mu), which no path through the step can see."""
+    torch.manual_seed(4)
+    mu = copies(0.4)
+    q = Independent(Normal(mu, 1.0), 1)
+    (gradient,) = score_function_gradient(lambda z: (z[..., 0] > 0).double(), q, 4, baseline="leave-one-out")
+    assert_unbiased(gradient, Normal(0.0, 1.0).log_prob(torch.tensor([0.4])).exp().double())
+    with pytest.raises(ValueError, match="score_function_gradient"):
+        pathwise_gradient(lambda z: (z[..., 0] > 0).double(), q, 4)
+
+
+def test_f_may_depend_on_the_parameters_as_well():
+    """E mu z = mu^2 under N(mu, 1): the whole derivative is 2 mu."""
+    torch.manual_seed(5)
+    for estimator in (score_function_gradient, pathwise_gradient):
+        mu = copies(0.8)
+        (gradient,) = estimator(lambda z, mu=mu: (mu * z).sum(-1), Independent(Normal(mu, 1.0), 1), 2)
+        assert_unbiased(gradient, torch.tensor([1.6]).double())
+
+
+def test_the_score_gradient_is_its_formula():
+    mu = torch.tensor([0.2, -0.4], dtype=torch.float64, requires_grad=True)
+    torch.manual_seed(6)
+    (gradient,) = score_function_gradient(total_square, Independent(Normal(mu, 2.0), 1), 5)
+    torch.manual_seed(6)
+    z = Normal(mu, 2.0).sample((5,))
+    score = (z - mu.detach()) / 4
+    torch.testing.assert_close(gradient, (total_square(z)[:, None] * score).mean(0))
+
+
+def test_the_same_q_serves_twice():
+    log_scale = torch.zeros(2, requires_grad=True)
+    q = Independent(Normal(torch.zeros(2), log_scale.exp()), 1)
+    for estimator in (score_function_gradient, pathwise_gradient, score_function_gradient):
+        (gradient,) = estimator(total_square, q, 4)
+        assert gradient.shape == (2,)
+    assert log_scale.grad is None
+
+
+def test_parameters_that_are_named():
+    mu, unrelated = torch.zeros(2, requires_grad=True), torch.ones(3, requires_grad=True)
+    q = Independent(Normal(mu, torch.ones(2, requires_grad=True)), 1)
+    by_mu, by_unrelated = pathwise_gradient(total_square, q, 4, parameters=[mu, unrelated])
+    assert by_mu.shape == (2,)
+    assert by_unrelated.eq(0).all()
+
+
+def test_leaf_parameters_are_what_q_was_made_of():
+    a, b = (torch.zeros(2, requires_grad=True) for _ in range(2))
+    full = torch.eye(2).requires_grad_()
+    layer = nn.Linear(3, 2)
+    cases: list[tuple[Distribution, list[Tensor]]] = [
+        (Normal(a, b.exp()), [a, b]),
+        (Normal(b, a.exp()), [b, a]),
+        (Independent(Normal(a, 1.0), 1), [a]),
+        (MultivariateNormal(a, scale_tril=full), [a, full]),
+        (OneHotCategorical(logits=a), [a]),
+        (Bernoulli(logits=layer(torch.ones(3))), [layer.weight, layer.bias]),
+        (MixtureSameFamily(Categorical(logits=a), Normal(b, 1.0)), [a, b]),
+        (Normal(torch.zeros(2), 1.0), []),
+    ]
+    for q, expected in cases:
+        assert {id(p) for p in leaf_parameters(q)} == {id(p) for p in expected}, q
+    for q, expected in cases[:4]:
+        assert [id(p) for p in leaf_parameters(q)] == [id(p) for p in expected], q
+
+
+def test_what_is_refused():
+    rate = torch.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"Poisson has no pathwise sampler .* use score_function_gradient"):
+        pathwise_gradient(lambda z: z, Poisson(rate), 3)
+    with pytest.raises(ValueError, match="1 latent sample, and needs 2 or more; use more samples"):
+        score_function_gradient(lambda z: z, Poisson(rate), 1, baseline="leave-one-out")
+    with pytest.raises(ValueError, match="'mean'; give 'none', 'leave-one-out'"):
+        score_function_gradient(lambda z: z, Poisson(rate), 1, baseline="mean")
+    with pytest.raises(ValueError, match=r"shape \(3,\) for z of shape \(3, 2\); .* \(3, 2\)"):
+        score_function_gradient(lambda z: z.sum(-1), Poisson(rate), 3)
+    with pytest.raises(ValueError, match="Exponential holds no tensor that requires a gradient"):
+        pathwise_gradient(lambda z: z, Exponential(torch.ones(2)), 3)
+    with pytest.raises(ValueError, match="Point has no log_prob; use pathwise_gradient"):
+        score_function_gradient(total_square, Point(rate), 3)
