@@ -1,0 +1,54 @@
+"""What the latents hold: posterior means and spreads, and the rate of each dimension."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+from jensen.trace import Model
+
+ACTIVE_VARIANCE = 0.01
+"""A latent dimension is active when the variance over data of its posterior mean exceeds this
+(Burda, Grosse & Salakhutdinov 2016, section 5.2)."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The posterior of every row of a data set."""
+
+    mean: Tensor
+    """E[z | x], ``[N, M]``."""
+    standard_deviation: Tensor
+    """Posterior standard deviations, ``[N, M]``."""
+    rate: Tensor | None
+    """KL of each dimension's posterior from the prior, ``[N, M]``, nats; None where it does not split."""
+
+    @property
+    def active(self) -> Tensor:
+        """Which dimensions are active, ``[M]`` of bool (see `ACTIVE_VARIANCE`)."""
+        return self.mean.double().var(0) > ACTIVE_VARIANCE
+
+
+def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q || p) split over dimensions, ``[B, M]``, nats: possible when both are diagonal normals."""
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        return None
+    diagonal = isinstance(q.base_dist, Normal) and isinstance(p.base_dist, Normal)
+    return kl_divergence(q.base_dist, p.base_dist) if diagonal else None
+
+
+@torch.no_grad()
+def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
+    """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension."""
+    means, spreads, rates = [], [], []
+    for x in blocks:
+        trace = model.trace(x, 1)
+        q, p = trace.posterior[0], trace.prior[0]
+        means.append(q.mean.cpu())
+        spreads.append(q.stddev.cpu())
+        rate = rate_per_dimension(q, p)
+        if rate is not None:
+            rates.append(rate.cpu())
+    return Latents(torch.cat(means), torch.cat(spreads), torch.cat(rates) if rates else None)

@@ -1,0 +1,108 @@
+"""Bounds on log p(x), per datum, with many samples in the memory of one chunk."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from jensen.trace import Model
+
+CHUNK = 1 << 21
+"""Numbers in the largest tensor of a chunk, K_chunk * B * D: 8 MiB in float32."""
+
+
+def chunk_sizes(num_samples: int, numbers_per_sample: int) -> list[int]:
+    """K split into chunks of at most `CHUNK` numbers each (at least one sample)."""
+    size = max(1, min(num_samples, CHUNK // max(1, numbers_per_sample)))
+    full, rest = divmod(num_samples, size)
+    return [size] * full + ([rest] if rest else [])
+
+
+@torch.no_grad()
+def importance_weighted(
+    model: Model,
+    x: Tensor,
+    num_samples: int,
+    *,
+    context: Tensor | None = None,
+    posterior: tuple[Distribution, ...] | None = None,
+    chunks: Iterable[int] | None = None,
+) -> dict[str, Tensor]:
+    """All that K posterior samples say of log p(x), for each datum, ``[B]``, nats.
+
+    With ``log w_k = log p(x, z_k) - log q(z_k | x)``, z_k ~ q(z | x):
+
+    - ``distortion = -mean_k log p(x | z_k)``, ``rate = KL(q(z | x) || p(z))`` (closed form where there
+      is one, else ``mean_k log q - log p``), ``elbo = -distortion - rate``;
+    - ``iwae = log mean_k w_k`` (Burda, Grosse & Salakhutdinov 2016, eq. 8);
+    - ``effective_sample_size = (sum_k w_k)^2 / sum_k w_k^2``, between 1 and K.
+
+    The sums over k stream: chunk after chunk of samples, with a running log-sum-exp, so the memory is
+    that of one chunk at any K.
+
+    Args:
+        model: anything with ``trace``.
+        x: prepared data, ``[B, *event]``.
+        num_samples: K.
+        context: for conditional models.
+        posterior: q(z | x) to use in place of the model's own, for example a refined one.
+        chunks: sizes of the chunks, adding up to K; chosen from the data's size when left out.
+    """
+    total_px = total_kl = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    log_w1 = log_w2 = torch.full_like(total_px, -math.inf)
+    if posterior is None:  # once, not in every chunk
+        posterior = model.posterior(x, context=context)
+    for k in chunk_sizes(num_samples, x.numel()) if chunks is None else chunks:
+        trace = model.trace(x, k, context=context, posterior=posterior)
+        log_px = trace.log_px
+        total_px = total_px + log_px.double().sum(0)
+        if not trace.has_density:  # a point mass: no KL, no bound, and NaN says so
+            total_kl = log_w1 = log_w2 = torch.full_like(total_px, math.nan)
+            continue
+        log_w = (log_px + (trace.log_pz - trace.log_qz).sum(-1)).double()
+        total_kl = total_kl + trace.kl.sum(-1).double().sum(0)
+        log_w1 = torch.logaddexp(log_w1, log_w.logsumexp(0))
+        log_w2 = torch.logaddexp(log_w2, (2 * log_w).logsumexp(0))
+    distortion, rate = -total_px / num_samples, total_kl / num_samples
+    return {
+        "elbo": -distortion - rate,
+        "distortion": distortion,
+        "rate": rate,
+        "iwae": log_w1 - math.log(num_samples),
+        "effective_sample_size": (2 * log_w1 - log_w2).exp(),
+    }
+
+
+def evaluate(
+    model: Model,
+    blocks: Iterable[Tensor],
+    num_samples: int,
+    *,
+    log_det: float = 0.0,
+    on_block: Callable[[int], None] = lambda rows: None,
+) -> dict[str, Tensor]:
+    """`importance_weighted` over a data set, in nats of the data as given.
+
+    Args:
+        model: anything with ``trace``.
+        blocks: prepared rows, block after block.
+        num_samples: K.
+        log_det: log |d model input / d data as given|, added to every bound (and taken from the
+            distortion), see `jensen.data.Preparation`.
+        on_block: told the number of rows of each finished block, for progress.
+
+    Returns:
+        Per-datum tensors ``[N]`` by name, float64 on the CPU.
+    """
+    parts: dict[str, list[Tensor]] = {}
+    for x in blocks:
+        values = importance_weighted(model, x, num_samples)
+        for name in ("elbo", "iwae"):
+            values[name] = values[name] + log_det
+        values["distortion"] = values["distortion"] - log_det
+        for name, value in values.items():
+            parts.setdefault(name, []).append(value.cpu())
+        on_block(len(x))
+    return {name: torch.cat(values) for name, values in parts.items()}

@@ -1,0 +1,40 @@
+"""New data, and data seen again through the model."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from jensen.distributions import center
+from jensen.trace import Model
+
+ROWS = 256
+"""Rows drawn at a time."""
+
+
+@torch.no_grad()
+def sample(model: Model, n: int, *, mean: bool = False, seed: int = 0) -> Tensor:
+    """``n`` new data in the model's domain, ``[n, *event]``: true draws of p(x), or decoder means.
+
+    The same seed gives the same draws; torch's global generator is left as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
+        return torch.cat([model.sample(size, mean=mean).cpu() for size in sizes])
+
+
+@torch.no_grad()
+def reconstruct(decoder: nn.Module, latents: Tensor, *, rows: int = ROWS) -> Tensor:
+    """E[x | z] for each row of ``latents`` ``[N, M]``, ``[N, *event]``; for class numbers, the mode."""
+    return torch.cat([center(decoder(z)).cpu() for z in latents.split(rows)])
+
+
+def traversal(z: Tensor, dimensions: Iterable[int], steps: Tensor) -> Tensor:
+    """``z`` ``[M]`` with one dimension at a time set to each of ``steps``: ``[dimensions, steps, M]``."""
+    rows = []
+    for dimension in dimensions:
+        moved = z.repeat(len(steps), 1)
+        moved[:, dimension] = steps
+        rows.append(moved)
+    return torch.stack(rows)

@@ -1,0 +1,78 @@
+"""What the figures of the aggregate posterior mean, in a word and a sentence of advice."""
+
+from dataclasses import dataclass, fields
+
+from jensen.evaluation.estimate import Estimate
+
+COLLAPSED_INFORMATION = 0.1
+"""Nats. exp(0.1) = 1.1: such codes tell hardly more than one kind of datum apart."""
+UNDER_USED_SHARE = 0.5
+"""With fewer than half of the latent dimensions active, half of the width would do."""
+MISMATCH_P_VALUE = 0.01
+"""One good model in a hundred is called mismatched by the MMD test alone; the next threshold spares it."""
+MISMATCH_NATS = 0.5
+"""KL(q(z) || p(z)) is what the bound would gain, per datum, from a prior equal to the aggregate posterior.
+Below half a nat that is not worth a change, however sure the test is that it is not zero."""
+SATURATION = 1.0
+"""Nats. The estimate of I within so much of its cap log N may be the cap rather than I."""
+UNCOVERED_TAIL = 0.01
+"""Draws of the prior are uncovered where the aggregate is lower than at all but this share of its own."""
+UNCOVERED_SHARE = 0.1
+"""One prior draw in ten from where no data are: ten times what a match gives, and plain to see in samples."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the verdict rests on; the fields are those of `jensen.evaluation.aggregate.Aggregate`."""
+
+    latents: int
+    mutual_information: Estimate
+    log_n: float
+    marginal_kl: Estimate
+    marginal_kl_lower: float | None
+    mmd_p_value: float
+    uncovered: float
+    active: int
+
+    @classmethod
+    def measured(cls) -> list[str]:
+        """The names of the fields that are measured."""
+        return [field.name for field in fields(cls) if field.name != "latents"]
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the estimate of I is near its cap."""
+        return self.mutual_information.value > self.log_n - SATURATION
+
+    @property
+    def mismatch(self) -> float:
+        """KL(q(z) || p(z)), nats: the mixture's figure, or where that is only an upper bound the moments'."""
+        if self.saturated and self.marginal_kl_lower is not None:
+            return self.marginal_kl_lower
+        return self.marginal_kl.value
+
+
+def verdict(found: Findings) -> tuple[str, str]:
+    """A word and a sentence: collapsed, holes, mismatched, under-used or good, the gravest that applies."""
+    if found.active == 0 or found.mutual_information.value < COLLAPSED_INFORMATION:
+        return "collapsed", (
+            f"the latents say {found.mutual_information.value:.2f} nats of a datum, and the decoder "
+            "ignores them; train with --kl-warmup or --bound free-bits, or with a weaker decoder"
+        )
+    differs = found.mmd_p_value < MISMATCH_P_VALUE
+    if differs and found.uncovered > UNCOVERED_SHARE:
+        return "holes", (
+            f"{found.uncovered:.0%} of the prior's draws fall where almost no data are encoded, and samples "
+            "from there need not look like data; use fewer latents, a stronger KL, or a learned prior"
+        )
+    if differs and found.mismatch > MISMATCH_NATS:
+        return "mismatched", (
+            f"the aggregate posterior is {found.mismatch:.1f} nats from the prior, which a learned prior "
+            "(--prior mixture, vamp or flow) can win back"
+        )
+    if found.active < UNDER_USED_SHARE * found.latents:
+        return "under-used", (
+            f"{found.active} of {found.latents} latent dimensions carry information; a smaller --latent-dim "
+            "gives the same model at less cost, and --kl-warmup may wake the others"
+        )
+    return "good", "the aggregate posterior matches the prior: samples come from where data are encoded"

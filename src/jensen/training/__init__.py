@@ -1,0 +1,1 @@
+"""Training: the loop and what it needs. It knows bounds and traces, and no concrete model."""

@@ -1,0 +1,181 @@
+"""Train_VAE: the amortized training loop, epochs x minibatches x K latent samples."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from jensen.data.seeds import derive_seed
+from jensen.errors import UserError
+from jensen.objectives import Bound
+from jensen.trace import Model
+from jensen.training.optim import warmed_up
+from jensen.training.plan import Plan
+from jensen.training.state import Record, TrainingState
+
+Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
+"""``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the loop needs of the data: rows as stored, made ready batch by batch."""
+
+    rows: Tensor
+    """The training rows as stored, ``[N, *event]``."""
+    prepare: Callable[[Tensor, torch.Generator], Tensor]
+    """Stored rows -> model inputs ``[B, *event]``; draws (binarization) from the generator."""
+    validation: Callable[[], Iterator[Tensor]]
+    """The validation rows in fixed blocks, already prepared, the same at every call."""
+    log_det: float = 0.0
+    """Added to every bound, so that it is in nats of the data as given."""
+
+
+def train(
+    state: TrainingState,
+    data: TrainingData,
+    bound: Bound,
+    estimator: Estimator,
+    plan: Plan,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+) -> TrainingState:
+    """Maximise the mean of ``bound`` over the data by minibatch gradient steps (DESIGN: Train_VAE).
+
+    ``max_w,theta mean_j bound(w, theta | x_j)``: the amortized form of maximum likelihood. Each epoch
+    draws from its own seed, so a run resumed at an epoch's end continues bit for bit.
+
+    Args:
+        state: where to start; `TrainingState.start` for a fresh run. Changed in place.
+        data: rows and their preparation.
+        bound: what to maximise.
+        estimator: how its gradient is estimated.
+        plan: epochs, batch size, learning rate, ...
+        on_epoch: called after every epoch, for checkpoints and progress.
+
+    Raises:
+        UserError: the bound became NaN or infinite; the message names what was first.
+    """
+    state.stopped = _reason_to_stop(state, plan)
+    with torch.random.fork_rng(devices=_cuda_devices(state.model)):
+        while not state.stopped and state.epoch < plan.epochs:
+            began = time.perf_counter()
+            torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))
+            lr = state.learning_rate.at(state.epoch)
+            for group in state.optimizer.param_groups:
+                group["lr"] = lr
+            value = _epoch(state, data, warmed_up(bound, state.epoch, plan), estimator, plan)
+            trained = time.perf_counter() - began
+            record: Record = {
+                "epoch": state.epoch + 1,
+                "train_bound": value + data.log_det,
+                "lr": lr,
+                **validate(state.model, data, bound, plan),
+                "rows_per_second": len(data.rows) / trained,
+            }
+            _check_validation(record)
+            seconds = time.perf_counter() - began
+            record["seconds"] = state.seconds + seconds
+            state.advance(record, record["validation_bound"], seconds)
+            state.stopped = _reason_to_stop(state, plan)
+            on_epoch(state)
+    return state
+
+
+def _epoch(
+    state: TrainingState,
+    data: TrainingData,
+    bound: Bound,
+    estimator: Estimator,
+    plan: Plan,
+) -> float:
+    """One pass over the rows in random order: the mean of the bound over them."""
+    model, optimizer = state.model, state.optimizer
+    device = next(model.parameters()).device
+    generator = torch.Generator(data.rows.device).manual_seed(derive_seed(plan.seed, "rows", state.epoch))
+    order = torch.randperm(len(data.rows), generator=generator, device=data.rows.device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    model.train()
+    for batch in order.split(plan.batch_size):
+        x = data.prepare(data.rows[batch], generator).to(device)
+        values = estimator(bound, model, x, plan.num_samples)
+        optimizer.zero_grad(set_to_none=True)
+        (-values.mean()).backward()
+        if plan.grad_clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), plan.grad_clip)
+        optimizer.step()
+        total += values.detach().sum()
+    if not torch.isfinite(total):
+        raise UserError(_cause_of_divergence(model, x, state.epoch + 1))
+    return total.item() / len(order)
+
+
+@torch.no_grad()
+def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> Record:
+    """The bound on the validation rows, with rate and distortion, nats per datum of the data as given.
+
+    The noise is the same at every epoch, so that two epochs differ by their weights alone.
+    """
+    model.eval()
+    sums, count = torch.zeros(3, dtype=torch.float64), 0
+    torch.manual_seed(derive_seed(plan.seed, "validation"))
+    device = next(model.parameters()).device
+    for x in data.validation():
+        trace = cast(Model, model).trace(x.to(device), plan.num_samples)
+        distortion = -trace.log_px.mean(0)
+        rate = trace.kl.sum(-1).mean(0) if trace.has_density else torch.full_like(distortion, math.nan)
+        terms = (bound(trace), distortion, rate)
+        sums += torch.stack([term.double().sum().cpu() for term in terms])
+        count += len(x)
+    means = (sums / count).tolist()
+    return {
+        "validation_bound": means[0] + data.log_det,
+        "validation_distortion": means[1] - data.log_det,
+        "validation_rate": means[2],
+    }
+
+
+def _check_validation(record: Record) -> None:
+    """Refuse a validation bound that is not finite: no weights could be told to be the best."""
+    if not math.isfinite(record["validation_bound"]):
+        raise UserError(
+            f"the validation bound is {record['validation_bound']} in epoch {record['epoch']}, while that of "
+            "training is finite: look for extreme values among the rows held out, or lower --lr"
+        )
+
+
+def _reason_to_stop(state: TrainingState, plan: Plan) -> str:
+    """Why training should end now; empty if it should go on."""
+    if not state.history:
+        return ""
+    # Whole epochs only, so that a resumed run equals one never stopped: the next must fit in the time.
+    last = state.history[-1]["seconds"] - (state.history[-2]["seconds"] if state.epoch > 1 else 0.0)
+    if plan.max_time is not None and state.seconds + last > plan.max_time:
+        return f"the time limit of {plan.max_time:g} s"
+    if plan.patience and state.epoch - state.best_epoch >= plan.patience:
+        return f"no better validation bound for {plan.patience} epochs"
+    return ""
+
+
+@torch.no_grad()
+def _cause_of_divergence(model: nn.Module, x: Tensor, epoch: int) -> str:
+    """Name the first quantity that is not finite, in the order in which they are computed."""
+    broken = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
+    if broken:
+        cause = f"the weights {broken[0]} (and {len(broken) - 1} more) are not finite"
+    else:
+        trace = cast(Model, model).trace(x, 1)
+        parts = {"z": trace.z[0], "log p(x|z)": trace.log_px, "KL": trace.kl}
+        bad = [name for name, value in parts.items() if not torch.isfinite(value).all()]
+        cause = f"{bad[0]} is not finite" if bad else "a batch gave a value that is not finite"
+    return f"training diverged in epoch {epoch}: {cause}; lower --lr, or add --grad-clip 10" + (
+        "; the best weights so far are kept" if epoch > 1 else ""
+    )
+
+
+def _cuda_devices(model: nn.Module) -> list[int]:
+    device = next(model.parameters()).device
+    return [device.index or 0] if device.type == "cuda" else []

@@ -1,0 +1,48 @@
+"""The settings of the training loop. Free of torch, so that the command line can show them at once."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from jensen.errors import UserError, check_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How to train; the attribute docstrings are the help texts of the command line."""
+
+    epochs: int = 200
+    """Passes over the training data, at most."""
+    max_time: float | None = None
+    """Seconds of training: stop before the epoch that would go beyond it."""
+    patience: int = 30
+    """Stop when the validation bound has not improved for so many epochs; 0: never."""
+    batch_size: int = 128
+    """Data in a batch, B."""
+    num_samples: int = 1
+    """Latent samples per datum in training, K."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """The optimizer: Adam, or AdamW with decoupled weight decay."""
+    lr: float = 1e-3
+    """Learning rate."""
+    lr_schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """plateau: multiplied by 0.3 after 10 epochs without a better validation bound; cosine: to zero
+    over the epochs; constant."""
+    weight_decay: float = 0.0
+    """Weight decay, for adamw."""
+    grad_clip: float | None = None
+    """Scale the gradient down to this norm when it is larger."""
+    kl_warmup: int = 0
+    """Epochs over which the weight of the KL rises from 0 to 1. Meanwhile the training objective is
+    not a bound on log p(x); the validation bound always is."""
+    seed: int = 0
+    """Seed of the split, the initial weights and every draw."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used, naming the option and what it allows."""
+        check_options(self, "epochs batch_size num_samples", lambda v: v >= 1, "at least 1")
+        check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
+        check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
+        check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UserError(f"--weight-decay {self.weight_decay} needs --optimizer adamw")

@@ -1,0 +1,69 @@
+"""Where an inner maximisation begins: at the encoder's posterior, or at one like it."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from jensen.trace import Model
+
+MATCHING_STEPS = 300
+"""Steps of `matching`; each costs a pass through the family alone."""
+
+
+class Family(Protocol):
+    """Raw outputs -> a distribution (see `jensen.families`)."""
+
+    num_outputs: int
+
+    def __call__(self, raw: Tensor) -> Distribution:
+        """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
+        ...
+
+
+def matching(family: Family, q: Distribution, num_outputs: int) -> Tensor:
+    """Raw outputs ``[B, P]`` at which ``family`` has the mean and standard deviation of ``q``, nearly.
+
+    ``min_raw |(mean - mean_q) / sd_q|^2 + |log sd - log sd_q|^2`` by Adam from zero, without the model. Zero
+    (as `jensen.models.local.Neutral`) where moments are not there, or not differentiable.
+    """
+    raw = q.mean.new_zeros(*q.batch_shape, num_outputs)
+    with torch.enable_grad():
+        leaf = raw.clone().requires_grad_()
+        optimizer = torch.optim.Adam([leaf], lr=0.1)
+        mean, sd = q.mean.detach(), q.stddev.detach()
+        for step in range(MATCHING_STEPS):
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / MATCHING_STEPS)
+            p = family(leaf)
+            try:
+                distance = ((p.mean - mean) / sd).square() + (p.stddev.log() - sd.log()).square()
+            except NotImplementedError:
+                return raw
+            if not distance.requires_grad:
+                return raw
+            (leaf.grad,) = torch.autograd.grad(distance.sum(), leaf)
+            optimizer.step()
+    return leaf.detach()
+
+
+def find_start(
+    model: Model, x: Tensor, context: Tensor | None, family: Family | None, start: Tensor | None
+) -> tuple[Family, Tensor]:
+    """The family, and the raw outputs from which the search begins, detached."""
+    encoder: Any = getattr(model, "encoder", None)
+    own: Family | None = getattr(encoder, "family", None)
+    if family is not None and start is not None:
+        return family, start.detach()
+    if own is None or not hasattr(encoder, "raw"):
+        raise ValueError(
+            f"refine does not know where to begin: {type(encoder).__name__} lacks a family and "
+            "raw(x, context), which jensen.families.Conditional has; give refine a family and a start"
+        )
+    if start is not None:
+        return own, start.detach()
+    with torch.no_grad():
+        raw: Tensor = encoder.raw(x, context)
+        if family is None or family is own:
+            return own, raw
+        return family, matching(family, own(raw), family.num_outputs)

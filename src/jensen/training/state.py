@@ -1,0 +1,130 @@
+"""The state of a training run, and its one-file checkpoint: all that resuming needs."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jensen.errors import UserError
+from jensen.tensors import load_tensors, save_tensors
+from jensen.training.optim import LearningRate, build_optimizer
+from jensen.training.plan import Plan
+
+Record = dict[str, Any]
+"""The figures of one epoch, one line of metrics.jsonl."""
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while training, as it stands between two epochs."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    learning_rate: LearningRate
+    memory: nn.Module = field(default_factory=nn.Module)
+    """What the gradient estimator remembers, as a running-mean baseline does; often nothing."""
+    history: list[Record] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The weights with the best validation bound so far."""
+    best_value: float = float("-inf")
+    best_epoch: int = 0
+    seconds: float = 0.0
+    """Time spent training, over all sessions."""
+    stopped: str = ""
+    """Why training ended; empty while it has not."""
+
+    @classmethod
+    def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
+        """A fresh state at epoch 0."""
+        return cls(model, build_optimizer(model, plan), LearningRate(plan), memory or nn.Module())
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    def advance(self, record: Record, value: float, seconds: float) -> bool:
+        """Take in the figures of one more epoch; True when its validation bound is the best so far."""
+        self.history.append(record)
+        self.seconds += seconds
+        improved = value > self.best_value
+        if improved:
+            self.best_value, self.best_epoch = value, self.epoch
+            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.learning_rate.observe(improved)
+        return improved
+
+    def save(self, path: Path, config: str = "") -> None:
+        """Write the checkpoint: one safetensors file, so that it is whole or absent.
+
+        Args:
+            path: where to.
+            config: digest of the settings that the state belongs to, compared by `load`.
+        """
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        tensors |= {f"memory/{k}": v for k, v in self.memory.state_dict().items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{k}": v for k, v in slots.items()}
+        rate = self.learning_rate
+        record = {
+            "history": self.history,
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "learning_rate": {"lowered": rate.lowered, "waited": rate.waited},
+        }
+        save_tensors(path, tensors, {"state": json.dumps(record), "config": config})
+
+    @staticmethod
+    def read_history(path: Path) -> list[Record]:
+        """The figures of the epochs that a checkpoint has behind it.
+
+        Raises:
+            UserError: the file is missing, truncated or altered.
+        """
+        history: list[Record] = json.loads(_read(path)[1]["state"])["history"]
+        return history
+
+    @classmethod
+    def load(
+        cls, path: Path, model: nn.Module, plan: Plan, memory: nn.Module | None = None, config: str = ""
+    ) -> "TrainingState":
+        """Read a checkpoint into ``model``, ``memory`` and a new optimizer.
+
+        Raises:
+            UserError: the file is missing, truncated, altered or of other settings than ``config``.
+        """
+        tensors, metadata = _read(path)
+        if metadata["config"] != config:
+            raise UserError(f"the run's config.yaml was altered since {path} was written; restore it")
+        kinds = ("model", "best", "memory", "optimizer")
+        groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in kinds}
+        for name, tensor in tensors.items():
+            kind, key = name.split("/", 1)
+            groups[kind][key] = tensor
+        state = cls.start(model, plan, memory)
+        model.load_state_dict(groups["model"])
+        state.memory.load_state_dict(groups["memory"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in groups["optimizer"].items():
+            index, slot = key.split("/")
+            slots.setdefault(int(index), {})[slot] = tensor
+        state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
+        record = json.loads(metadata["state"])
+        state.learning_rate = LearningRate(plan, **record.pop("learning_rate"))
+        for name, value in record.items():
+            setattr(state, name, value)
+        state.best = groups["best"]
+        return state
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors, metadata = load_tensors(path)
+    if not {"state", "config"} <= metadata.keys():
+        raise UserError(f"{path} is no checkpoint; restore it or train again")
+    return tensors, metadata

@@ -1,0 +1,144 @@
+"""The two-tier loop: the log-likelihood by an inner maximisation for each datum, and training on it.
+
+Three ways to find the posterior, one loop (`jensen.training.loop.train`):
+
+- *amortized*: ``max_w,theta mean_j ELBO(w, theta | x_j)``, one encoder for all data. Any `VAE`.
+- *two-tier*: ``max_theta mean_j max_w ELBO(w, theta | x_j)``, the exact loop. A model made by
+  `jensen.models.local.two_tier`; any estimator, as the posterior is a constant to it. The inner loop
+  maximises the ELBO whatever the bound, and so without the KL's weight during warm-up.
+- *semi-amortized*: an encoder starts, a few inner steps finish. A model made by
+  `jensen.models.local.semi_amortized`, and the estimator `semi_amortized` below.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from jensen.data.seeds import derive_seed
+from jensen.objectives import Bound, pathwise
+from jensen.trace import Model, Trace
+from jensen.training.inner import Refined, log_weights, refine, seeded
+
+__all__ = ["LogLikelihood", "Refined", "compute_log_likelihood", "refine", "semi_amortized"]
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """The two-tier log-likelihood of a data set, nats per datum: a lower bound on mean log p(x)."""
+
+    value: float
+    """The mean over data of the maximised ELBO."""
+    standard_error: float
+    """Of that mean: sd / sqrt(N)."""
+    values: Tensor
+    """The maximised ELBO of each datum, ``[N]``, float64 on the CPU."""
+    start: Tensor
+    """The ELBO of each datum where its maximisation began, ``[N]``, with the same noise. From the
+    encoder's start, ``values - start`` is the amortization gap of each datum."""
+    steps: Tensor
+    """Inner steps taken for each datum, ``[N]``."""
+
+
+def compute_log_likelihood(
+    model: Model,
+    blocks: Iterable[Tensor],
+    steps: int = 200,
+    *,
+    num_samples: int = 256,
+    log_det: float = 0.0,
+    seed: int = 0,
+    on_block: Callable[[int], None] = lambda rows: None,
+    **options: Any,
+) -> LogLikelihood:
+    """Compute_LL: ``log p(data) / N ~ mean_j max_w ELBO(w, theta | x_j)``, T inner steps a datum.
+
+    The maximised ELBO is measured anew, with noise that the maximisation has not seen, so that the figure
+    is an unbiased estimate of a lower bound on mean log p(x).
+
+    Args:
+        model: anything with ``trace``.
+        blocks: prepared rows, block after block; a block is maximised in parallel.
+        steps: T.
+        num_samples: K of the last measurement.
+        log_det: added to every value, for nats of the data as given (see `jensen.data.Preparation`).
+        seed: of all noise; block b draws from a stream of its own.
+        on_block: told the number of rows of each finished block.
+        options: of `refine`: ``lr``, ``family``, ...
+    """
+    values: list[Tensor] = []
+    starts: list[Tensor] = []
+    taken: list[Tensor] = []
+    for number, x in enumerate(blocks):
+        refined = refine(model, x, steps, seed=derive_seed(seed, "block", number), **options)
+        for posterior, figures in ((refined.posterior, values), (refined.start, starts)):
+            with seeded(x, derive_seed(seed, "figure", number)):
+                figures.append(log_weights(model, x, posterior, num_samples).mean(0).cpu() + log_det)
+        taken.append(refined.steps.cpu())
+        on_block(len(x))
+    total = torch.cat(values)
+    spread = total.std().item() if len(total) > 1 else math.nan
+    return LogLikelihood(
+        total.mean().item(), spread / math.sqrt(len(total)), total, torch.cat(starts), torch.cat(taken)
+    )
+
+
+@dataclass(frozen=True)
+class _At:
+    """A model whose posterior is replaced by a given one."""
+
+    model: Model
+    given: tuple[Distribution, ...]
+
+    def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
+        return self.given
+
+    def trace(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
+        return self.model.trace(x, num_samples, **{"posterior": self.given, **options})
+
+    def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
+        return self.model.log_joint(x, z, context=context)
+
+    def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
+        return self.model.sample(n, context=context, mean=mean)
+
+
+def semi_amortized(estimator: Callable[..., Tensor] = pathwise) -> Callable[..., Tensor]:
+    """An estimator ``(bound, model, x, K) -> [B]`` for models of `jensen.models.local.semi_amortized`.
+
+    With ``w_0 = encoder(x)`` and ``w_T`` after T inner steps, the value is ``bound(w_T, theta)``; its
+    gradient is ``d/dtheta bound(w_T, theta)`` at w_T held fixed, and ``d/dphi bound(encoder_phi(x), theta)``
+    for the encoder, as if it had to do without the inner steps. That is the scheme of Krishnan, Liang &
+    Hoffman 2018 (there the two updates alternate, here they are one step), which Kim et al. 2018 call
+    VAE+SVI. It is not their SA-VAE, which differentiates through the inner steps.
+
+    Args:
+        estimator: gives both gradients, each at its own posterior.
+
+    Raises:
+        ValueError: (when called) the model's encoder is not one that starts an inner maximisation.
+    """
+
+    def estimate(
+        bound: Bound, model: Any, x: Tensor, num_samples: int = 1, *, context: Tensor | None = None
+    ) -> Tensor:
+        encoder = model.encoder
+        if not hasattr(encoder, "maximise"):
+            raise ValueError(
+                f"semi-amortized training needs an encoder that starts an inner maximisation, not a "
+                f"{type(encoder).__name__}; make the model with jensen.models.local.semi_amortized"
+            )
+        raw: Tensor = encoder.raw(x, context)
+        leaf = raw.detach().requires_grad_()
+        amortized = estimator(bound, _At(model, (encoder.family(leaf),)), x, num_samples, context=context)
+        # Only as far as w_0: this term must not reach the decoder, whose gradient is the refined bound's.
+        (slope,) = torch.autograd.grad(amortized.sum(), leaf)
+        surrogate = (raw * slope).sum(-1)
+        value: Tensor = estimator(bound, model, x, num_samples, context=context)
+        return value + (surrogate - surrogate.detach())
+
+    return estimate
