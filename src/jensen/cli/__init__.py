@@ -1,0 +1,68 @@
+"""The command line. Importing it imports no torch, so that ``jensen --help`` is quick."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from jensen._version import __version__
+from jensen.errors import UserError
+
+COMMANDS = {
+    "train": "train a VAE on a data set or file, into a run's folder",
+    "evaluate": "bounds on log p(x) in nats, with standard errors",
+    "sample": "draw new data from a run's model",
+    "encode": "posterior mean and standard deviation of each row",
+    "reconstruct": "each row as the model sees it: E[x | z] at the posterior mean",
+    "report": "one self-contained HTML page about a run",
+}
+
+USAGE = "\n".join(
+    [
+        "usage: jensen COMMAND [OPTIONS]",
+        "",
+        "Variational autoencoders for your own data, with numbers you can trust.",
+        "",
+        *(f"  jensen {name:<12} {summary}" for name, summary in COMMANDS.items()),
+        "",
+        "  jensen COMMAND --help says what a command takes; jensen --version, which version this is.",
+        "",
+        "A first run:",
+        "  jensen train digits --out runs/digits",
+        "  jensen evaluate runs/digits",
+        "  jensen sample runs/digits -n 64 -o new.png",
+    ]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 (done), 2 (the user's input is wrong) or 1 (our fault)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(USAGE)
+        return 0
+    if words[0] == "--version":
+        print(f"jensen {__version__}")
+        return 0
+    # Two OpenMP threads that land on one CPU stall each other 10 to 40 times; it must be set before
+    # torch starts. With a thread count chosen by the user (as in parallel tests), it is theirs to decide.
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OMP_PROC_BIND", "true")
+    try:
+        if words[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(words[0], COMMANDS, 1, 0.0)[0]
+            raise UserError(
+                f"unknown command {words[0]!r} (did you mean {near}?); the commands are {', '.join(COMMANDS)}"
+            )
+        importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
+    except UserError as error:
+        print(f"jensen: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jensen: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        sys.stdout = None
+    return 0

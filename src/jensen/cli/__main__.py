@@ -1,0 +1,7 @@
+"""``python -m jensen.cli``, the same as ``jensen``."""
+
+import sys
+
+from jensen.cli import main
+
+sys.exit(main())

@@ -1,0 +1,170 @@
+"""jensen train DATA: from data to a trained, recorded run."""
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jensen.cli.common import print_json, say
+from jensen.config.parse import parse
+from jensen.config.settings import Settings, read_run_settings, read_settings
+from jensen.errors import UserError
+from jensen.recipes import recipe
+
+if TYPE_CHECKING:
+    from jensen.run import Run
+    from jensen.training.state import Record, TrainingState
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Settings):
+    """Train a VAE on DATA into a run's folder, or go on with a stopped run."""
+
+    out: Path | None = None
+    """The run's folder. Default: runs/NAME-OF-THE-DATA."""
+    config: str | None = None
+    """Start from the settings of a file (a run's config.yaml will do) or a recipe (binarized-mnist,
+    lecture, ...); options on the command line come on top."""
+    overwrite: bool = False
+    """Replace the run that the folder holds."""
+    resume: Path | None = None
+    """Go on with this stopped run; only --epochs, --max-time, --patience, --device and --data-dir may be
+    given with it."""
+    json: bool = False
+    """Print the result as one JSON object."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, train, say what came of it."""
+    options = parse(TrainOptions, arguments, "jensen train")
+    base = _settings_below(options)
+    if base is not None:  # parse again, with those settings for defaults
+        options = parse(TrainOptions, arguments, "jensen train", TrainOptions(**_fields(base)))
+    if options.resume is None and not options.data:
+        raise UserError("no data given: name a data set, as in `jensen train digits`, or a .npy or .npz file")
+
+    from jensen import session
+
+    with progress(options.epochs) as show:
+        if options.resume is not None and base is not None:
+            changes = {k: v for k, v in _fields(options).items() if v != getattr(base, k)}
+            trained: list[int] = []
+
+            def on_epoch(state: "TrainingState") -> None:
+                trained.append(state.epoch)
+                show(state)
+
+            run = session.resume(options.resume, changes, on_epoch=on_epoch)
+            if not trained:
+                say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
+        else:
+            out = options.out or Path("runs") / Path(options.data.split(":")[0]).stem
+            run = session.start(
+                Settings(**_fields(options)), out, overwrite=options.overwrite, on_epoch=show, on_choice=say
+            )
+    report(run, as_json=options.json)
+
+
+def _settings_below(options: TrainOptions) -> Settings | None:
+    """The settings that the command line comes on top of: of a run to resume, a file or a recipe."""
+    if options.resume is not None:
+        for name in ("config", "out", "overwrite"):
+            if getattr(options, name):
+                raise UserError(f"--{name} does not go with --resume; leave one of them out")
+        return read_run_settings(options.resume)
+    if options.config is None:
+        return None
+    path = Path(options.config)
+    return read_settings(path) if path.exists() else recipe(options.config)
+
+
+def _fields(settings: Settings) -> dict[str, Any]:
+    """The settings alone, without what only the command takes."""
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)}
+
+
+def report(run: "Run", *, as_json: bool) -> None:
+    """Say where the run is and what its validation bound came to."""
+    history = run.history()
+    best = max(history, key=lambda line: line["validation_bound"])
+    if as_json:
+        keys = ("validation_bound", "validation_distortion", "validation_rate")
+        figures = {key: best[key] for key in keys}
+        print_json(
+            {
+                "run": str(run.path),
+                "unit": "nats",
+                "epochs": len(history),
+                "best_epoch": best["epoch"],
+                "seconds": history[-1]["seconds"],
+                **figures,
+            }
+        )
+        return
+    print(
+        f"{run.path}: best validation {run.settings.bound} {best['validation_bound']:.2f} nats per datum "
+        f"(epoch {best['epoch']} of {len(history)}, {history[-1]['seconds']:.0f} s of training)"
+    )
+    print(f"next: jensen evaluate {run.path}")
+
+
+class Show(Protocol):
+    """Told the state after every epoch."""
+
+    def __call__(self, state: "TrainingState") -> None: ...
+
+
+@contextmanager
+def progress(epochs: int) -> Iterator[Show]:
+    """A live bar on a terminal, plain lines elsewhere; both on standard error."""
+    if not sys.stderr.isatty():
+        yield plain_lines(epochs)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=epochs)
+
+        def show(state: "TrainingState") -> None:
+            bar.update(task, completed=state.epoch, description=figures(state.history[-1]))
+            if state.stopped:
+                bar.console.print(f"stopped: {state.stopped}", highlight=False)
+
+        yield show
+
+
+def plain_lines(epochs: int, every_seconds: float = 1.0) -> Show:
+    """A line an epoch, but no more than one in ``every_seconds``, and always the last."""
+    last = -math.inf
+
+    def show(state: "TrainingState") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= every_seconds or state.stopped or state.epoch >= epochs:
+            say(f"epoch {state.epoch:4d}  {figures(state.history[-1])}")
+            last = now
+        if state.stopped:
+            say(f"stopped: {state.stopped}")
+
+    return show
+
+
+def figures(line: "Record") -> str:
+    """The figures of one epoch, nats per datum (validation split but for the first)."""
+    return (
+        f"bound: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
+        f"(distortion {line['validation_distortion']:.2f}, rate {line['validation_rate']:.2f})  "
+        f"{line['rows_per_second']:,.0f} rows/s"
+    )

@@ -1,0 +1,178 @@
+"""Names become objects here, and nowhere else."""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jensen import families, objectives, priors
+from jensen.config.settings import Settings
+from jensen.data import Preparation
+from jensen.families import Conditional
+from jensen.models import VAE
+from jensen.models.local import semi_amortized, two_tier
+from jensen.networks import Log1p, OneHot, mlp
+from jensen.objectives import Bound
+from jensen.training import two_tier as inner
+from jensen.training.loop import Estimator
+
+Shape = Sequence[int]
+
+SCALES: dict[str, Callable[[Settings, int], Any]] = {
+    "shared": lambda s, size: families.SharedScale(),
+    "unit": lambda s, size: families.FixedScale(1.0),
+    "fixed": lambda s, size: families.FixedScale(s.sigma),
+    "per-dimension": lambda s, size: families.PerDimensionScale(size),
+    "network": lambda s, size: families.NetworkScale(size),
+    "optimal": lambda s, size: families.OptimalScale(),
+}
+
+
+def _scale(s: Settings, shape: Shape) -> Any:
+    return SCALES[s.variance](s, math.prod(shape))
+
+
+def _grid(p: Preparation) -> tuple[Tensor, Tensor, Tensor]:
+    """Lowest level, highest level and step of discretized data, as the model sees them."""
+    low, high = p.value_range
+    return (low - p.shift) / p.scale, (high - p.shift) / p.scale, 1 / p.scale
+
+
+def _classes(p: Preparation) -> int:
+    return max(2, int(p.value_range[1]) + 1)
+
+
+LIKELIHOODS: dict[str, Callable[[Settings, Shape, Preparation], Any]] = {
+    "normal": lambda s, shape, p: families.Normal(shape, _scale(s, shape)),
+    "laplace": lambda s, shape, p: families.Laplace(shape, _scale(s, shape)),
+    "student-t": lambda s, shape, p: families.StudentT(shape, _scale(s, shape)),
+    "bernoulli": lambda s, shape, p: families.Bernoulli(shape),
+    "continuous-bernoulli": lambda s, shape, p: families.ContinuousBernoulli(shape),
+    "categorical": lambda s, shape, p: families.Categorical(shape, _classes(p)),
+    "discretized-logistic": lambda s, shape, p: families.DiscretizedLogistic(
+        shape, _scale(s, shape), *_grid(p)
+    ),
+    "discretized-logistic-mixture": lambda s, shape, p: families.MixtureOfDiscretizedLogistics(
+        shape, s.components, *_grid(p)
+    ),
+    "poisson": lambda s, shape, p: families.Poisson(shape),
+    "negative-binomial": lambda s, shape, p: families.NegativeBinomial(shape, _scale(s, shape)),
+    "zero-inflated-negative-binomial": lambda s, shape, p: families.ZeroInflatedNegativeBinomial(
+        shape, _scale(s, shape)
+    ),
+}
+SUPPORT: dict[str, str] = {
+    "normal": "real",
+    "laplace": "real",
+    "student-t": "real",
+    "bernoulli": "binary",
+    "continuous-bernoulli": "unit",
+    "categorical": "categories",
+    "discretized-logistic": "grid",
+    "discretized-logistic-mixture": "grid",
+    "poisson": "count",
+    "negative-binomial": "count",
+    "zero-inflated-negative-binomial": "count",
+}
+"""Where each likelihood lives; a test holds it to the families' own ``support``."""
+POSTERIORS: dict[str, Callable[[Settings, int], Any]] = {
+    "diagonal": lambda s, M: families.Normal([M], families.NetworkScale(M)),
+    "full": lambda s, M: families.FullNormal(M),
+    "low-rank": lambda s, M: families.LowRankNormal(M, s.rank),
+    "flow": lambda s, M: families.FlowNormal(M),
+    "point": lambda s, M: families.PointMass(M),
+    "categorical": lambda s, M: families.OneHotCategorical(M, s.categories),
+    "gumbel-softmax": lambda s, M: families.GumbelSoftmax(M, s.categories, s.temperature),
+    "straight-through": lambda s, M: families.StraightThrough(M, s.categories, s.temperature),
+}
+PRIORS: dict[str, Callable[[Settings, Any, Tensor], nn.Module]] = {
+    "standard": lambda s, encoder, rows: priors.StandardNormal(s.latent_dim),
+    "mixture": lambda s, encoder, rows: priors.Mixture(s.latent_dim, s.components),
+    "vamp": lambda s, encoder, rows: priors.VampPrior(encoder, rows),
+    "flow": lambda s, encoder, rows: priors.Flow(s.latent_dim),
+    "categorical": lambda s, encoder, rows: (
+        priors.RelaxedCategorical(s.latent_dim, s.categories, s.temperature)
+        if s.posterior == "gumbel-softmax"
+        else priors.Categorical(s.latent_dim, s.categories)
+    ),
+}
+BOUNDS: dict[str, Callable[[Settings], Bound]] = {
+    "elbo": lambda s: objectives.elbo_monte_carlo if s.kl == "monte-carlo" else objectives.elbo,
+    "beta": lambda s: objectives.beta(s.beta),
+    "free-bits": lambda s: objectives.free_bits(s.free_bits),
+    "iwae": lambda s: objectives.iwae,
+    "renyi": lambda s: objectives.renyi(s.alpha),
+    "reconstruction": lambda s: objectives.reconstruction,
+}
+ESTIMATORS: dict[str, Callable[..., Tensor]] = {
+    "pathwise": objectives.pathwise,
+    "score-function": objectives.score_function,
+    "sticking-the-landing": objectives.sticking_the_landing,
+    "doubly-reparameterized": objectives.doubly_reparameterized,
+}
+INPUTS: dict[str, Callable[[Preparation], tuple[nn.Module, int]]] = {
+    "count": lambda p: (Log1p(), 1),
+    "categories": lambda p: (OneHot(_classes(p)), _classes(p)),
+}
+"""What stands between the data and the encoder's network, by the likelihood's domain, and how many
+numbers it makes of one."""
+
+
+def build_bound(settings: Settings) -> Bound:
+    """The bound that resolved settings name."""
+    return BOUNDS[settings.bound](settings)
+
+
+def build_memory(settings: Settings) -> nn.Module:
+    """What the gradient estimator remembers from step to step; an empty module for most."""
+    remembers = settings.estimator == "score-function" and settings.baseline == "running-mean"
+    return objectives.RunningMean() if remembers else nn.Module()
+
+
+def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
+    """The gradient estimator of resolved settings, with its ``memory`` from `build_memory`."""
+    estimator = ESTIMATORS[settings.estimator]
+    if settings.estimator == "score-function":
+        remembers = isinstance(memory, objectives.RunningMean)
+        estimator = functools.partial(estimator, baseline=memory if remembers else settings.baseline)
+    if settings.inference == "semi-amortized":
+        estimator = inner.semi_amortized(estimator)
+    return estimator
+
+
+def build_model(
+    settings: Settings, event_shape: Shape, preparation: Preparation, rows: Tensor | None = None
+) -> VAE:
+    """The model that resolved settings name, with fresh weights from torch's global generator.
+
+    Args:
+        settings: with every `auto` resolved (see `jensen.config.resolve`).
+        event_shape: the shape of one datum.
+        preparation: how the data reach the model; discretized likelihoods take their grid from it.
+        rows: prepared training rows, ``[components, *event]``, where a vamp prior starts.
+    """
+    hidden = () if settings.network == "linear" else settings.hidden
+    family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
+    likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
+    latents = math.prod(family.event_shape)
+    decoder = Conditional(mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation), likelihood)
+    maximise = functools.partial(inner.refine, steps=settings.inner_steps, lr=settings.inner_lr)
+    if settings.inference == "two-tier":
+        prior = PRIORS[settings.prior](settings, None, torch.empty(0))
+        return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))
+    inputs = math.prod(event_shape)
+    if preparation.support in INPUTS:
+        transform, width = INPUTS[preparation.support](preparation)
+        inputs = inputs * width
+        network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
+    else:
+        network = mlp(inputs, hidden, family.num_outputs, settings.activation)
+    encoder = Conditional(network, family, event_dim=len(event_shape))
+    start = torch.zeros(settings.components, *event_shape) if rows is None else rows
+    prior = PRIORS[settings.prior](settings, encoder, start)
+    if settings.inference == "semi-amortized":
+        return semi_amortized(prior, encoder, decoder, maximise)
+    return VAE(prior, encoder, decoder)

@@ -1,0 +1,103 @@
+"""Options by way of tyro: the command line and the config file are read by the same parser.
+
+tyro was chosen over jsonargparse, after a trial of both: dashed option names, ``200,200`` lists through
+a documented hook, and the nearest valid name for a mistyped option, all without code of ours.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from jensen.errors import UserError
+
+Options = TypeVar("Options")
+_BOX = "╭╮╰╯│─ "
+
+
+def parse(
+    kind: type[Options], arguments: Sequence[str], prog: str, default: Options | None = None
+) -> Options:
+    """The dataclass ``kind`` filled from ``arguments``, over ``default`` where one is given.
+
+    Raises:
+        UserError: an unknown option (the nearest valid one is named) or a value that does not fit.
+        SystemExit: with status 0 after ``--help``.
+    """
+    messages = io.StringIO()
+    width = contextlib.nullcontext() if "--help" in arguments else _wide_terminal()
+    flags = (tyro.conf.FlagCreatePairsOff,)
+    try:
+        with width, contextlib.redirect_stderr(messages):
+            if default is None:
+                return tyro.cli(kind, args=arguments, prog=prog, config=flags)
+            return tyro.cli(kind, args=arguments, prog=prog, config=flags, default=default)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UserError(_one_line(messages.getvalue(), kind, prog)) from None
+
+
+@contextlib.contextmanager
+def _wide_terminal() -> Iterator[None]:
+    """Keep tyro from wrapping its messages: jensen prints each as one line."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _one_line(box: str, kind: type, prog: str) -> str:
+    """The words of tyro's error box, up to its footer, as one line."""
+    words = [line.strip(_BOX) for line in box.splitlines()[1:]]
+    lines = [line for line in words if line]
+    footers = ("For full helptext", "Argument help")
+    end = next((i for i, line in enumerate(lines) if line.startswith(footers)), None)
+    text = " ".join(" ".join(lines[:end]).split())
+    # A refusal of our own, raised by the dataclass, already says what is allowed.
+    own = f"Error parsing {kind.__name__}: "
+    return text.removeprefix(own) if text.startswith(own) else f"{_plainly(text, kind)} (see {prog} --help)"
+
+
+def _plainly(text: str, kind: type) -> str:
+    """What tyro says, in the form: what was given, what is allowed."""
+    if unknown := re.match(r"Unrecognized options: (-[^\s,]*)", text):
+        return f"unknown option {unknown[1]} (did you mean {nearest_option(unknown[1], kind)}?)"
+    if unknown := re.match(r"Unrecognized options: ([^,]+)", text):
+        return f"{unknown[1]!r} is one word too many; put a path with spaces in quotes"
+    if choice := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)", text):
+        return f"{choice[2]} is {choice[1]!r}; it must be one of {choice[3]}".replace("'", "")
+    if number := re.match(r"Error parsing (\S+): .*(int\(\)|float).*: ['\"](.*)['\"]$", text):
+        kind_of_number = "a whole number" if number[2] == "int()" else "a number"
+        return f"{number[1]} is {number[3]!r}; it must be {kind_of_number}"
+    return text
+
+
+def nearest_option(word: str, kind: type) -> str:
+    """The option of the dataclass ``kind`` whose name is most like ``word``."""
+    positional = ("run", "data")
+    fields = [field.name for field in dataclasses.fields(kind) if field.name not in positional]
+    names = [f"--{name.replace('_', '-')}" for name in fields]
+    begun = [name for name in names if name.startswith(word)]
+    return (begun or difflib.get_close_matches(word.replace("_", "-"), names, 1, 0.0))[0]
+
+
+def to_arguments(values: Mapping[str, Any], positional: str) -> list[str]:
+    """Option names and values, as read from YAML, as the words of a command line."""
+    words: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, list | tuple):
+            value = ",".join(str(part) for part in value)
+        words += [str(value)] if key == positional else [f"--{key.replace('_', '-')}", str(value)]
+    return words

@@ -1,0 +1,112 @@
+"""Combinations that cannot be right, refused before anything is trained, each with its remedy."""
+
+from collections.abc import Callable
+
+from jensen.config.settings import Settings
+from jensen.errors import UserError
+
+CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
+SPREAD = ("normal", "laplace", "student-t", "discretized-logistic")
+"""Likelihoods with a spread that --variance can choose."""
+DISPERSED = ("negative-binomial", "zero-inflated-negative-binomial")
+
+Rule = tuple[Callable[[Settings], bool], Callable[[Settings], str]]
+
+RULES: list[Rule] = [
+    (
+        lambda s: s.posterior == "point" and s.bound != "reconstruction",
+        lambda s: (
+            f"--bound {s.bound} needs a density, and a point posterior has none; use --bound "
+            "reconstruction, or another --posterior"
+        ),
+    ),
+    (
+        lambda s: s.posterior == "point" and s.estimator != "pathwise",
+        lambda s: f"--estimator {s.estimator} needs a density, and a point posterior has none; use pathwise",
+    ),
+    (
+        lambda s: s.posterior == "categorical" and s.estimator != "score-function",
+        lambda s: (
+            f"--estimator {s.estimator} needs a pathwise sampler, and categorical latents have none; "
+            "use --estimator score-function, or --posterior gumbel-softmax"
+        ),
+    ),
+    (
+        lambda s: (s.posterior in CATEGORICAL) != (s.prior == "categorical"),
+        lambda s: f"--prior {s.prior} does not fit --posterior {s.posterior}; leave --prior out",
+    ),
+    (
+        lambda s: s.posterior == "point" and s.prior == "vamp",
+        lambda s: (
+            "--prior vamp needs the density of the posterior, and a point has none; use --prior standard"
+        ),
+    ),
+    (
+        lambda s: s.baseline == "leave-one-out" and s.num_samples < 2,
+        lambda s: (
+            f"--baseline leave-one-out needs --num-samples 2 or more, not {s.num_samples}; "
+            "or use --baseline running-mean"
+        ),
+    ),
+    (
+        lambda s: s.estimator == "doubly-reparameterized" and s.bound not in ("iwae", "renyi"),
+        lambda s: (
+            f"--estimator doubly-reparameterized is for --bound iwae or renyi, not {s.bound}; "
+            "use sticking-the-landing, or pathwise"
+        ),
+    ),
+    (
+        lambda s: s.estimator == "sticking-the-landing" and s.bound not in ("elbo", "beta"),
+        lambda s: (
+            f"--estimator sticking-the-landing is biased for --bound {s.bound}; use "
+            "doubly-reparameterized for iwae and renyi, or pathwise"
+        ),
+    ),
+    (
+        lambda s: bool(s.kl_warmup) and s.bound != "elbo",
+        lambda s: f"--kl-warmup {s.kl_warmup} needs --bound elbo, not {s.bound}; leave one of them out",
+    ),
+    (
+        lambda s: s.kl != "auto" and s.bound != "elbo",
+        lambda s: f"--kl {s.kl} is a choice for --bound elbo, not {s.bound}; leave it out",
+    ),
+    (
+        lambda s: s.variance != "shared" and s.likelihood not in SPREAD + DISPERSED,
+        lambda s: (
+            f"--variance {s.variance}: the likelihood {s.likelihood} has no variance of its own; leave it out"
+        ),
+    ),
+    (
+        lambda s: s.variance == "optimal" and s.likelihood not in ("normal", "laplace"),
+        lambda s: (
+            f"--variance optimal has a closed form for normal and laplace, not for {s.likelihood}; "
+            "use shared or per-dimension"
+        ),
+    ),
+    (
+        lambda s: s.likelihood == "bernoulli" and s.scaling != "none",
+        lambda s: f"--scaling {s.scaling} would take zeros and ones apart; leave it out",
+    ),
+    (
+        lambda s: s.inference != "amortized" and s.posterior in ("point", *CATEGORICAL),
+        lambda s: (
+            f"--inference {s.inference} refines posteriors by their gradient, which {s.posterior} "
+            "latents do not give; use --inference amortized"
+        ),
+    ),
+    (
+        lambda s: s.inference == "two-tier" and s.prior == "vamp",
+        lambda s: "--prior vamp is made of the encoder, and two-tier inference has none; use another prior",
+    ),
+]
+
+
+def check_combination(settings: Settings) -> None:
+    """Refuse resolved settings that cannot be right together.
+
+    Raises:
+        UserError: the first rule that is broken: what was given, what is allowed, how to mend it.
+    """
+    for broken, message in RULES:
+        if broken(settings):
+            raise UserError(message(settings))

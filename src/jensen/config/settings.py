@@ -1,0 +1,113 @@
+"""Typed settings: the options of the command line and the contents of config.yaml are these classes.
+
+Free of torch, so that ``jensen --help`` is quick. The attribute docstrings are the help texts.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jensen._version import __version__
+from jensen.config.choices import DataSettings, ModelSettings, ObjectiveSettings
+from jensen.config.parse import parse, to_arguments
+from jensen.errors import UserError, check_options
+from jensen.files import atomic
+from jensen.training.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
+    """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto: cuda where there is one."""
+
+    def __post_init__(self) -> None:
+        """Refuse values and combinations that cannot be used, naming the option and the mend."""
+        super().__post_init__()
+        check_options(
+            self, "validation_fraction test_fraction", lambda v: 0 < v < 1, "between 0 and 1, such as 0.1"
+        )
+        check_options(self, "latent_dim rank components inner_steps", lambda v: v >= 1, "at least 1")
+        check_options(self, "categories", lambda v: v >= 2, "at least 2")
+        check_options(self, "hidden", lambda widths: min(widths, default=1) >= 1, "widths of at least 1")
+        check_options(self, "sigma temperature inner_lr", lambda v: 0 < v < inf, "a positive number")
+        check_options(self, "beta free_bits", lambda v: 0 <= v < inf, "a number of 0 or more")
+        check_options(self, "alpha", lambda v: abs(v) < inf, "a finite number")
+        if self.sigma != 1 and self.variance != "fixed":
+            raise UserError(f"--sigma {self.sigma} needs --variance fixed")
+
+    def replace(self, **changes: Any) -> "Settings":
+        """A copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: the file is missing or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; give a file, such as {path / 'config.yaml'}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give a YAML file that exists") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise UserError(
+            f"{path} is not valid YAML (line {line}); mend it or start from a run's config.yaml"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no settings; write lines such as 'latent_dim: 8'")
+    return content
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in a YAML file; a run's config.yaml will do (its `recorded` part is left out)."""
+    values = read_yaml(path)
+    values.pop("recorded", None)
+    known = [field.name for field in dataclasses.fields(Settings)]
+    for key in values:
+        if str(key).replace("-", "_") not in known:
+            near = difflib.get_close_matches(str(key).replace("-", "_"), known, 1, 0.0)[0]
+            raise UserError(f"{path} has an unknown setting {str(key)!r} (did you mean {near}?)")
+    try:
+        return parse(Settings, to_arguments(values, "data"), "jensen train")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def read_run_settings(run: Path) -> Settings:
+    """The settings of a run's folder.
+
+    Raises:
+        UserError: ``run`` is no run, or its config.yaml is damaged.
+    """
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{run} is not a run: it has no config.yaml; give a folder that jensen train wrote")
+    return read_settings(run / "config.yaml")
+
+
+def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) -> None:
+    """Write a run's config.yaml: the settings, flat and complete, then what jensen found and decided."""
+    values = {
+        key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+        for key, value in dataclasses.asdict(settings).items()
+    }
+    layout: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 100}
+    with atomic(path) as temporary:
+        temporary.write_text(
+            f"# Written by jensen {__version__}. The settings; `jensen train --config` takes this file.\n"
+            + yaml.safe_dump(values, **layout)
+            + "\n# What jensen found in the data and decided. Not settings: do not edit.\n"
+            + yaml.safe_dump({"recorded": dict(recorded)}, **layout),
+            encoding="utf-8",
+        )

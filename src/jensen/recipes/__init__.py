@@ -1,0 +1,32 @@
+"""Recipes: named, complete settings, for `jensen train --config NAME` and as starting points."""
+
+import difflib
+
+from jensen.config import Settings
+from jensen.errors import UserError
+
+RECIPES: dict[str, Settings] = {
+    # The model of the lecture to the letter: x ~ N(G(z), I), z | x ~ N(eta(x), diag), no scaling of x.
+    "lecture": Settings(data="digits", variance="unit", scaling="none", activation="tanh"),
+    # Probabilistic PCA by gradient descent: affine maps and one learned variance.
+    "probabilistic-pca": Settings(data="digits", network="linear", lr=1e-2, epochs=300),
+    # The network of Burda, Grosse & Salakhutdinov 2016 with one stochastic layer, on static MNIST.
+    "binarized-mnist": Settings(
+        data="binarized-mnist", latent_dim=50, hidden=(200, 200), activation="tanh", epochs=1000
+    ),
+}
+
+
+def recipe(name: str) -> Settings:
+    """The settings of a recipe.
+
+    Raises:
+        UserError: there is no such recipe; the nearest name is given.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, 1, 0.0)[0]
+        raise UserError(
+            f"--config {name}: no such file, nor a recipe (did you mean {near}?); "
+            f"the recipes are {', '.join(RECIPES)}"
+        )
+    return RECIPES[name]

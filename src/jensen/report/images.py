@@ -1,0 +1,132 @@
+"""Pictures of image data: tiles with sharp pixels."""
+
+import math
+
+import numpy as np
+from markupsafe import Markup
+from torch import Tensor
+
+from jensen.data.arrays import Array
+from jensen.report.look import REACH, Look
+from jensen.report.style import Picture, plain, to_img
+
+STRIP = 780
+"""Pixels of a strip of tiles."""
+PANEL = 300
+"""Pixels of a square of tiles."""
+GAP = 4
+
+
+def reconstructions(look: Look) -> Picture:
+    """Test rows above, E[x | z] below, in up to two pairs of strips."""
+    data, seen = (
+        tiles(look, look.x[: len(look.reconstructions)]),
+        tiles(look, look.reconstructions, mean=True),
+    )
+    columns = _columns(data, STRIP)
+    strips = []
+    for start in range(0, min(len(seen), 2 * columns), columns):
+        rows = slice(start, start + columns)
+        place = f"test rows {start + 1} to {start + len(data[rows])}"
+        strips.append(("data", to_img(data[rows], columns, GAP, f"Images: {place}")))
+        strips.append(("E[x|z]", to_img(seen[rows], columns, GAP, f"Reconstructions of {place}")))
+    caption = Markup(
+        "The first test rows{}, and below each the decoder’s mean at the mean of its posterior, <i>z</i> = "
+        "E[<i>z</i>|<i>x</i>]. What is missing below is what the latents do not carry."
+    ).format(_as_seen(look))
+    return Picture(caption, strips=tuple(strips), pairs=True)
+
+
+def samples(look: Look) -> Picture:
+    """Data, true draws, and decoder means, side by side."""
+    groups = [
+        ("Data", tiles(look, look.x[spread(len(look.x), len(look.means))]), "Test images"),
+        (
+            "Samples of p(x)",
+            tiles(look, look.samples[: len(look.means)]),
+            "Images drawn from the model, with noise",
+        ),
+        (
+            "Decoder means, no samples",
+            tiles(look, look.means, mean=True),
+            "Means of the decoder, without noise",
+        ),
+    ]
+    columns = _columns(groups[0][1], PANEL)
+    panels = [(title, to_img(x[: columns**2], columns, GAP, alt)) for title, x, alt in groups]
+    noise = "drawn pixel by pixel" if look.preparation.binary else "with the decoder’s noise added"
+    caption = Markup(
+        "Left: test rows{}, evenly taken. Middle: what the model claims the data look like, <i>z</i> from "
+        "the prior and <i>x</i> from <i>p</i>(<i>x</i>|<i>z</i>), {}. Right: E[<i>x</i>|<i>z</i>] at the "
+        "same latents; smoother, but not what the model assigns its probability to.{}"
+    ).format(
+        _as_seen(look),
+        noise,
+        "" if look.preparation.binary else " Values beyond black and white are clipped.",
+    )
+    return Picture(caption, panels=tuple(panels))
+
+
+def walk(look: Look, means: Tensor) -> Picture:
+    """One strip for each of the most active latent dimensions."""
+    dimensions, steps = means.shape[:2]
+    every = tiles(look, means.flatten(0, 1), mean=True)
+    every = every.reshape(dimensions, steps, *every.shape[1:])
+    # Fewer, evenly spaced places when tiles are large; the prior's centre always stays in the middle.
+    places = next(p for p in (13, 7, 5) if p <= _columns(every[0], STRIP) or p == 5)
+    kept = np.linspace(0, steps - 1, places).round().astype(int)
+    rates = look.figures["latents"]["rate_per_dimension"]
+    strips = []
+    for dimension, x in zip(look.dimensions, every, strict=True):
+        label = f"z{dimension + 1}" + ("" if rates is None else f" · {plain(rates[dimension])} nats")
+        alt = f"Decoder means while latent dimension {dimension + 1} moves from -{REACH:g} to {REACH:g}"
+        strips.append((label, to_img(x[kept], places, GAP, alt)))
+    return Picture(walk_caption(look), strips=tuple(strips), scale=(f"−{REACH:g}", "0", f"+{REACH:g}"))
+
+
+def walk_caption(look: Look) -> Markup:
+    """What a traversal shows, for images and for flat rows."""
+    total = look.latents.mean.shape[1]
+    which = (
+        "Every latent dimension" if len(look.dimensions) == total else "The latent dimensions that carry most"
+    )
+    return Markup(
+        "{}, the one with the highest rate first, each moved alone from −{:g} to {:g} prior standard "
+        "deviations while the others stay at the prior’s centre. A dimension that changes nothing is not "
+        "used."
+    ).format(which, REACH, REACH)
+
+
+def tiles(look: Look, x: Tensor, *, mean: bool = False) -> Array:
+    """Data in the model's domain -> tiles ``[N, H, W, 4]`` uint8, enlarged by a whole factor where small."""
+    low, high = look.preparation.shown_range
+    grey = (look.given(x, mean=mean).double().numpy() - low) / (high - low)
+    if look.layout == "CHW":
+        grey = np.moveaxis(grey, 1, -1)
+    elif look.layout == "HW":
+        grey = grey[..., None]
+    levels = np.rint(np.nan_to_num(grey).clip(0, 1) * 255).astype(np.uint8)
+    colour = levels if levels.shape[-1] != 1 else levels.repeat(3, axis=-1)
+    if colour.shape[-1] == 3:
+        colour = np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=-1)
+    factor = math.ceil(56 / max(colour.shape[1:3]))
+    enlarged: Array = colour.repeat(factor, axis=1).repeat(factor, axis=2)
+    return enlarged
+
+
+def spread(rows: int, count: int) -> list[int]:
+    """Up to ``count`` row numbers, evenly spread over ``rows``."""
+    return (
+        [round(i * (rows - 1) / max(count - 1, 1)) for i in range(count)]
+        if rows > count
+        else list(range(rows))
+    )
+
+
+def _columns(x: Array, width: int) -> int:
+    columns: int = (width + GAP) // (x.shape[2] + GAP)
+    return max(5, columns)
+
+
+def _as_seen(look: Look) -> str:
+    return "" if look.preparation.binarize == "none" else " as the model saw them, drawn to black and white"

@@ -1,0 +1,187 @@
+"""Pictures of the latent space: where the data lie in it, and what each dimension carries."""
+
+import math
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from jensen.data.arrays import Array
+from jensen.evaluation.latents import ACTIVE_VARIANCE
+from jensen.report.look import Look, by_content
+from jensen.report.style import ACCENT, INK, LINE, MUTED, TEN, Picture, canvas, to_svg
+
+MAP_WIDTH, BARS_WIDTH, HEIGHT = 560, 376, 440
+NAMED_BARS = 16
+"""Up to so many dimensions, each bar has its name."""
+VECTOR_POINTS = 2000
+"""More points than that are drawn as pixels, to keep the page small."""
+
+
+def posterior_map(look: Look) -> Picture:
+    """Posterior means in the plane, coloured by label; a histogram where there is one latent dimension."""
+    means = look.latents.mean.double().numpy()
+    figure, (ax,) = canvas(MAP_WIDTH, HEIGHT)
+    if means.shape[1] == 1:
+        words = _histogram(look, ax, means[:, 0])
+    else:
+        points, origin, words = _plane(look, ax, means)
+        _scatter(figure, ax, points, None if look.labels is None else look.labels.numpy())
+        if look.standard_prior:
+            for radius in (1, 2):
+                ax.add_patch(
+                    Circle(origin, radius, fill=False, color=INK, linewidth=1, linestyle=(0, (2, 3)))
+                )
+            words += Markup(
+                " The dotted circles are one and two standard deviations of the prior: the rows together "
+                "should fill them about as the prior does, without holes and without strays."
+            )
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.grid(visible=False)
+    return Picture(words + _colour_words(look), svg=to_svg(figure, "map", "Posterior means of the test rows"))
+
+
+def _plane(look: Look, ax: Axes, means: Array) -> tuple[Array, tuple[float, float], Markup]:
+    """Points ``[N, 2]``, where the prior's centre falls, and the words for it."""
+    if means.shape[1] > 2 and len(means) > 2 and means.std(0).max() > 0:
+        from sklearn.decomposition import PCA
+
+        pca = PCA(2, svd_solver="full").fit(means)
+        shares = [f"{100 * share:.0f} %" for share in pca.explained_variance_ratio_]
+        total = f"{100 * pca.explained_variance_ratio_.sum():.0f} %"
+        ax.set(
+            xlabel=f"first principal direction, {shares[0]}",
+            ylabel=f"second principal direction, {shares[1]}",
+        )
+        origin = pca.transform(np.zeros((1, means.shape[1])))[0]
+        words = Markup(
+            "Each dot is the posterior mean of one test row, seen along the two principal directions (PCA) "
+            "of the {} latent dimensions, which hold <b>{}</b> of the variance of the means."
+        ).format(means.shape[1], total)
+        return pca.transform(means), (float(origin[0]), float(origin[1])), words
+    first, second = by_content(look.latents)[:2]
+    ax.set(xlabel=f"z{first + 1}", ylabel=f"z{second + 1}")
+    words = Markup(
+        "Each dot is the posterior mean of one test row, in the two dimensions with the highest rate."
+    )
+    return means[:, [first, second]], (0.0, 0.0), words
+
+
+def _scatter(figure: Figure, ax: Axes, points: Array, labels: Array | None) -> None:
+    style: Any = {
+        "s": 12 if len(points) > 400 else 24,
+        "alpha": 0.8,
+        "linewidths": 0,
+        "rasterized": len(points) > VECTOR_POINTS,
+    }
+    if labels is None:
+        ax.scatter(*points.T, color=ACCENT, **style)
+        return
+    colours = class_colours(labels)
+    if colours is None:  # too many to name: the label as a scale
+        dots = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap="viridis", **style)
+        figure.colorbar(dots, ax=ax, label="label", shrink=0.6, drawedges=False).outline.set_visible(False)
+        return
+    for label, colour in colours.items():
+        ax.scatter(*points[labels == label].T, color=colour, label=str(label), **style)
+    figure.legend(
+        loc="outside right upper",
+        title="label",
+        markerscale=1.8,
+        handletextpad=0.1,
+        ncols=-(-len(colours) // 10),
+    )
+
+
+def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
+    """One latent dimension: how often each posterior mean occurs, over the prior's density."""
+    reach = max(3.0, float(np.abs(means).max()))
+    edges = np.linspace(-reach, reach, int(np.clip(2 * len(means) ** 0.5, 9, 60)) + 1)
+    width, labels = edges[1] - edges[0], look.labels
+    colours = None if labels is None else class_colours(labels.numpy())
+    groups = [(means, ACCENT, "")]
+    if labels is not None and colours is not None:
+        groups = [(means[labels.numpy() == label], colour, str(label)) for label, colour in colours.items()]
+    floor = np.zeros(len(edges) - 1)
+    for values, colour, name in groups:
+        top = floor + np.histogram(values, edges)[0] / (len(means) * width)
+        ax.stairs(top, edges, baseline=floor, fill=True, color=colour, alpha=0.85, label=name)
+        floor = top
+    if look.standard_prior:
+        z = np.linspace(-reach, reach, 200)
+        ax.plot(
+            z, np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi), color=INK, linewidth=1.2, linestyle=(0, (2, 3))
+        )
+    ax.set(xlabel="posterior mean E[z|x]", ylabel="density")
+    if colours is not None:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label")
+    words = Markup("How often each posterior mean occurs among the test rows.")
+    return words + (Markup(" The dotted line is the prior’s density.") if look.standard_prior else "")
+
+
+def class_colours(labels: Array) -> dict[int, str] | None:
+    """A colour for each distinct label; None where there are too many to tell apart."""
+    classes: list[int] = np.unique(labels).tolist()
+    if len(classes) <= len(TEN):
+        return dict(zip(classes, TEN, strict=False))
+    if len(classes) <= 20:
+        return {label: to_hex(colormaps["tab20"](number)) for number, label in enumerate(classes)}
+    return None
+
+
+def _colour_words(look: Look) -> str:
+    if look.labels is None:
+        return ""
+    if look.latents.mean.shape[1] == 1 and class_colours(look.labels.numpy()) is None:
+        return ""
+    return " Colours are the labels that came with the data; the model never saw them."
+
+
+def rates(look: Look) -> Picture:
+    """What each latent dimension carries: its rate, or the variance of its means where no rate splits off."""
+    latents = look.figures["latents"]
+    values = latents["rate_per_dimension"]
+    split = values is not None
+    if not split:
+        values = look.latents.mean.double().var(0, correction=0).tolist()
+    order = sorted(range(len(values)), key=lambda dimension: -values[dimension])
+    active = look.latents.active.tolist()
+    figure, (ax,) = canvas(BARS_WIDTH, HEIGHT)
+    ax.bar(
+        range(len(order)),
+        [values[dimension] for dimension in order],
+        color=[ACCENT if active[dimension] else LINE for dimension in order],
+        edgecolor=[ACCENT if active[dimension] else MUTED for dimension in order],
+        width=0.72 if len(order) <= 64 else 1.0,
+        linewidth=0.8,
+    )
+    ax.set(
+        ylabel="rate, nats per datum" if split else "variance of the posterior mean",
+        xlabel="latent dimension",
+    )
+    ax.set_xlim(-1, max(len(order), 4))
+    named = len(order) <= NAMED_BARS
+    ax.set_xticks(range(len(order)) if named else [], [f"z{d + 1}" for d in order] if named else [])
+    ax.tick_params(axis="x", length=0)
+    caption = _rate_words(look, split=split)
+    return Picture(caption, svg=to_svg(figure, "rates", "Bar chart of the rate of each latent dimension"))
+
+
+def _rate_words(look: Look, *, split: bool) -> Markup:
+    what = "The rate of each dimension, KL(<i>q</i>‖<i>p</i>) averaged over the rows"
+    if not split:
+        what = (
+            "The variance over the rows of each dimension’s posterior mean (no rate splits by dimension here)"
+        )
+    if look.figures["n"] == 1:
+        return Markup(what + ", highest first. One row cannot show which dimensions are active.")
+    return Markup(
+        what
+        + ", highest first. <b>{} active</b> (coloured), <b>{} collapsed</b> (grey). Active means: over the "
+        "rows, the posterior mean has a variance above {:g} (Burda, Grosse &amp; Salakhutdinov 2016)."
+    ).format(look.figures["latents"]["active"], look.figures["latents"]["collapsed"], ACTIVE_VARIANCE)

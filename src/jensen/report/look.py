@@ -1,0 +1,165 @@
+"""All that the page shows of a run, computed once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions.constraints import Constraint
+
+from jensen.data import Dataset, Preparation, image_layout
+from jensen.evaluation import Latents, encode, reconstruct, sample
+from jensen.evaluation.samples import traversal
+from jensen.figures import evaluate_run
+from jensen.models import VAE
+from jensen.run import Run, choose_device
+from jensen.training.state import Record
+
+SEED = 0
+"""The report's draws are always the same ones."""
+PICTURED = 64
+"""Rows kept for pictures of single rows."""
+ROW_DRAWS = 1000
+"""Draws of the model for histograms of columns; pictures need at most `PICTURED`."""
+TRAVERSED = 8
+"""Latent dimensions traversed, at most."""
+STEPS = 13
+"""Places along a traversal, from -`REACH` to `REACH`."""
+REACH = 3.0
+"""Prior standard deviations to either side in a traversal."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a run; tensors of data are in the model's domain unless said otherwise."""
+
+    run: Run
+    dataset: Dataset
+    preparation: Preparation
+    history: list[Record]
+    figures: dict[str, Any]
+    """As `jensen.figures.evaluate_run` gives them, for the test split."""
+    x: Tensor
+    """Test rows, ``[N, *event]``, at most `ROW_DRAWS`."""
+    labels: Tensor | None
+    """Labels of all rows looked at, ``[N]`` int64."""
+    latents: Latents
+    """Of all rows looked at."""
+    reconstructions: Tensor
+    """E[x | z] at z = E[z | x] of the first `PICTURED` rows."""
+    samples: Tensor
+    """True draws of p(x)."""
+    means: Tensor
+    """E[x | z] at the latents of the first samples."""
+    dimensions: list[int]
+    """The latent dimensions that say most, most first."""
+    walk: Tensor | None
+    """E[x | z], ``[dimensions, STEPS, *event]``: one latent moves, the others stay at the prior's centre.
+    None where latents cannot move freely (categories)."""
+    standard_prior: bool
+    """Whether the prior is N(0, I)."""
+    discrete: bool
+    """Whether p(x) is a probability, and no density."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether one datum can be shown as an image."""
+        return self.dataset.is_image
+
+    @property
+    def layout(self) -> str | None:
+        """``HW``, ``CHW`` or ``HWC`` of an image."""
+        return image_layout(self.run.event_shape)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, counted from 1."""
+        bounds = [line["validation_bound"] for line in self.history]
+        return 1 + bounds.index(max(bounds))
+
+    def given(self, x: Tensor, *, mean: bool = False) -> Tensor:
+        """Model's domain -> the units of the data as given."""
+        return self.preparation.invert(x, mean=mean)
+
+
+@torch.no_grad()
+def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, device: str) -> Look:
+    """Evaluate a run on its test split, and draw all that the page shows.
+
+    Raises:
+        UserError: a file of the run is missing or damaged, the data are missing or others.
+    """
+    device = choose_device(device)
+    dataset, history, model = run.dataset(data_dir), run.history(), run.model(device)
+    figures = evaluate_run(run, dataset, num_samples=num_samples, limit=limit, seed=SEED, device=device)
+    latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
+    rows = dataset.splits["test"][:limit]
+    dimensions = by_content(latents)[:TRAVERSED]
+    return Look(
+        run=run,
+        dataset=dataset,
+        preparation=run.preparation,
+        history=history,
+        figures=figures,
+        x=torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS)))),
+        labels=None if dataset.labels is None else dataset.labels[rows],
+        latents=latents,
+        reconstructions=reconstruct(model.decoder, latents.mean[:PICTURED].to(device)),
+        samples=sample(model, PICTURED if dataset.is_image else ROW_DRAWS, seed=SEED),
+        means=sample(model, PICTURED, mean=True, seed=SEED),
+        dimensions=dimensions,
+        walk=_walk(model, dimensions, device),
+        standard_prior=_is_standard(model.prior()),
+        discrete=_is_discrete(_support(model.decoder(latents.mean[:1].to(device)))),
+    )
+
+
+def _walk(model: VAE, dimensions: list[int], device: str) -> Tensor | None:
+    prior = model.prior()
+    if not _moves_freely(prior):
+        return None
+    try:
+        centre, spread = prior.mean.cpu(), prior.stddev.cpu()
+    except NotImplementedError:  # no closed form
+        draws = prior.sample((ROW_DRAWS,))
+        centre, spread = draws.mean(0).cpu(), draws.std(0).cpu()
+    # In prior standard deviations: the same walk for every dimension and any prior.
+    steps = traversal(torch.zeros_like(centre), dimensions, torch.linspace(-REACH, REACH, STEPS))
+    means = reconstruct(model.decoder, (centre + spread * steps).flatten(0, 1).to(device))
+    walk: Tensor = means.unflatten(0, steps.shape[:2])
+    return walk
+
+
+def _support(d: Distribution) -> Constraint | None:
+    """What one entry of a draw may be; None where the distribution does not say."""
+    try:
+        support = d.support
+    except NotImplementedError:
+        return None
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support if isinstance(support, Constraint) else None
+
+
+def _is_discrete(support: Constraint | None) -> bool:
+    return support is not None and bool(support.is_discrete)
+
+
+def _moves_freely(prior: Distribution) -> bool:
+    """Whether z may take any real value, and not only categories or points of a simplex."""
+    support = _support(prior)
+    return not (_is_discrete(support) or isinstance(support, type(constraints.simplex)))
+
+
+def _is_standard(prior: Distribution) -> bool:
+    normal = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
+    return normal and bool((prior.mean == 0).all() and (prior.stddev == 1).all())
+
+
+def by_content(latents: Latents) -> list[int]:
+    """Latent dimensions by their mean rate, the highest first; by the spread of their means without one."""
+    content = latents.mean.var(0, correction=0) if latents.rate is None else latents.rate.mean(0)
+    order: list[int] = content.argsort(descending=True).tolist()
+    return order

@@ -1,0 +1,89 @@
+"""What a reader must know before comparing a run's figures with others, or trusting them."""
+
+from markupsafe import Markup
+
+from jensen.report.look import Look
+from jensen.report.style import plain
+
+LOW_SAMPLE_SIZE = 10
+"""Below this effective sample size a few weights decide the importance-weighted bound."""
+
+BINARY = {
+    "none": "zeros and ones as given, no binarization: log <i>p</i>(<i>x</i>) is a log probability.",
+    "dynamic": "dynamic binarization: each grey value is drawn to 0 or 1 with the probability that it stands "
+    "for, anew at every use in training and once, by the run’s seed, for evaluation. Figures under another "
+    "binarization, or none, are not comparable.",
+    "static": "static binarization: each grey value was drawn once to 0 or 1. Figures under another "
+    "binarization, or none, are not comparable.",
+}
+COUNTS = "whole numbers as given, no binarization: log <i>p</i>(<i>x</i>) is a log probability"
+DEQUANTIZED = (
+    "uniform dequantization: noise from [0, 1) is added to whole numbers, so that the density bounds the "
+    "probability of the stored values; no binarization"
+)
+WHOLE = (
+    "whole numbers taken as they are, without binarization or dequantization: log <i>p</i>(<i>x</i>) is a "
+    "log density, no log probability, and may be above zero"
+)
+REAL = (
+    "real numbers, without binarization or dequantization: log <i>p</i>(<i>x</i>) is a log density, which "
+    "depends on the units of the data and may be above zero"
+)
+
+
+def notes(look: Look) -> list[Markup]:
+    """Unit, rows and data of the figures, then cautions that these figures call for."""
+    settings, figures = look.run.settings, look.figures
+    rows = look.run.recorded["data"]["splits"]["test"]
+    which = f"all {rows:,}" if figures["n"] == rows else f"the first {figures['n']:,} of {rows:,}"
+    said = [
+        Markup(
+            "<b>Unit:</b> nats per datum of the data as given; bounds are on log <i>p</i>(<i>x</i>), so "
+            "larger is better. ± is one standard error over the rows. <b>Rows:</b> {} of the test split."
+        ).format(which),
+        Markup("<b>Data:</b> ") + _domain(look),
+    ]
+    size, k = figures["iwae"]["effective_sample_size"], figures["iwae"]["num_samples"]
+    if size < min(LOW_SAMPLE_SIZE, k / 2):
+        said.append(
+            Markup(
+                "<b>Caution:</b> an effective sample size of {} says that few samples decide the IWAE "
+                "figure; log <i>p</i>(<i>x</i>) is probably higher still. A larger --num-samples tightens "
+                "it."
+            ).format(plain(size, 1))
+        )
+    if look.best_epoch == len(look.history) == settings.epochs and len(look.history) > 1:
+        said.append(
+            Markup(
+                "<b>Unfinished:</b> the last epoch was the best one, so training had not levelled off; more "
+                "--epochs may give better figures."
+            )
+        )
+    if settings.bound == "reconstruction":
+        said.append(
+            Markup(
+                "<b>Objective:</b> training maximised E log <i>p</i>(<i>x</i>|<i>z</i>) without the KL, as "
+                "a plain autoencoder does; nothing kept the posterior near the prior, so samples need not "
+                "look like the data."
+            )
+        )
+    return said
+
+
+def _domain(look: Look) -> Markup:
+    """Of what log p(x) is the density: without that, the figures compare with nothing."""
+    preparation = look.preparation
+    if preparation.binary:
+        return Markup(BINARY[preparation.binarize])
+    if look.discrete:
+        words = COUNTS
+    elif preparation.dequantize:
+        words = DEQUANTIZED
+    else:
+        words = REAL if preparation.stored_dtype.is_floating_point else WHOLE
+    log_det = look.figures["log_det"]
+    if log_det == 0:
+        return Markup(words + ".")
+    return Markup(
+        words + "; the model sees scaled values, and log |d scaled / d given| = {} nats is included."
+    ).format(plain(log_det))

@@ -1,0 +1,90 @@
+"""Putting the page together and writing it."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from jensen._version import __version__
+from jensen.errors import UserError
+from jensen.files import atomic
+from jensen.report import images, latents, rows, words
+from jensen.report.curves import curves
+from jensen.report.look import SEED, Look, look
+from jensen.report.notes import notes
+from jensen.report.style import RC
+from jensen.run import Run
+
+
+def write_report(
+    run: Run, out: Path | None, *, num_samples: int, limit: int, data_dir: Path | None, device: str
+) -> Path:
+    """Write one HTML page that shows a run and needs nothing beside itself; an old one is replaced whole.
+
+    Args:
+        run: an opened run.
+        out: the file; None for report.html in the run's folder.
+        num_samples: K of the importance-weighted bound.
+        limit: rows of the test split looked at, at most.
+        data_dir: folder of the named data sets.
+        device: "auto", "cpu", "cuda", ...
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: a file of the run is missing or damaged, the data are missing or others, or ``out`` cannot
+            be written.
+    """
+    out = run.path / "report.html" if out is None else out
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; give the name of a file, such as {out / 'report.html'}")
+    with atomic(out) as temporary:
+        with torch.random.fork_rng():  # a look leaves the caller's generator as it was
+            torch.manual_seed(SEED)
+            seen = look(run, num_samples=num_samples, limit=limit, data_dir=data_dir, device=device)
+        temporary.write_text(render(seen), encoding="utf-8")
+    return out
+
+
+def render(seen: Look) -> str:
+    """The page as text."""
+    room = files("jensen.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((room / "report.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        css=Markup((room / "report.css").read_text(encoding="utf-8")),
+        version=__version__,
+        run=str(seen.run.path),
+        title=Path(seen.dataset.name).name,
+        data=seen.dataset.name,
+        figures=seen.figures,
+        figures_json=json.dumps(seen.figures, indent=2),
+        summary=words.summary(seen),
+        bounds=words.bounds(seen.figures),
+        notes=notes(seen),
+        settings=words.settings_groups(seen.run.settings),
+        recorded=words.recorded(seen),
+        **pictures(seen),
+    )
+
+
+def pictures(seen: Look) -> dict[str, Any]:
+    """All figures, by the names that the template has for them."""
+    kind = images if seen.is_image else rows
+    with matplotlib.rc_context(RC):
+        return {
+            "curves": curves(seen),
+            "reconstructions": kind.reconstructions(seen),
+            "samples": kind.samples(seen),
+            "walk": None if seen.walk is None else kind.walk(seen, seen.walk),
+            "map": latents.posterior_map(seen),
+            "rates": latents.rates(seen),
+        }

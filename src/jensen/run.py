@@ -1,0 +1,231 @@
+"""A run's folder: written while training, opened by every other command.
+
+``config.yaml`` (settings, and what jensen found in the data), ``model.safetensors`` (the best weights
+on validation data), ``checkpoint/`` (all that resuming needs), ``metrics.jsonl`` (a line an epoch) and
+``report.html``. Every file is replaced whole: a crash at any moment leaves the old one or the new one.
+The checkpoint is written first: from it, resuming writes the others anew.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.config.build import build_model
+from jensen.config.settings import Settings, read_run_settings, read_yaml
+from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
+from jensen.errors import UserError
+from jensen.files import atomic
+from jensen.models import VAE
+from jensen.tensors import load_tensors, save_tensors
+from jensen.training.state import Record, TrainingState
+
+WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
+"""The files of a run's folder that training writes."""
+FREE = ("epochs", "max_time", "patience", "device", "data_dir")
+"""Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
+
+
+@dataclass
+class Run:
+    """An existing run. `Run.open` reads it, `jensen.session.start` makes a new one."""
+
+    path: Path
+    settings: Settings
+    recorded: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Read a run's config.yaml.
+
+        Raises:
+            UserError: ``path`` is no run, or its config.yaml is damaged.
+        """
+        path = Path(path)
+        config = path / "config.yaml"
+        settings = read_run_settings(path)
+        recorded = read_yaml(config).get("recorded")
+        if not isinstance(recorded, dict):
+            raise UserError(f"{config} lacks its `recorded` part; restore the file or train again")
+        return cls(path, settings, recorded)
+
+    @property
+    def config(self) -> Path:
+        """The run's config.yaml."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that resuming starts from."""
+        return self.path / "checkpoint" / "state.safetensors"
+
+    @property
+    def preparation(self) -> Preparation:
+        """How stored rows become model inputs."""
+        return Preparation.from_dict(self._found("preparation"))
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one datum."""
+        try:
+            return tuple(int(size) for size in self._found("data")["shape"][1:])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{self.config} lacks recorded.data.shape; restore it or train again") from None
+
+    @property
+    def log_det(self) -> float:
+        """What to add to a bound in the model's domain, for nats of the data as given."""
+        return self.preparation.log_det(self.event_shape)
+
+    def _found(self, key: str) -> dict[str, Any]:
+        try:
+            return dict(self.recorded[key])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{self.config} lacks recorded.{key}; restore it or train again") from None
+
+    @property
+    def identity(self) -> str:
+        """Digest of all in config.yaml that the weights depend on, kept beside the weights.
+
+        A setting that has its default is left out, so that a later jensen with one more setting still
+        knows its older runs.
+        """
+        settings = {
+            field.name: str(value)
+            for field in dataclasses.fields(self.settings)
+            if field.name not in FREE and (value := getattr(self.settings, field.name)) != field.default
+        }
+        content = json.dumps([settings, self.recorded], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def dataset(self, data_dir: Path | None = None) -> Dataset:
+        """The data the run was trained on, checked against the digest that was recorded.
+
+        Raises:
+            UserError: the data are missing, or are not the same.
+        """
+        dataset = load_dataset(self.settings.replace(data_dir=data_dir or self.settings.data_dir))
+        if describe(dataset)["digest"] != self._found("data").get("digest"):
+            if (self.path / "model.safetensors").exists():
+                self._weights()  # an altered config.yaml, should that be the cause, is named first
+            raise UserError(
+                f"{self.settings.data} is not what {self.path} was trained on (its digest differs); "
+                "restore the file or train again"
+            )
+        return dataset
+
+    def model(self, device: str = "cpu") -> VAE:
+        """The trained model with its best weights, in evaluation mode.
+
+        Raises:
+            UserError: the weights are missing, truncated, altered or of another config.yaml.
+        """
+        weights = self._weights()
+        model = build_model(self.settings, self.event_shape, self.preparation)
+        model.load_state_dict(weights)
+        return model.to(device).eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The best weights, checked to be those of this config.yaml."""
+        path = self.path / "model.safetensors"
+        if not path.exists() and self.checkpoint.exists():
+            raise UserError(f"{path} is missing; `jensen train --resume {self.path}` writes it anew")
+        weights, metadata = load_tensors(path)
+        if metadata.get("config") != self.identity:
+            raise UserError(
+                f"{self.config} was altered since {path.name} was written, or is of another run; restore it"
+            )
+        return weights
+
+    def blocks(self, dataset: Dataset, split: str, limit: int | None = None) -> Iterator[Tensor]:
+        """The prepared rows of a split in fixed blocks, the same at every call."""
+        return evaluation_blocks(dataset, self.preparation, split, seed=self.settings.seed, limit=limit)
+
+    def history(self) -> list[Record]:
+        """The lines of metrics.jsonl.
+
+        Raises:
+            UserError: the file is missing, damaged or not what the checkpoint remembers.
+        """
+        path = self.path / "metrics.jsonl"
+        mend = f"`jensen train --resume {self.path}` writes it anew"
+        try:
+            content = path.read_bytes()
+            lines: list[Record] = [json.loads(line) for line in content.splitlines()]
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from None
+        except ValueError:
+            raise UserError(f"{path} is truncated or damaged; {mend}") from None
+        if self.checkpoint.exists() and content != _as_lines(TrainingState.read_history(self.checkpoint)):
+            raise UserError(f"{path} is truncated or was altered since jensen wrote it; {mend}")
+        if not lines:
+            raise UserError(f"{path} is empty; {mend}")
+        return lines
+
+    def save(self, state: TrainingState) -> None:
+        """Write checkpoint, weights and metrics, each atomically; the checkpoint, which decides, first."""
+        state.save(self.checkpoint, self.identity)
+        save_tensors(self.path / "model.safetensors", state.best, {"config": self.identity})
+        with atomic(self.path / "metrics.jsonl") as temporary:
+            temporary.write_bytes(_as_lines(state.history))
+
+
+def _as_lines(history: list[Record]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in history).encode()
+
+
+def load_dataset(settings: Settings) -> Dataset:
+    """The data that settings name, split by their seed, and drawn once if binarization is static."""
+    if not settings.data:
+        raise UserError("no data given: name a data set (digits, mnist, ...) or a .npy or .npz file")
+    dataset = load(
+        settings.data,
+        settings.data_dir,
+        seed=settings.seed,
+        validation_fraction=settings.validation_fraction,
+        test_fraction=settings.test_fraction,
+    )
+    return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What is recorded of the data: enough to recognise them, and their splits, again."""
+    splits = hashlib.sha256()
+    for name in sorted(dataset.splits):
+        splits.update(name.encode() + dataset.splits[name].numpy().tobytes())
+    return {
+        "name": dataset.name,
+        "shape": list(dataset.x.shape),
+        "dtype": str(dataset.x.dtype).removeprefix("torch."),
+        "value_range": list(dataset.value_range),
+        "splits": {name: len(rows) for name, rows in dataset.splits.items()},
+        "digest": hashlib.sha256((dataset.digest + splits.hexdigest()).encode()).hexdigest(),
+    }
+
+
+def choose_device(name: str) -> str:
+    """A device by name; `auto` takes a GPU where there is one.
+
+    Raises:
+        UserError: the device is unknown or not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"--device is {name!r}; it must be auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name} was asked for, but there is no CUDA device here; use --device cpu")
+    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise UserError(f"--device {name} was asked for, but the last CUDA device here is cuda:{last}")
+    return name

@@ -1,0 +1,169 @@
+"""Training sessions: a run begun, or gone on with, from data to weights on disk."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jensen._version import __version__
+from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.resolve import resolve
+from jensen.config.settings import Settings, write_config
+from jensen.data import Dataset, fit_preparation
+from jensen.data.seeds import derive_seed
+from jensen.errors import UserError
+from jensen.files import sweep
+from jensen.models import VAE
+from jensen.run import FREE, WRITTEN, Run, choose_device, describe, load_dataset
+from jensen.tensors import save_tensors
+from jensen.training.loop import TrainingData, train
+from jensen.training.state import TrainingState
+
+SAVE_SECONDS = 5.0
+"""A checkpoint is written at an epoch's end when so much time has passed since the last one."""
+
+
+def start(
+    settings: Settings,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Run:
+    """Train from scratch into the folder ``out``.
+
+    Raises:
+        UserError: unusable data or settings, or ``out`` already holds a run; nothing is touched then.
+    """
+    if any((out / name).exists() for name in WRITTEN) and not overwrite:
+        raise UserError(
+            f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
+        )
+    dataset = load_dataset(settings)
+    settings, said = resolve(settings, dataset)
+    preparation = fit_preparation(
+        dataset,
+        support=SUPPORT[settings.likelihood],
+        binarize=settings.binarize,
+        scaling=settings.scaling,
+    )
+    recorded = {
+        "jensen": __version__,
+        "torch": str(torch.__version__),
+        "data": describe(dataset),
+        "preparation": preparation.to_dict(),
+    }
+    run = Run(out, settings, recorded)
+    model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
+    state = TrainingState.start(model, settings, build_memory(settings))
+    for sentence in said:
+        on_choice(sentence)
+    _empty(out)
+    write_config(run.config, settings, recorded)
+    return _fit(run, dataset, state, on_epoch)
+
+
+def _empty(out: Path) -> None:
+    """Make a run's folder, or take what an earlier run has written from it (its config.yaml is replaced)."""
+    try:
+        (out / "checkpoint").mkdir(parents=True, exist_ok=True)
+        for old in ("report.html", *WRITTEN[1:]):
+            (out / old).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in the folder {out}: {error.strerror}; choose another with --out"
+        ) from None
+
+
+def resume(
+    path: Path,
+    changes: dict[str, Any],
+    *,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+) -> Run:
+    """Go on with a stopped run, to the weights of a run never stopped (bit for bit on the CPU).
+
+    Args:
+        path: the run's folder.
+        changes: settings to change, of those in `FREE`.
+        on_epoch: called after every epoch.
+
+    Raises:
+        UserError: ``path`` is no run or is damaged, or a setting may not change.
+    """
+    run = Run.open(path)
+    fixed = [name for name in changes if name not in FREE]
+    if fixed:
+        raise UserError(
+            f"--{fixed[0].replace('_', '-')} cannot change when a run is resumed (only "
+            f"{', '.join('--' + name.replace('_', '-') for name in FREE)} can); train a new run"
+        )
+    dataset = run.dataset(changes.get("data_dir"))
+    run.settings = run.settings.replace(**changes)
+    model, memory = _fresh_model(run, dataset), build_memory(run.settings)
+    if any((path / name).exists() for name in WRITTEN[1:]):
+        state = TrainingState.load(run.checkpoint, model, run.settings, memory, run.identity)
+    else:  # stopped before the first checkpoint
+        state = TrainingState.start(model, run.settings, memory)
+    if changes:
+        write_config(run.config, run.settings, run.recorded)
+    return _fit(run, dataset, state, on_epoch)
+
+
+def _fresh_model(run: Run, dataset: Dataset) -> VAE:
+    """The model with its initial weights, which depend on the seed and the data alone, on its device.
+
+    Raises:
+        UserError: the device is not there, or a closed-form KL was demanded and there is none.
+    """
+    settings, device = run.settings, choose_device(run.settings.device)
+    numbers = derive_seed(settings.seed, "pseudo-inputs")
+    with torch.random.fork_rng():
+        torch.manual_seed(numbers)
+        train = dataset.rows("train")
+        some = train[torch.randint(len(train), (settings.components,))]
+        rows = run.preparation(some, torch.Generator().manual_seed(numbers))
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        model = build_model(settings, run.event_shape, run.preparation, rows)
+        if settings.kl == "closed-form" and not all(model.trace(rows[:1]).kl_is_exact):
+            raise UserError(
+                f"--kl closed-form: there is none for --posterior {settings.posterior} and --prior "
+                f"{settings.prior}; leave --kl out, or use --posterior diagonal and --prior standard"
+            )
+    return model.to(device)
+
+
+def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[TrainingState], None]) -> Run:
+    """Train ``run`` from ``state`` on, and write it."""
+    settings = run.settings
+    device = choose_device(settings.device)
+    for name in WRITTEN:
+        sweep(run.path / name)
+    preparation = run.preparation.to(device)
+    data = TrainingData(
+        rows=dataset.rows("train").to(device),
+        prepare=preparation,
+        validation=lambda: run.blocks(dataset, "validation"),
+        log_det=run.log_det,
+    )
+    saved = time.monotonic()
+
+    def after_epoch(state: TrainingState) -> None:
+        nonlocal saved
+        if time.monotonic() - saved >= SAVE_SECONDS:
+            run.save(state)
+            saved = time.monotonic()
+        on_epoch(state)
+
+    estimator = build_estimator(settings, state.memory)
+    try:
+        train(state, data, build_bound(settings), estimator, settings, after_epoch)
+    except UserError:
+        if state.best:  # diverged: the optimizer's state is of no use, the best weights are
+            save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
+        raise
+    run.save(state)
+    return run
