@@ -1,0 +1,191 @@
+"""Variance and signal-to-noise ratio of the gradient estimators against K, on MNIST.
+
+    python benchmarks/gradient_variance.py --data-dir FOLDER
+
+For one fixed minibatch, before and after training, and for each estimator and K, the gradient of the encoder
+is estimated many times. Reported are, over these repeats:
+
+- variance: of the gradient of the minibatch's mean bound, summed over the encoder's parameters;
+- snr: |mean| / standard deviation of each parameter's gradient, averaged over the parameters (Rainforth
+  et al. 2018). With n repeats a parameter without any signal shows sqrt(2 / (pi n)), the floor.
+
+Writes benchmarks/results/gradient_variance.json and docs/images/gradient_variance.png.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen import objectives
+from jensen.data import load
+from jensen.families import Bernoulli, Conditional, NetworkScale, Normal
+from jensen.models import VAE
+from jensen.networks import mlp
+from jensen.objectives import Bound, elbo, iwae
+from jensen.priors import StandardNormal
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "benchmarks" / "results" / "gradient_variance.json"
+PICTURE = ROOT / "docs" / "images" / "gradient_variance.png"
+
+NUM_SAMPLES = (1, 2, 5, 10, 20, 50, 100)
+LATENT_DIM, HIDDEN, PIXELS = 20, (200, 200), 784
+leave_one_out = partial(objectives.score_function, baseline="leave-one-out")
+ESTIMATORS: dict[str, dict[str, Callable[..., Tensor]]] = {
+    "elbo": {
+        "score function": objectives.score_function,
+        "score function, leave-one-out": leave_one_out,
+        "pathwise": objectives.pathwise,
+        "sticking the landing": objectives.sticking_the_landing,
+    },
+    "iwae": {
+        "score function": objectives.score_function,
+        "score function, leave-one-out": leave_one_out,
+        "pathwise": objectives.pathwise,
+        "doubly reparameterized": objectives.doubly_reparameterized,
+    },
+}
+BOUNDS: dict[str, Bound] = {"elbo": elbo, "iwae": iwae}
+COLOURS = {
+    "score function": "tab:gray",
+    "score function, leave-one-out": "tab:orange",
+    "pathwise": "tab:blue",
+    "sticking the landing": "tab:green",
+    "doubly reparameterized": "tab:red",
+}
+
+
+def build() -> VAE:
+    """784-200-200-20-200-200-784, Bernoulli."""
+    posterior = Normal([LATENT_DIM], NetworkScale(LATENT_DIM))
+    likelihood = Bernoulli([PIXELS])
+    return VAE(
+        StandardNormal(LATENT_DIM),
+        Conditional(mlp(PIXELS, HIDDEN, posterior.num_outputs, "silu"), posterior),
+        Conditional(mlp(LATENT_DIM, HIDDEN, likelihood.num_outputs, "silu"), likelihood),
+    )
+
+
+def train(model: VAE, grey: Tensor, epochs: int) -> float:
+    """Adam on the ELBO with dynamic binarization; the mean bound of the last epoch, nats."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    total = math.nan
+    for epoch in range(epochs):
+        total = 0.0
+        for rows in torch.randperm(len(grey)).split(128):
+            value = objectives.pathwise(elbo, model, torch.bernoulli(grey[rows]), 1)
+            optimizer.zero_grad()
+            (-value.mean()).backward()
+            optimizer.step()
+            total += value.sum().item()
+        total /= len(grey)
+        print(f"epoch {epoch + 1}: elbo {total:.2f}", flush=True)
+    return total
+
+
+def measure(
+    estimator: Callable[..., Tensor], bound: Bound, model: VAE, x: Tensor, num_samples: int, repeats: int
+) -> dict[str, float]:
+    """Variance and signal-to-noise ratio of the encoder's gradient over ``repeats`` estimates."""
+    parameters = list(model.encoder.parameters())
+    mean = torch.zeros(sum(p.numel() for p in parameters))
+    squares = torch.zeros_like(mean)
+    for n in range(1, repeats + 1):
+        value = estimator(bound, model, x, num_samples).mean()
+        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)])
+        # Welford's update: the plain sum of squares would cancel where the noise is far below the signal.
+        gap = gradient - mean
+        mean += gap / n
+        squares += gap * (gradient - mean)
+    deviation = (squares / (repeats - 1)).sqrt()
+    alive = deviation > 0  # a pixel that is black in the whole minibatch moves none of its weights
+    return {
+        "variance": deviation.square().sum().item(),
+        "snr": (mean.abs() / deviation)[alive].mean().item(),
+    }
+
+
+def table(model: VAE, x: Tensor, state: str, repeats: int) -> list[dict[str, Any]]:
+    """One row for each bound, estimator and K."""
+    rows = []
+    for bound, estimators in ESTIMATORS.items():
+        for name, estimator in estimators.items():
+            for k in NUM_SAMPLES:
+                if k == 1 and estimator is leave_one_out:
+                    continue
+                figures = measure(estimator, BOUNDS[bound], model, x, k, repeats)
+                rows.append({"state": state, "bound": bound, "estimator": name, "K": k, **figures})
+        print(f"{state}, {bound}: measured", flush=True)
+    return rows
+
+
+def draw(rows: list[dict[str, Any]], repeats: int) -> None:
+    """Variance above, signal-to-noise ratio below; a column for each state and bound."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    columns = [(state, bound) for state in ("at initialisation", "trained") for bound in ESTIMATORS]
+    figure, axes = plt.subplots(2, 4, figsize=(14, 6.5), sharex=True, sharey="row", layout="constrained")
+    for (state, bound), column in zip(columns, axes.T, strict=True):
+        column[0].set_title(f"{bound.upper()}, {state}")
+        for name in ESTIMATORS[bound]:
+            line = [r for r in rows if (r["state"], r["bound"], r["estimator"]) == (state, bound, name)]
+            for quantity, axis in zip(("variance", "snr"), column, strict=True):
+                ks, values = [r["K"] for r in line], [r[quantity] for r in line]
+                axis.loglog(ks, values, "o-", ms=3.5, color=COLOURS[name], label=name)
+        column[1].axhline(math.sqrt(2 / (math.pi * repeats)), color="black", lw=0.8, ls=":")
+        column[1].set_xlabel("K, samples per datum")
+        column[1].set_xticks(NUM_SAMPLES, [str(k) for k in NUM_SAMPLES])
+        column[1].minorticks_off()
+    axes[0, 0].set_ylabel("variance of the encoder's gradient")
+    axes[1, 0].set_ylabel("signal-to-noise ratio\n(dotted: no signal)")
+    lines = {line.get_label(): line for axis in axes[0] for line in axis.get_lines()}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, help="folder with the MNIST files; else $JENSEN_DATA, ...")
+    parser.add_argument("--epochs", type=int, default=10, help="of training (default 10)")
+    parser.add_argument("--repeats", type=int, default=200, help="gradient estimates (default 200)")
+    parser.add_argument("--batch-size", type=int, default=4, help="data in the fixed minibatch (default 4)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    began = time.perf_counter()
+    grey = load("mnist", options.data_dir).rows("train").reshape(-1, PIXELS).float() / 255
+    x = torch.bernoulli(grey[: options.batch_size])
+    model = build()
+    rows = table(model, x, "at initialisation", options.repeats)
+    bound = train(model, grey, options.epochs)
+    rows += table(model, x, "trained", options.repeats)
+    draw(rows, options.repeats)
+    settings = {name: value for name, value in vars(options).items() if name != "data_dir"}
+    result = {
+        "settings": settings,
+        "torch": torch.__version__,
+        "seconds": round(time.perf_counter() - began),
+        "training_elbo": bound,
+        "snr_floor": math.sqrt(2 / (math.pi * options.repeats)),
+        "rows": rows,
+    }
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    TABLE.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{TABLE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} after {result['seconds']} s")
+
+
+if __name__ == "__main__":
+    main()

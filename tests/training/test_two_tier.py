@@ -1,0 +1,301 @@
+"""The inner maximisation and Compute_LL against exact answers."""
+
+import math
+
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, MultivariateNormal, kl_divergence
+from torch.distributions import OneHotCategorical as TorchOneHotCategorical
+
+from jensen.families import (
+    Bernoulli,
+    Conditional,
+    FixedScale,
+    FullNormal,
+    NetworkScale,
+    Normal,
+    OneHotCategorical,
+    PointMass,
+    SharedScale,
+)
+from jensen.models import VAE
+from jensen.models.local import Neutral, two_tier
+from jensen.networks import mlp
+from jensen.objectives import elbo_monte_carlo, pathwise
+from jensen.priors import StandardNormal
+from jensen.training.inner import seeded
+from jensen.training.loop import TrainingData, train
+from jensen.training.plan import Plan
+from jensen.training.start import matching
+from jensen.training.state import TrainingState
+from jensen.training.two_tier import compute_log_likelihood, refine
+from tests.oracles.linear_gaussian import LinearGaussian, random_model
+
+D, M, B = 6, 3, 20
+CLOSE = 1e-3
+"""Nats, for every datum."""
+
+
+def diagonal(dim: int = M) -> Normal:
+    return Normal([dim], NetworkScale(dim))
+
+
+def gap(truth: LinearGaussian, x: Tensor, q: Distribution) -> Tensor:
+    """log p(x) - ELBO = KL(q(z | x) || p(z | x)) in closed form, [B]."""
+    if isinstance(q, Independent):
+        q = MultivariateNormal(q.mean, scale_tril=torch.diag_embed(q.stddev))
+    return kl_divergence(q, truth.posterior(x))
+
+
+@pytest.fixture
+def truth() -> LinearGaussian:
+    return random_model(D, M)
+
+
+@pytest.fixture
+def uncorrelated() -> LinearGaussian:
+    """A model whose exact posterior is diagonal: the columns of W are orthogonal."""
+    model = random_model(D, M)
+    basis = torch.linalg.qr(model.weight).Q
+    return LinearGaussian(basis * torch.tensor([0.5, 1.0, 2.0]).double(), model.bias, model.sigma)
+
+
+def draw(truth: LinearGaussian, n: int = B) -> Tensor:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        z = torch.randn(n, truth.weight.shape[1], dtype=torch.float64)
+        return z @ truth.weight.T + truth.bias + truth.sigma * torch.randn(n, len(truth.bias)).double()
+
+
+def untrained(truth: LinearGaussian, family: nn.Module) -> VAE:
+    """The true generator with an encoder of random weights."""
+    torch.manual_seed(0)
+    encoder = Conditional(mlp(D, [8], int(family.num_outputs)), family)
+    return truth.vae(encoder).double()
+
+
+def exactly_amortized(truth: LinearGaussian) -> VAE:
+    model = truth.vae(Conditional(mlp(D, [], 2 * M), diagonal())).double()
+    S = truth.posterior_scale()
+    weight = S @ truth.weight.T / truth.sigma**2
+    with torch.no_grad():
+        affine = model.encoder.network[1]
+        affine.weight.copy_(torch.cat([weight, torch.zeros(M, D)]))
+        affine.bias.copy_(torch.cat([-weight @ truth.bias, S.diagonal().sqrt().log()]))
+    return model
+
+
+@pytest.fixture
+def nonlinear() -> VAE:
+    torch.manual_seed(2)
+    encoder = Conditional(mlp(D, [16], 2 * M), diagonal())
+    model = VAE(StandardNormal(M), encoder, Conditional(mlp(M, [16], D), Bernoulli([D])))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2)
+    return model
+
+
+@pytest.fixture
+def bits() -> Tensor:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return torch.bernoulli(torch.full((B, D), 0.5))
+
+
+def test_full_covariance_reaches_log_px_for_every_datum(truth: LinearGaussian) -> None:
+    x = draw(truth)
+    refined = refine(untrained(truth, FullNormal(M)), x, 400, lr=0.1)
+    assert gap(truth, x, refined.posterior[0]).max() < CLOSE
+    torch.testing.assert_close(refined.bound, truth.log_px(x), atol=0.01, rtol=0)
+
+
+def test_diagonal_reaches_log_px_where_the_posterior_is_diagonal(uncorrelated: LinearGaussian) -> None:
+    x = draw(uncorrelated)
+    refined = refine(untrained(uncorrelated, diagonal()), x, 400, lr=0.1)
+    assert gap(uncorrelated, x, refined.posterior[0]).max() < CLOSE
+
+
+def test_diagonal_reaches_the_mean_field_optimum_of_a_correlated_posterior(truth: LinearGaussian) -> None:
+    # min over diagonal q of KL(q || N(m, P^-1)): mean m, variances 1 / P_ii, and
+    # KL = (sum_i log P_ii - log det P) / 2 (Bishop 2006, section 10.1.2).
+    x = draw(truth)
+    precision = torch.linalg.inv(truth.posterior_scale())
+    least = 0.5 * (precision.diagonal().log().sum() - precision.logdet())
+    (q,) = refine(untrained(truth, diagonal()), x, 600, lr=0.1, num_samples=16).posterior
+    excess = gap(truth, x, q) - least
+    assert least > 0.1
+    assert excess.min() > -1e-9
+    assert excess.max() < 5 * CLOSE
+    assert excess.mean() < CLOSE
+    torch.testing.assert_close(q.variance.mean(0), 1 / precision.diagonal(), atol=0, rtol=0.02)
+
+
+def test_another_family_begins_at_the_encoder_and_ends_better(truth: LinearGaussian) -> None:
+    x = draw(truth)
+    model = untrained(truth, diagonal())
+    refined = refine(model, x, 400, lr=0.1, family=FullNormal(M).double())
+    own, start = model.posterior(x)[0], refined.start[0]
+    torch.testing.assert_close(start.mean, own.mean, atol=1e-3, rtol=0)
+    torch.testing.assert_close(start.stddev, own.stddev, atol=0, rtol=1e-3)
+    assert gap(truth, x, refined.posterior[0]).max() < CLOSE
+
+
+def test_a_family_without_moments_begins_neutral() -> None:
+    class Shapeless(Distribution):
+        def __init__(self, raw: Tensor) -> None:
+            super().__init__(raw.shape[:-1], raw.shape[-1:], validate_args=False)
+
+    q = diagonal()(torch.randn(4, 2 * M))
+    assert matching(Shapeless, q, 5).eq(0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 7, 60])
+@pytest.mark.parametrize("lr", [0.05, 3.0])
+def test_no_bound_is_lowered(nonlinear: VAE, bits: Tensor, steps: int, lr: float) -> None:
+    refined = refine(nonlinear, bits, steps, lr=lr, every=5)
+    assert (refined.course.diff(dim=0) >= 0).all()
+    torch.testing.assert_close(refined.course[-1], refined.bound, atol=0, rtol=0)
+    again = refine(nonlinear, bits, 0, start=refined.raw)  # no step: measures with the same noise
+    torch.testing.assert_close(again.bound, refined.bound, atol=0, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_result(nonlinear: VAE, bits: Tensor) -> None:
+    first = refine(nonlinear, bits, 20)
+    with torch.no_grad():
+        second = refine(nonlinear, bits, 20)
+    torch.testing.assert_close(first.raw, second.raw, atol=0, rtol=0)
+    assert (refine(nonlinear, bits, 20, seed=1).raw != first.raw).any()
+
+
+def test_data_do_not_mind_their_neighbours(truth: LinearGaussian) -> None:
+    # The noise differs with the batch; the maxima do not.
+    x, model = draw(truth), untrained(truth, FullNormal(M))
+    whole = compute_log_likelihood(model, [x], 300, lr=0.1)
+    parts = compute_log_likelihood(model, x.split(7), 300, lr=0.1)
+    torch.testing.assert_close(whole.values, parts.values, atol=5 * CLOSE, rtol=0)
+
+
+def test_one_bad_datum_spoils_no_other(nonlinear: VAE, bits: Tensor) -> None:
+    raw = nonlinear.encoder.raw(bits).detach()
+    bad = raw.clone()
+    bad[0] = math.nan
+    refined = refine(nonlinear, bits, 20, start=bad)
+    assert torch.isfinite(refined.bound[1:]).all()
+    torch.testing.assert_close(refined.raw[1:], refine(nonlinear, bits, 20, start=raw).raw[1:])
+
+
+def test_the_model_and_the_generators_are_left_alone(nonlinear: VAE, bits: Tensor) -> None:
+    torch.manual_seed(9)
+    before = torch.get_rng_state()
+    refined = refine(nonlinear, bits, 10)
+    compute_log_likelihood(nonlinear, [bits], 10)
+    assert torch.get_rng_state().equal(before)
+    assert all(weight.grad is None and weight.requires_grad for weight in nonlinear.parameters())
+    assert not refined.raw.requires_grad
+
+
+def test_each_datum_stops_by_itself(uncorrelated: LinearGaussian) -> None:
+    x = draw(uncorrelated)
+    model = exactly_amortized(uncorrelated)
+    start = model.encoder.raw(x).detach()
+    start[B // 2 :, :M] += 2.0
+    refined = refine(model, x, 1000, start=start, every=10, patience=3)
+    assert (refined.steps[: B // 2] == 30).all()
+    assert (refined.steps[B // 2 :] > 30).all()
+    assert refined.steps.max() < 1000
+    assert len(refined.course) == refined.steps.max() // 10 + 1
+    assert gap(uncorrelated, x, refined.posterior[0]).max() < CLOSE
+    late = refined.course[4:, : B // 2]
+    assert (late == refined.bound[: B // 2]).all()
+
+
+def test_an_exactly_amortized_model_has_no_amortization_gap(uncorrelated: LinearGaussian) -> None:
+    x = draw(uncorrelated)
+    found = compute_log_likelihood(exactly_amortized(uncorrelated), [x], 100)
+    torch.testing.assert_close(found.values, found.start, atol=CLOSE, rtol=0)
+    torch.testing.assert_close(found.values, uncorrelated.log_px(x), atol=CLOSE, rtol=0)
+
+
+def test_the_log_likelihood_is_a_mean_with_its_standard_error(nonlinear: VAE, bits: Tensor) -> None:
+    rows: list[int] = []
+    found = compute_log_likelihood(nonlinear, bits.split(8), 20, log_det=2.0, on_block=rows.append)
+    plain = compute_log_likelihood(nonlinear, bits.split(8), 20)
+    assert rows == [8, 8, 4]
+    assert found.value == pytest.approx(found.values.mean().item())
+    assert found.standard_error == pytest.approx(found.values.std().item() / math.sqrt(B))
+    torch.testing.assert_close(found.values, plain.values + 2.0)
+    torch.testing.assert_close(found.start, plain.start + 2.0)
+    assert (found.steps == 20).all()
+
+
+class UniformCategory(nn.Module):
+    def forward(self) -> Distribution:
+        return TorchOneHotCategorical(torch.full((4,), 0.25).double())
+
+
+def test_a_categorical_posterior_is_refined_by_its_score() -> None:
+    torch.manual_seed(0)
+    family = OneHotCategorical(1, 4)
+    decoder = Conditional(mlp(4, [], 2), Normal([2], FixedScale(1.0)))
+    model = VAE(UniformCategory(), Neutral(family), decoder).double()
+    x = torch.randn(5, 2).double()
+    log_joint = model.log_joint(x, (torch.eye(4).double()[:, None].expand(4, 5, 4),))
+    refined = refine(model, x, 300, lr=0.1, num_samples=16, measure_samples=256)
+    exact = log_joint.logsumexp(0)
+    probabilities = refined.posterior[0].mean
+    achieved = (probabilities * (log_joint.T - probabilities.log())).sum(-1)
+    assert (exact - achieved).max() < CLOSE
+    with pytest.raises(ValueError, match="leave-one-out"):
+        refine(model, x, 10, num_samples=1)
+
+
+def test_what_cannot_be_refined_is_refused(nonlinear: VAE, bits: Tensor) -> None:
+    class Foreign(nn.Module):
+        def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+            return nonlinear.encoder(x, context)
+
+    foreign = VAE(nonlinear.prior, Foreign(), nonlinear.decoder)
+    with pytest.raises(ValueError, match="give refine a family and a start"):
+        refine(foreign, bits)
+    start = torch.zeros(B, 2 * M)
+    assert refine(foreign, bits, 5, family=diagonal(), start=start).raw.shape == start.shape
+    with pytest.raises(ValueError, match="no density"):
+        refine(VAE(nonlinear.prior, Neutral(PointMass(M)), nonlinear.decoder), bits)
+
+
+def test_the_two_tier_gradient_is_that_of_the_log_likelihood(truth: LinearGaussian) -> None:
+    # The envelope theorem: with q at its maximum, here exact, the decoder's gradient at fixed q is
+    # d/dtheta log p(x), which this model has in closed form.
+    x = draw(truth, 3)
+
+    def maximise(model: VAE, x: Tensor, *, context: Tensor | None = None):
+        return refine(model, x, 400, lr=0.1)
+
+    model = two_tier(StandardNormal(M), FullNormal(M), truth.vae(nn.Identity()).decoder, maximise).double()
+    with seeded(x, 0):
+        pathwise(elbo_monte_carlo, model, x, 40_000).sum().backward()
+    weight = truth.weight.clone().requires_grad_()
+    LinearGaussian(weight, truth.bias, truth.sigma).log_px(x).sum().backward()
+    error = model.decoder.network[1].weight.grad - weight.grad
+    assert error.norm() / weight.grad.norm() < 0.02
+
+
+def test_two_tier_training_reaches_pca(uncorrelated: LinearGaussian) -> None:
+    x = draw(uncorrelated, 100).float()
+    score = PCA(2, svd_solver="full").fit(x.numpy()).score(x.numpy())
+
+    def maximise(model: VAE, x: Tensor, *, context: Tensor | None = None):
+        return refine(model, x, 10, lr=0.2, num_samples=2, every=10, measure_samples=8)
+
+    torch.manual_seed(0)
+    decoder = Conditional(mlp(2, [], D), Normal([D], SharedScale()))
+    model = two_tier(StandardNormal(2), diagonal(2), decoder, maximise)
+    plan = Plan(epochs=120, batch_size=50, num_samples=4, lr=0.05, lr_schedule="cosine", patience=0)
+    data = TrainingData(x, lambda rows, generator: rows, lambda: iter([x]))
+    state = train(TrainingState.start(model, plan), data, elbo_monte_carlo, pathwise, plan)
+    assert state.epoch == plan.epochs
+    reached = compute_log_likelihood(model, [x], 300, lr=0.1).value
+    assert score - 0.05 < reached < score + 0.01
