@@ -1,9 +1,10 @@
-"""Variance and signal-to-noise ratio of the gradient estimators against K, on MNIST.
+"""Variance and signal-to-noise ratio of the gradient estimators against K.
 
     python benchmarks/gradient_variance.py --data-dir FOLDER
 
-For one fixed minibatch, before and after training, and for each estimator and K, the gradient of the encoder
-is estimated many times. Reported are, over these repeats:
+On a fixed minibatch, for each estimator and K, the gradient of the encoder is estimated many times: for a
+network on MNIST before and after training, and for a linear-Gaussian model near its optimum, where the
+importance weights are even enough for the laws of large K to hold. Reported are, over the repeats:
 
 - variance: of the gradient of the minibatch's mean bound, summed over the encoder's parameters;
 - snr: |mean| / standard deviation of each parameter's gradient, averaged over the parameters (Rainforth
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from jensen import objectives
 from jensen.data import load
-from jensen.families import Bernoulli, Conditional, NetworkScale, Normal
+from jensen.families import Bernoulli, Conditional, FixedScale, NetworkScale, Normal
 from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.objectives import Bound, elbo, iwae
@@ -74,6 +75,26 @@ def build() -> VAE:
     )
 
 
+def linear_gaussian() -> tuple[VAE, Tensor]:
+    """Rainforth et al. 2018, section 4: z ~ N(0, I), x ~ N(z, I), q = N(A x + b, 2/3 I), and 4 data.
+
+    The best A is I / 2 and the best b 0, and both are off by noise.
+    """
+    encoder, decoder = (mlp(LATENT_DIM, (), LATENT_DIM) for _ in range(2))
+    with torch.no_grad():
+        for network, slope, noise in ((encoder, 0.5, 0.03), (decoder, 1.0, 0.0)):
+            for parameter, start in zip(
+                network.parameters(), (slope * torch.eye(LATENT_DIM), 0.0), strict=True
+            ):
+                parameter.copy_(start + noise * torch.randn_like(parameter))
+    model = VAE(
+        StandardNormal(LATENT_DIM),
+        Conditional(encoder, Normal([LATENT_DIM], FixedScale(math.sqrt(2 / 3)))),
+        Conditional(decoder, Normal([LATENT_DIM], FixedScale(1.0))),
+    )
+    return model, model.sample(4).detach()
+
+
 def train(model: VAE, grey: Tensor, epochs: int) -> float:
     """Adam on the ELBO with dynamic binarization; the mean bound of the last epoch, nats."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -113,37 +134,39 @@ def measure(
     }
 
 
-def table(model: VAE, x: Tensor, state: str, repeats: int) -> list[dict[str, Any]]:
+def table(model: VAE, x: Tensor, state: str, bounds: tuple[str, ...], repeats: int) -> list[dict[str, Any]]:
     """One row for each bound, estimator and K."""
     rows = []
-    for bound, estimators in ESTIMATORS.items():
-        for name, estimator in estimators.items():
+    for bound in bounds:
+        for name, estimator in ESTIMATORS[bound].items():
             for k in NUM_SAMPLES:
                 if k == 1 and estimator is leave_one_out:
                     continue
                 figures = measure(estimator, BOUNDS[bound], model, x, k, repeats)
-                rows.append({"state": state, "bound": bound, "estimator": name, "K": k, **figures})
+                row = {"state": state, "bound": bound, "estimator": name, "K": k, "repeats": repeats}
+                rows.append(row | figures)
         print(f"{state}, {bound}: measured", flush=True)
     return rows
 
 
-def draw(rows: list[dict[str, Any]], repeats: int) -> None:
+def draw(rows: list[dict[str, Any]]) -> None:
     """Variance above, signal-to-noise ratio below; a column for each state and bound."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    columns = [(state, bound) for state in ("at initialisation", "trained") for bound in ESTIMATORS]
-    figure, axes = plt.subplots(2, 4, figsize=(14, 6.5), sharex=True, sharey="row", layout="constrained")
+    columns = list(dict.fromkeys((row["state"], row["bound"]) for row in rows))
+    shape = (2, len(columns))
+    figure, axes = plt.subplots(*shape, figsize=(16, 6.5), sharex=True, sharey="row", layout="constrained")
     for (state, bound), column in zip(columns, axes.T, strict=True):
-        column[0].set_title(f"{bound.upper()}, {state}")
+        column[0].set_title(f"{bound.upper()}, {state}", fontsize=10.5)
         for name in ESTIMATORS[bound]:
             line = [r for r in rows if (r["state"], r["bound"], r["estimator"]) == (state, bound, name)]
             for quantity, axis in zip(("variance", "snr"), column, strict=True):
                 ks, values = [r["K"] for r in line], [r[quantity] for r in line]
                 axis.loglog(ks, values, "o-", ms=3.5, color=COLOURS[name], label=name)
-        column[1].axhline(math.sqrt(2 / (math.pi * repeats)), color="black", lw=0.8, ls=":")
+        column[1].axhline(math.sqrt(2 / (math.pi * line[0]["repeats"])), color="black", lw=0.8, ls=":")
         column[1].set_xlabel("K, samples per datum")
         column[1].set_xticks(NUM_SAMPLES, [str(k) for k in NUM_SAMPLES])
         column[1].minorticks_off()
@@ -159,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="folder with the MNIST files; else $JENSEN_DATA, ...")
     parser.add_argument("--epochs", type=int, default=10, help="of training (default 10)")
-    parser.add_argument("--repeats", type=int, default=200, help="gradient estimates (default 200)")
+    parser.add_argument("--repeats", type=int, default=200, help="gradient estimates on MNIST (default 200)")
     parser.add_argument("--batch-size", type=int, default=4, help="data in the fixed minibatch (default 4)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -169,17 +192,17 @@ def main() -> None:
     grey = load("mnist", options.data_dir).rows("train").reshape(-1, PIXELS).float() / 255
     x = torch.bernoulli(grey[: options.batch_size])
     model = build()
-    rows = table(model, x, "at initialisation", options.repeats)
+    rows = table(model, x, "MNIST, untrained", ("elbo", "iwae"), options.repeats)
     bound = train(model, grey, options.epochs)
-    rows += table(model, x, "trained", options.repeats)
-    draw(rows, options.repeats)
+    rows += table(model, x, "MNIST, trained", ("elbo", "iwae"), options.repeats)
+    rows += table(*linear_gaussian(), "linear-Gaussian", ("iwae",), 10 * options.repeats)
+    draw(rows)
     settings = {name: value for name, value in vars(options).items() if name != "data_dir"}
     result = {
         "settings": settings,
         "torch": torch.__version__,
         "seconds": round(time.perf_counter() - began),
         "training_elbo": bound,
-        "snr_floor": math.sqrt(2 / (math.pi * options.repeats)),
         "rows": rows,
     }
     TABLE.parent.mkdir(parents=True, exist_ok=True)

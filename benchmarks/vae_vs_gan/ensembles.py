@@ -36,6 +36,8 @@ class Task:
     reference_rows: int
     batch_size: int = 32
     seeds: int = 10
+    classifier_steps: int = 1000
+    iwae_rows: int = 500
 
     @property
     def size(self) -> int:
@@ -50,10 +52,27 @@ def make_generator(task: Task, seed: int) -> nn.Module:
     return nn.Sequential(mlp(task.latent_dim, widths, task.size, ACTIVATION), nn.Sigmoid())
 
 
-def make_discriminator(task: Task, seed: int) -> nn.Module:
-    """Pixels -> the log-odds that the image is real; the encoder's shape, with one output."""
+class Standardise(nn.Module):
+    """(x - mean) / sd, with the mean and sd of all training pixels."""
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", x.mean())
+        self.register_buffer("sd", x.std())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.sd
+
+
+def make_discriminator(task: Task, seed: int, x: Tensor) -> nn.Module:
+    """Pixels -> the log-odds that the image is real; the encoder's shape, with one output.
+
+    Standardised inputs and leaky ReLUs of slope 0.2, as usual for a GAN, and better for this one.
+    """
     torch.manual_seed(1000 + seed)
-    return mlp(task.size, [task.hidden, task.hidden], 1, ACTIVATION)
+    layers = mlp(task.size, [task.hidden, task.hidden], 1, ACTIVATION)
+    leaky = (nn.LeakyReLU(0.2) if isinstance(layer, nn.LeakyReLU) else layer for layer in layers)
+    return nn.Sequential(Standardise(x), *leaky)
 
 
 def make_vae(task: Task, seed: int, sigma: float) -> VAE:
@@ -157,7 +176,7 @@ def _train_gan(task: Task, lr: float, x: Tensor) -> Ensemble:
     D: ``min -log sigmoid(D(x)) - log(1 - sigmoid(D(G(z))))``; G: ``min -log sigmoid(D(G(z)))``.
     """
     G = Ensemble([make_generator(task, seed) for seed in range(task.seeds)])
-    D = Ensemble([make_discriminator(task, seed) for seed in range(task.seeds)])
+    D = Ensemble([make_discriminator(task, seed, x) for seed in range(task.seeds)])
     players = [torch.optim.Adam(net.parameters.values(), lr, GAN_BETAS, fused=True) for net in (G, D)]
     for _ in range(task.steps):
         fake = G(torch.randn(task.seeds, task.batch_size, task.latent_dim))

@@ -1,25 +1,75 @@
 """The figures of a run: what `jensen evaluate` prints and the report shows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from jensen.data import Dataset
 from jensen.data.seeds import derive_seed
 from jensen.evaluation import encode, estimate, evaluate
+from jensen.evaluation.aggregate import aggregate
+from jensen.evaluation.ais import annealed_importance_sampling
+from jensen.evaluation.bdmc import bidirectional
+from jensen.models import VAE
 from jensen.run import Run, choose_device
+from jensen.training.two_tier import compute_log_likelihood
+
+REFINED_ROWS = 256
+"""Rows that are refined unless more are asked for: a refined row costs about 2,300 decoder passes."""
+ANNEALED_ROWS = 100
+"""Rows that are annealed, and data simulated, unless a limit is given: a row costs 20,000 gradients."""
+AGGREGATE_ROWS = 2000
+"""Rows of which the aggregate posterior is made: its cost grows with their number times the draws'."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, and how much to spend on it."""
+
+    split: str = "test"
+    num_samples: int = 1000
+    """K of the importance-weighted bound."""
+    limit: int | None = None
+    """Only the first so many rows of the split."""
+    refine: bool = False
+    """Refine every row, not only the first `REFINED_ROWS`."""
+    refine_steps: int = 200
+    """Inner steps; 0: do not refine."""
+    ais: bool = False
+    bdmc: bool = False
+    temperatures: int = 500
+    chains: int = 16
+    aggregate: bool = True
+    """Compare the aggregate posterior with the prior."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: a run's model, its rows, and the plan."""
+
+    run: Run
+    model: VAE
+    dataset: Dataset
+    plan: Plan
+
+    def blocks(self, limit: int | None) -> Iterator[Tensor]:
+        """The first ``limit`` rows (and no more than the plan allows), prepared, where the model is."""
+        where = next(self.model.parameters()).device
+        limits = [n for n in (limit, self.plan.limit) if n is not None]
+        rows = self.run.blocks(self.dataset, self.plan.split, min(limits) if limits else None)
+        return (x.to(where) for x in rows)
 
 
 def evaluate_run(
     run: Run,
     dataset: Dataset,
+    plan: Plan | None = None,
     *,
-    split: str = "test",
-    num_samples: int = 1000,
-    limit: int | None = None,
-    seed: int = 0,
     device: str = "auto",
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, Any]:
@@ -28,42 +78,147 @@ def evaluate_run(
     Args:
         run: an opened run.
         dataset: its data, from ``run.dataset()``.
-        split: "train", "validation" or "test".
-        num_samples: K of the importance-weighted bound.
-        limit: only the first so many rows.
-        seed: seed of the posterior samples.
+        plan: what to measure; `Plan()` when left out.
         device: "auto", "cpu", "cuda", ...
-        on_rows: told how many rows each finished block had.
+        on_rows: told how many rows each finished block of the bounds had.
 
     Returns:
-        ``{"unit", "split", "n", "elbo": {"value", "standard_error"}, "distortion", "rate", "iwae", ...}``.
+        ``{"unit", "split", "n", "elbo": {"value", "standard_error"}, "distortion", "rate", "iwae", ...}``,
+        and, where they were measured, "refined", "ais", "amortization_gap", "approximation_gap", "bdmc",
+        "aggregate"; "not_measured" says why others were not.
     """
-    model = run.model(choose_device(device))
-    where = next(model.parameters()).device
+    plan = plan or Plan()
+    it = _Subject(run, run.model(choose_device(device)), dataset, plan)
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "posterior samples"))
-        blocks = (x.to(where) for x in run.blocks(dataset, split, limit))
-        values = evaluate(model, blocks, num_samples, log_det=run.log_det, on_block=on_rows)
-        latents = encode(model, (x.to(where) for x in run.blocks(dataset, split, limit)))
-        first = next(run.blocks(dataset, split, 1))
-        exact = all(model.trace(first.to(where)).kl_is_exact)
-    figures: dict[str, Any] = {"unit": "nats", "split": split, "n": len(values["elbo"])}
+        torch.manual_seed(derive_seed(plan.seed, "posterior samples"))
+        values = evaluate(it.model, it.blocks(None), plan.num_samples, log_det=run.log_det, on_block=on_rows)
+        figures = _bounds(it, values) | _latents(it)
+        skipped: dict[str, str] = {}
+        if math.isnan(figures["elbo"]["value"]):
+            figures["not_measured"] = {
+                "bounds": "a point posterior has no density: no KL, no bound on log p(x)"
+            }
+            return figures
+        figures |= _gaps(it, values, skipped)
+        if plan.bdmc:
+            figures |= _attempt("bdmc", skipped, lambda: {"bdmc": _sandwich(it)})
+        if plan.aggregate:
+            figures |= _attempt("aggregate", skipped, lambda: {"aggregate": _aggregate(it)})
+    figures["not_measured"] = skipped
+    return figures
+
+
+def _bounds(it: _Subject, values: dict[str, Tensor]) -> dict[str, Any]:
+    """ELBO, distortion, rate, IWAE and, for dequantized data, bits per dimension."""
+    run, plan = it.run, it.plan
+    figures: dict[str, Any] = {"unit": "nats", "split": plan.split, "n": len(values["elbo"])}
     for name in ("elbo", "distortion", "rate", "iwae"):
         figures[name] = estimate(values[name]).to_dict()
-    figures["rate"]["exact"] = exact
-    figures["iwae"]["num_samples"] = num_samples
+    trace = it.model.trace(next(it.blocks(1)))
+    figures["rate"]["exact"] = trace.has_density and all(trace.kl_is_exact)
+    figures["iwae"]["num_samples"] = plan.num_samples
     figures["iwae"]["effective_sample_size"] = values["effective_sample_size"].mean().item()
     preparation = run.preparation
-    if preparation.dequantize:  # only then is the density a bound on the probability of 8-bit values
+    if preparation.dequantize or (preparation.discrete and preparation.value_range == (0.0, 255.0)):
+        # Only then is the figure a bound on the probability of 8-bit values.
         per_bit = -math.prod(run.event_shape) * math.log(2)
         figures["bits_per_dimension"] = estimate(values["iwae"] / per_bit).to_dict()
-    active = int(latents.active.sum())
-    figures["latents"] = {
-        "active": active,
-        "collapsed": latents.mean.shape[1] - active,
-        "rate_per_dimension": None if latents.rate is None else latents.rate.mean(0).tolist(),
-    }
     figures["binarize"] = preparation.binarize
     figures["dequantize"] = preparation.dequantize
     figures["log_det"] = run.log_det
     return figures
+
+
+def _latents(it: _Subject) -> dict[str, Any]:
+    """Active dimensions and the rate of each."""
+    latents = encode(it.model, it.blocks(None))
+    active = int(latents.active.sum())
+    rates = None if latents.rate is None else latents.rate.mean(0).tolist()
+    collapsed = latents.mean.shape[1] - active
+    return {"latents": {"active": active, "collapsed": collapsed, "rate_per_dimension": rates}}
+
+
+def _gaps(it: _Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> dict[str, Any]:
+    """The refined ELBO, annealing, and the two gaps, each difference over the same rows.
+
+    ``amortization gap = refined ELBO - ELBO``, ``approximation gap = best estimate of log p(x) - refined
+    ELBO`` (Cremer, Li & Duvenaud 2018, section 3.1), both 0 or more in expectation.
+    """
+    plan, figures = it.plan, dict[str, Any]()
+    refined, best = None, values["iwae"]
+    if plan.refine_steps:
+        if it.run.settings.inference == "amortized":
+            refined = _attempt("refined", skipped, lambda: {"refined": _refined(it)}).get("refined")
+        else:
+            skipped["refined"] = f"{it.run.settings.inference} inference refines every posterior already"
+    if plan.ais:
+        annealed = _attempt("ais", skipped, lambda: {"ais": _annealed(it)}).get("ais")
+        if annealed is not None:
+            figures["ais"] = _estimate(annealed["log_px"]) | {
+                "temperatures": plan.temperatures,
+                "chains": plan.chains,
+                "effective_sample_size": annealed["effective_sample_size"].mean().item(),
+                "acceptance": annealed["acceptance"].mean().item(),
+            }
+            rows = len(annealed["log_px"])
+            if annealed["log_px"].mean() > best[:rows].mean():
+                best = annealed["log_px"]
+    if refined is not None:
+        figures["refined"] = _estimate(refined.values) | {"steps": plan.refine_steps}
+        figures["amortization_gap"] = _estimate(refined.values - refined.start)
+        rows = min(len(best), len(refined.values))
+        figures["approximation_gap"] = _estimate(best[:rows] - refined.values[:rows])
+    return figures
+
+
+def _refined(it: _Subject) -> Any:
+    blocks = it.blocks(None if it.plan.refine else REFINED_ROWS)
+    return compute_log_likelihood(
+        it.model, blocks, it.plan.refine_steps, log_det=it.run.log_det, seed=it.plan.seed
+    )
+
+
+def _annealed(it: _Subject) -> dict[str, Tensor]:
+    """log p(x), effective sample size and acceptance of each annealed row."""
+    parts: dict[str, list[Tensor]] = {"log_px": [], "effective_sample_size": [], "acceptance": []}
+    for number, block in enumerate(it.blocks(it.plan.limit or ANNEALED_ROWS)):
+        result = annealed_importance_sampling(
+            it.model,
+            block,
+            num_temperatures=it.plan.temperatures,
+            num_chains=it.plan.chains,
+            seed=derive_seed(it.plan.seed, "annealed block", number),
+        )
+        for name, found in parts.items():
+            found.append(getattr(result, name).cpu())
+    figures = {name: torch.cat(found) for name, found in parts.items()}
+    figures["log_px"] = figures["log_px"] + it.run.log_det
+    return figures
+
+
+def _sandwich(it: _Subject) -> dict[str, Any]:
+    """Both sides of bidirectional Monte Carlo on data simulated from the model."""
+    n = it.plan.limit or ANNEALED_ROWS
+    result = bidirectional(
+        it.model, n, num_temperatures=it.plan.temperatures, num_chains=it.plan.chains, seed=it.plan.seed
+    )
+    sides = {"lower": result.lower, "upper": result.upper}
+    figures = {name: _estimate(side + it.run.log_det) for name, side in sides.items()}
+    return {"n": n, **figures, "gap": result.gap.to_dict()}
+
+
+def _aggregate(it: _Subject) -> dict[str, Any]:
+    return aggregate(it.model, it.blocks(AGGREGATE_ROWS), num_samples=1000, seed=it.plan.seed).to_dict()
+
+
+def _estimate(values: Tensor) -> dict[str, Any]:
+    return estimate(values).to_dict() | {"n": len(values)}
+
+
+def _attempt(name: str, skipped: dict[str, str], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``measure`` gives; where the model does not allow it, note the reason and give nothing."""
+    try:
+        return measure()
+    except (ValueError, NotImplementedError) as error:
+        skipped[name] = " ".join(str(error).split())
+        return {}

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +159,16 @@ class Run:
         try:
             content = path.read_bytes()
             lines: list[Record] = [json.loads(line) for line in content.splitlines()]
+            lines = [{k: nan if v is None else v for k, v in line.items()} for line in lines]
         except OSError as error:
             raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from None
-        except ValueError:
+        except (AttributeError, ValueError):
             raise UserError(f"{path} is truncated or damaged; {mend}") from None
         if self.checkpoint.exists() and content != _as_lines(TrainingState.read_history(self.checkpoint)):
-            raise UserError(f"{path} is truncated or was altered since jensen wrote it; {mend}")
+            raise UserError(
+                f"{path} is not what the checkpoint remembers (truncated, altered, or the run was stopped "
+                f"while writing it); {mend}"
+            )
         if not lines:
             raise UserError(f"{path} is empty; {mend}")
         return lines
@@ -177,7 +182,9 @@ class Run:
 
 
 def _as_lines(history: list[Record]) -> bytes:
-    return "".join(json.dumps(line) + "\n" for line in history).encode()
+    """JSON lines; NaN, which JSON lacks, as null (the rate of a point posterior, which has none)."""
+    strict = [{k: None if v != v else v for k, v in line.items()} for line in history]
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in strict).encode()
 
 
 def load_dataset(settings: Settings) -> Dataset:

@@ -1,6 +1,7 @@
 """Tensors in a file: safetensors with a digest, so that a truncated or altered file is recognised."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,17 @@ def _digest(tensors: "dict[str, Tensor]", metadata: dict[str, str]) -> str:
 
 
 def save_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, str]) -> None:
-    """Write tensors and metadata as one safetensors file, atomically, with a digest of both."""
+    """Write tensors and metadata as one safetensors file, atomically, with a digest of both.
+
+    Equal contents give equal files. (That is why the metadata are one entry: safetensors writes several
+    in no fixed order.)
+    """
     from safetensors.torch import save
 
     on_cpu = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with atomic(path) as temporary:
-        temporary.write_bytes(save(on_cpu, {**metadata, "sha256": _digest(on_cpu, metadata)}))
+        entry = json.dumps({**metadata, "sha256": _digest(on_cpu, metadata)})
+        temporary.write_bytes(save(on_cpu, {"jensen": entry}))
 
 
 def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
@@ -45,8 +51,8 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+            metadata = json.loads((file.metadata() or {}).get("jensen", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); restore it or train again") from None
     recorded = metadata.pop("sha256", None)
     if recorded != _digest(tensors, metadata):

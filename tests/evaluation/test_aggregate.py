@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
+from jensen.distributions import Delta
 from jensen.evaluation.aggregate import Aggregate, aggregate, gaussian_part
 from jensen.evaluation.mixture import Mixture
 from jensen.models import VAE
@@ -188,5 +189,7 @@ def test_what_has_no_aggregate_is_refused() -> None:
         aggregate(model, [standard_data(1, M)])
     with pytest.raises(ValueError, match="2 or more"):
         aggregate(model, [])
+    with pytest.raises(ValueError, match="point-mass"):
+        aggregate(encoder_only(Delta, M), [standard_data(5, M)])
     with pytest.raises(ValueError, match="2 or more"):
         aggregate(model, [standard_data(5, M)], num_samples=1)

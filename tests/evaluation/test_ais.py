@@ -7,18 +7,21 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import (
     AffineTransform,
+    Gamma,
     Independent,
     Normal,
     OneHotCategorical,
     TransformedDistribution,
 )
 
+from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation import importance_weighted
 from jensen.evaluation.ais import annealed_importance_sampling, sigmoid_schedule
 from jensen.evaluation.bdmc import bidirectional, simulate
 from jensen.evaluation.moments import diagonal_fit, moments
+from jensen.families import FlowNormal
 from jensen.models import VAE
-from jensen.priors import StandardNormal
+from jensen.priors import Flow, Mixture, StandardNormal
 from tests.chance import within_chance
 from tests.oracles.linear_gaussian import DiagonalEncoder, ExactEncoder, LinearGaussian, random_model
 
@@ -165,6 +168,13 @@ def test_simulated_pairs_have_the_joint_distribution() -> None:
     assert within_chance(residual * z[:, :1], 0.0)
 
 
+class Decoder(nn.Module):
+    """x ~ N(z, I / 4)."""
+
+    def forward(self, z: Tensor, context: Tensor | None = None):
+        return Independent(Normal(z, 0.5), 1)
+
+
 class Parabola(nn.Module):
     """x ~ N(z^2, 0.5^2): the posterior of x > 0 has two modes, of which the encoder below knows one."""
 
@@ -213,6 +223,33 @@ def test_a_posterior_without_moments_and_one_of_zero_width() -> None:
     assert abs((found.log_px - exact).mean().item()) < 0.2
 
 
+@pytest.mark.parametrize("prior", [Flow(2), Mixture(2, 3)], ids=["flow", "mixture"])
+@pytest.mark.parametrize("start", ["posterior", "prior"])
+def test_learned_priors_and_flow_posteriors(prior: nn.Module, start: str) -> None:
+    # p(z) = any density on the plane, x ~ N(z, I / 4): log p(x) by quadrature.
+    torch.manual_seed(0)
+    for parameter in prior.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    family = FlowNormal(2)
+    for parameter in family.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    raw = torch.cat([torch.zeros(2), torch.full((2,), math.log(0.5)), torch.randn(16)])
+    encoder = Encoder(lambda x: family(torch.cat([x, raw[2:].expand(len(x), -1)], 1)))
+    model = VAE(prior, encoder, Decoder())
+    x = torch.randn(6, 2)
+    axis = torch.linspace(-7, 7, 281)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        log_prior = prior().log_prob(grid)
+        exact = torch.stack(
+            [(Decoder()(grid).log_prob(row) + log_prior).logsumexp(0) + math.log(0.05**2) for row in x]
+        )
+    found = annealed_importance_sampling(model, x, num_temperatures=60, num_chains=40, start=start)
+    assert abs((found.log_px - exact).mean().item()) < 10 * CLOSE
+    gap = bidirectional(model, 6, num_temperatures=60, num_chains=40, start=start).gap
+    assert abs(gap.value) < 15 * CLOSE
+
+
 def test_same_seed_same_figures_and_the_generator_is_left_alone() -> None:
     truth = random_model(6, 2)
     model = truth.vae(DiagonalEncoder(truth))
@@ -247,9 +284,16 @@ def test_what_cannot_be_annealed_is_refused() -> None:
     x = data(truth, 5)
     with pytest.raises(ValueError, match="2 latent groups"):
         annealed_importance_sampling(TwoGroups(model), x)
-    discrete = OneHotCategorical(torch.full((5, 2), 0.5).double())
-    with pytest.raises(ValueError, match="OneHotCategorical"):
-        annealed_importance_sampling(model, x, posterior=(discrete,))
+    half = torch.full((5, 2), 0.5).double()
+    one_hot = OneHot(half.unsqueeze(1))
+    for q in (
+        OneHotCategorical(half),
+        one_hot,
+        RelaxedOneHot(one_hot.logits, 1.0),
+        Independent(Gamma(half, half), 1),
+    ):
+        with pytest.raises(ValueError, match=f"{type(q).__name__} latents are not real"):
+            annealed_importance_sampling(model, x, posterior=(q,))
     for wrong in ({"num_temperatures": 0}, {"num_chains": 0}, {"num_leapfrog": 0}, {"start": "middle"}):
         with pytest.raises(ValueError, match="must be"):
             annealed_importance_sampling(model, x, **wrong)

@@ -38,31 +38,35 @@ USAGE = "\n".join(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 (done), 2 (the user's input is wrong) or 1 (our fault)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("--help", "-h", "help"):
-        print(USAGE)
-        return 0
-    if words[0] == "--version":
-        print(f"jensen {__version__}")
-        return 0
     # Two OpenMP threads that land on one CPU stall each other 10 to 40 times; it must be set before
     # torch starts. With a thread count chosen by the user (as in parallel tests), it is theirs to decide.
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ.setdefault("OMP_PROC_BIND", "true")
     try:
-        if words[0] not in COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(words[0], COMMANDS, 1, 0.0)[0]
-            raise UserError(
-                f"unknown command {words[0]!r} (did you mean {near}?); the commands are {', '.join(COMMANDS)}"
-            )
-        importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
+        _run(words)
+        sys.stdout.flush()
     except UserError as error:
         print(f"jensen: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("jensen: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output left, as `head` does
-        sys.stdout = None
+    except BrokenPipeError:  # the reader of our output left, as `head` does; nothing is left to flush to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _run(words: list[str]) -> None:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(USAGE)
+    elif words[0] == "--version":
+        print(f"jensen {__version__}")
+    elif words[0] in COMMANDS:
+        importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
+    else:
+        import difflib
+
+        near = difflib.get_close_matches(words[0], COMMANDS, 1, 0.0)[0]
+        raise UserError(
+            f"unknown command {words[0]!r} (did you mean {near}?); the commands are {', '.join(COMMANDS)}"
+        )

@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from jensen.cli.common import RunOptions, print_json
 from jensen.config.parse import parse
-from jensen.errors import UserError
+from jensen.errors import check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,20 @@ class EvaluateOptions(RunOptions):
     """Posterior samples per datum, K, of the importance-weighted bound."""
     limit: int | None = None
     """Only the first so many rows of the split."""
+    refine: bool = False
+    """Refine the posterior of every row, not only of the first 256 (the two-tier ELBO)."""
+    refine_steps: int = 200
+    """Inner steps of the refinement; 0: leave it out."""
+    ais: bool = False
+    """Add annealed importance sampling, of the first 100 rows unless --limit says otherwise."""
+    bdmc: bool = False
+    """Add bidirectional Monte Carlo on data simulated from the model: how far annealing can be off."""
+    temperatures: int = 500
+    """Temperatures of the annealing."""
+    chains: int = 16
+    """Annealed chains per datum."""
     seed: int = 0
-    """Seed of the posterior samples."""
+    """Seed of every draw."""
     data_dir: Path | None = None
     """Folder of the named data sets."""
     json: bool = False
@@ -31,34 +43,23 @@ class EvaluateOptions(RunOptions):
 
     def __post_init__(self) -> None:
         """Refuse counts below one."""
-        for name in ("num_samples", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
-        if self.seed < 0:
-            raise UserError(f"--seed is {self.seed}; it must be 0 or more")
+        check_options(self, "num_samples limit temperatures chains", lambda v: v >= 1, "at least 1")
+        check_options(self, "refine_steps seed", lambda v: v >= 0, "0 or more")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse, evaluate, print the table."""
     options = parse(EvaluateOptions, arguments, "jensen evaluate")
-    from jensen.figures import evaluate_run
+    from jensen.figures import Plan, evaluate_run
     from jensen.run import Run
 
     run = Run.open(options.run)
     dataset = run.dataset(options.data_dir)
     rows = min(len(dataset.splits[options.split]), options.limit or sys.maxsize)
+    names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
+    plan = Plan(**{name: getattr(options, name) for name in names})
     with progress(rows) as on_rows:
-        figures = evaluate_run(
-            run,
-            dataset,
-            split=options.split,
-            num_samples=options.num_samples,
-            limit=options.limit,
-            seed=options.seed,
-            device=options.device,
-            on_rows=on_rows,
-        )
+        figures = evaluate_run(run, dataset, plan, device=options.device, on_rows=on_rows)
     if options.json:
         print_json(figures)
     else:
@@ -67,39 +68,95 @@ def main(arguments: Sequence[str]) -> None:
 
 def table(path: Path, figures: dict[str, Any]) -> str:
     """The figures as text: a line each, with sign, unit and estimator."""
-    k = figures["iwae"]["num_samples"]
-    kl = "closed form" if figures["rate"]["exact"] else f"Monte Carlo, K = {k}"
-    rows = [
-        ("ELBO", "elbo", "= -(distortion + rate), a bound on log p(x)"),
-        ("  distortion", "distortion", f"-E_q log p(x|z), K = {k}"),
-        ("  rate", "rate", f"KL(q(z|x) || p(z)), {kl}"),
-        (f"IWAE, K = {k}", "iwae", "importance-weighted bound on log p(x), tighter than the ELBO"),
-    ]
-    if "bits_per_dimension" in figures:
-        rows.append(("bits/dim", "bits_per_dimension", "-IWAE / (D log 2); smaller is better"))
     lines = [
         f"{path}: {figures['n']:,} {figures['split']} rows; nats per datum of the data as given, "
         f"+/- one standard error over the rows{note(figures)}",
         "",
-    ]
-    for title, key, meaning in rows:
-        f = figures[key]
-        digits = 3 if key == "bits_per_dimension" else 2
-        value, error = f"{f['value']:.{digits}f}", f"{f['standard_error']:.{digits}f}"
-        lines.append(f"  {title:<16}{value:>12} +/- {error:<8}{meaning}")
-    ess = figures["iwae"]["effective_sample_size"]
-    latents = figures["latents"]
-    lines += [
+        *(
+            _line(title, figures[key], meaning)
+            for title, key, meaning in _rows(figures)
+            if _is_there(figures, key)
+        ),
         "",
-        f"  effective sample size: {ess:.1f} of {k} (mean over rows)",
-        f"  latent dimensions: {latents['active']} active, {latents['collapsed']} collapsed of "
-        f"{latents['active'] + latents['collapsed']}",
+        *_remarks(figures),
     ]
+    return "\n".join(lines)
+
+
+def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Title, key and meaning of every line that the table can have."""
+    k = figures["iwae"]["num_samples"]
+    kl = "closed form" if figures["rate"]["exact"] else f"Monte Carlo, K = {k}"
+    annealed = figures.get("ais", {})
+    chains, temperatures = annealed.get("chains"), annealed.get("temperatures")
+    steps = figures.get("refined", {}).get("steps")
+    best = "AIS" if annealed and annealed["value"] >= figures["iwae"]["value"] else "best log p(x)"
+    return [
+        ("ELBO", "elbo", "= -(distortion + rate), a lower bound on log p(x)"),
+        ("  distortion", "distortion", f"-E_q log p(x|z), K = {k}"),
+        ("  rate", "rate", f"KL(q(z|x) || p(z)), {kl}"),
+        ("refined ELBO", "refined", f"max_w ELBO of each row, {steps} steps from the encoder"),
+        (f"IWAE, K = {k}", "iwae", "importance-weighted lower bound on log p(x)"),
+        ("AIS", "ais", f"log p(x) by {chains} annealed chains of {temperatures} temperatures"),
+        ("bits/dim", "bits_per_dimension", "-IWAE / (D log 2); smaller is better"),
+        (
+            "amortization gap",
+            "amortization_gap",
+            "refined ELBO - ELBO, same rows: what one encoder for all loses",
+        ),
+        (
+            "approximation gap",
+            "approximation_gap",
+            f"{best} - refined ELBO, same rows: what the family loses",
+        ),
+    ]
+
+
+def _is_there(figures: dict[str, Any], key: str) -> bool:
+    """Whether a figure was measured; a point posterior, without density, has a distortion alone."""
+    return key in figures and figures[key]["value"] == figures[key]["value"]
+
+
+def _line(title: str, figure: dict[str, Any], meaning: str) -> str:
+    digits = 3 if title == "bits/dim" else 2
+    value, error = f"{figure['value']:.{digits}f}", f"{figure['standard_error']:.{digits}f}"
+    rows = f" ({figure['n']:,} rows)" if "n" in figure else ""
+    return f"  {title:<18}{value:>10} +/- {error:<7}{meaning}{rows}"
+
+
+def _remarks(figures: dict[str, Any]) -> list[str]:
+    """What the figures rest on, and what they say of the latents."""
+    k, ess = figures["iwae"]["num_samples"], figures["iwae"]["effective_sample_size"]
+    latents = figures["latents"]
+    dimensions = latents["active"] + latents["collapsed"]
+    lines = []
+    if ess == ess:
+        lines.append(f"effective sample size of IWAE: {ess:.1f} of {k} (mean over rows)")
+    if "bdmc" in figures:
+        found = figures["bdmc"]
+        lower, upper, gap = (found[name] for name in ("lower", "upper", "gap"))
+        lines.append(
+            f"BDMC on {found['n']} simulated data: log p(x) between {lower['value']:.2f} and "
+            f"{upper['value']:.2f}, gap {gap['value']:.2f} +/- {gap['standard_error']:.2f}"
+        )
+    lines.append(
+        f"latent dimensions: {latents['active']} active, {latents['collapsed']} collapsed of {dimensions}"
+    )
     if latents["rate_per_dimension"] is not None:
         rates = sorted(latents["rate_per_dimension"], reverse=True)
         shown = " ".join(f"{rate:.2f}" for rate in rates[:12]) + (" ..." if len(rates) > 12 else "")
-        lines.append(f"  rate per dimension, nats: {shown}")
-    return "\n".join(lines)
+        lines.append(f"rate per dimension, nats: {shown}")
+    if "aggregate" in figures:
+        found = figures["aggregate"]
+        information, mismatch = found["mutual_information"], found["marginal_kl"]
+        lines += [
+            f"information I(x; z): {information['value']:.2f} of at most {found['log_n']:.2f} nats (log N); "
+            f"KL of the aggregate posterior from the prior: {mismatch['value']:.2f}; "
+            f"MMD test p = {found['mmd_p_value']:.3f}",
+            f"verdict: {found['verdict']}: {found['advice']}",
+        ]
+    lines += [f"not measured: {name} ({why})" for name, why in figures["not_measured"].items()]
+    return [f"  {line}" for line in lines]
 
 
 def note(figures: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ def report(run: "Run", *, as_json: bool) -> None:
         f"{run.path}: best validation {run.settings.bound} {best['validation_bound']:.2f} nats per datum "
         f"(epoch {best['epoch']} of {len(history)}, {history[-1]['seconds']:.0f} s of training)"
     )
-    print(f"next: jensen evaluate {run.path}")
+    print(f"next: jensen evaluate {shlex.quote(str(run.path))}")
 
 
 class Show(Protocol):
@@ -163,8 +164,10 @@ def plain_lines(epochs: int, every_seconds: float = 1.0) -> Show:
 
 def figures(line: "Record") -> str:
     """The figures of one epoch, nats per datum (validation split but for the first)."""
+    rate = line["validation_rate"]
+    said = "none" if rate != rate else f"{rate:.2f}"  # a point posterior has no rate
     return (
         f"bound: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
-        f"(distortion {line['validation_distortion']:.2f}, rate {line['validation_rate']:.2f})  "
+        f"(distortion {line['validation_distortion']:.2f}, rate {said})  "
         f"{line['rows_per_second']:,.0f} rows/s"
     )

@@ -9,7 +9,10 @@ import tyro
 
 def _parse_widths(arguments: list[str]) -> tuple[int, ...]:
     text = arguments[0].strip()
-    return tuple(int(part) for part in text.split(",")) if text else ()
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise ValueError(f"{text!r} is no list of whole numbers such as 200,200") from None
 
 
 Widths = Annotated[

@@ -44,6 +44,10 @@ class Delta(Distribution):
         """The point, repeated, with its gradient."""
         return self.loc.expand(self._extended_shape(sample_shape))
 
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """The point, repeated, without gradient."""
+        return self.rsample(sample_shape).detach()
+
     def log_prob(self, value: Tensor) -> NoReturn:
         """Always a NotImplementedError: a point mass has no density."""
         raise NotImplementedError(

@@ -12,6 +12,8 @@ from torch.distributions import (
     register_kl,
 )
 
+from jensen.distributions.low_rank import LowRankNormal
+
 
 def _diagonal(q: Independent[Normal]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of an Independent(Normal, 1); NotImplementedError for any other."""
@@ -45,4 +47,16 @@ def _kl_diagonal_full(q: Independent[Normal], p: MultivariateNormal) -> Tensor:
     gap = (inverse @ (p.loc - loc).unsqueeze(-1)).squeeze(-1).square().sum(-1)
     log_det = root.diagonal(dim1=-2, dim2=-1).log().sum(-1) - scale.log().sum(-1)
     kl: Tensor = 0.5 * (trace + gap - scale.shape[-1]) + log_det
+    return kl
+
+
+@register_kl(LowRankNormal, Independent)
+def _kl_low_rank_diagonal(q: LowRankNormal, p: Independent[Normal]) -> Tensor:
+    """KL(q || N(a, diag b^2)) from q's mean m, variances v and log determinant.
+
+    ``[sum_i ((v_i + (m_i - a_i)^2) / b_i^2 - 1 + 2 log b_i) - log det Sigma] / 2``
+    """
+    loc, scale = _diagonal(p)
+    ratio = (q.variance + (q.loc - loc).square()) / scale.square()
+    kl: Tensor = 0.5 * (ratio - 1).sum(-1) + scale.log().sum(-1) - q.half_log_det
     return kl

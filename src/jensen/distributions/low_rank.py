@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints, register_kl
+from torch.distributions import Distribution, constraints
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -56,14 +56,16 @@ class LowRankNormal(Distribution):
     @property
     def half_log_det(self) -> Tensor:
         """Half the log determinant of the covariance, ``[*batch]``."""
-        return self._root.diagonal(dim1=-2, dim2=-1).log().sum(-1) + self.scale.log().sum(-1)
+        log_det_root: Tensor = self._root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return log_det_root + self.scale.log().sum(-1)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """``m + a (V e + f)``."""
         shape = self._extended_shape(sample_shape)
-        kind = {"dtype": self.loc.dtype, "device": self.loc.device}
-        common = torch.randn((*shape[:-1], self.factors.shape[-1], 1), **kind)
-        return self.loc + self.scale * ((self.factors @ common).squeeze(-1) + torch.randn(shape, **kind))
+        dtype, device = self.loc.dtype, self.loc.device
+        common = torch.randn((*shape[:-1], self.factors.shape[-1], 1), dtype=dtype, device=device)
+        own = torch.randn(shape, dtype=dtype, device=device)
+        return self.loc + self.scale * ((self.factors @ common).squeeze(-1) + own)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p, nats, ``[*batch]``."""
@@ -73,17 +75,3 @@ class LowRankNormal(Distribution):
         M = self.loc.shape[-1]
         log_prob: Tensor = -0.5 * (squares + M * LOG_2PI) - self.half_log_det
         return log_prob
-
-
-@register_kl(LowRankNormal, Independent)
-def _kl_low_rank_diagonal(q: LowRankNormal, p: Independent[Normal]) -> Tensor:
-    """KL(q || N(b, diag t^2)) from q's mean m, variances v and log determinant.
-
-    ``[sum_i ((v_i + (m_i - b_i)^2) / t_i^2 - 1) + 2 sum_i log t_i - log det Sigma] / 2``
-    """
-    if not isinstance(p.base_dist, Normal) or p.reinterpreted_batch_ndims != 1:
-        raise NotImplementedError(f"no closed-form KL with {p}")
-    loc, scale = p.base_dist.loc, p.base_dist.scale
-    ratio = (q.variance + (q.loc - loc).square()) / scale.square()
-    kl: Tensor = 0.5 * (ratio - 1).sum(-1) + scale.log().sum(-1) - q.half_log_det
-    return kl

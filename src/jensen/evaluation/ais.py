@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from jensen.data.seeds import derive_seed
+from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.moments import moments
 from jensen.trace import Model
@@ -135,7 +136,8 @@ def _refuse(posterior: tuple[Distribution, ...], prior: tuple[Distribution, ...]
             continue  # a flow may not say; flows live on the whole space
         while hasattr(support, "base_constraint"):
             support = support.base_constraint
-        if not isinstance(support, type(constraints.real)):
+        # The one-hot families are distributions of vectors, of which they do not allow all.
+        if not isinstance(support, type(constraints.real)) or isinstance(d, OneHot | RelaxedOneHot):
             name = type(d).__name__
             raise ValueError(f"{name} latents are not real vectors, which annealing needs; use IWAE instead")
 
@@ -204,8 +206,8 @@ def annealed_importance_sampling(
         x: prepared data, ``[B, *event]``; memory is that of decoding ``[K, B]`` latents.
         num_temperatures: T, the increments of inverse temperature.
         num_chains: K.
-        num_leapfrog: leapfrog steps of each HMC transition. At equal cost, 2 with many temperatures did better
-            on MNIST than 5 or 10 with few.
+        num_leapfrog: leapfrog steps of each HMC transition. At equal cost, 2 with many temperatures did
+            better on MNIST than 5 with fewer.
         start: "posterior": from q(z | x); "prior": from p(z), which asks more temperatures but owes
             nothing to the encoder but the scale of its steps.
         context: for conditional models.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Numbers in the largest tensor of a chunk."""
 
 

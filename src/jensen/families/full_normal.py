@@ -68,7 +68,8 @@ class LowRankNormal(nn.Module):
     """N(eta, diag(a) (I + V V') diag(a)) over M latents, V of rank r: r M numbers, not M^2 / 2.
 
     From standard deviations s (`bounded_exp`) and factors V, limited softly: with
-    ``a_i = s_i / sqrt(1 + |V_i|^2)``, s are exactly the standard deviations, and ``cond(Sigma) <= (max a / min a)^2 (1 + |V|^2)``, ``|V|^2 <= M LARGEST^2``.
+    ``a_i = s_i / sqrt(1 + |V_i|^2)``, s are exactly the standard deviations, and
+    ``cond(Sigma) <= (max a / min a)^2 (1 + |V|^2)``, ``|V|^2 <= M LARGEST^2``.
 
     Args:
         dim: M, the number of latent dimensions.

@@ -21,7 +21,7 @@ from jensen.objectives.estimators import (
     sticking_the_landing,
 )
 from jensen.objectives.gradients import leaf_parameters, pathwise_gradient, score_function_gradient
-from jensen.objectives.mathematics import gaussian_kl, risk
+from jensen.objectives.mathematics import decoder_gradient, gaussian_kl, risk
 
 __all__ = [
     "Bound",
@@ -29,6 +29,7 @@ __all__ = [
     "RunningMean",
     "beta",
     "cubo",
+    "decoder_gradient",
     "doubly_reparameterized",
     "elbo",
     "elbo_monte_carlo",

@@ -145,9 +145,10 @@ def doubly_reparameterized(
     ``v_k = w_k^s / sum_j w_j^s`` and ``u_k = v_k - s v_k (1 - v_k)``; s = 1, IWAE, has u_k = v_k^2.
 
     The score term ``-sum_k v_k grad_w log q_w(z_k)`` is reparameterized a second time: its expectation is
-    ``-sum_k dv_k/dz_k grad_w f_w``, and dv_k/dlog w_k = s v_k (1 - v_k). Its signal-to-noise ratio does not
-    fall as K grows, where that of `pathwise` does (Rainforth et al. 2018). A q much narrower than the
-    posterior is the exception: its importance weights have heavy tails, and `pathwise` may vary less.
+    ``-sum_k dv_k/dz_k grad_w f_w``, and dv_k/dlog w_k = s v_k (1 - v_k). Once K is large enough for the
+    weights to be shared by many samples, its signal-to-noise ratio by w rises with K, where that of
+    `pathwise` falls as 1 / sqrt(K) (Rainforth et al. 2018); while a few samples hold the weight, both
+    change little. A q much narrower than the posterior is an exception: there `pathwise` may vary less.
 
     Args and returns as in `pathwise`. The model's ``trace.z`` must be the very tensors that its likelihood
     was computed from.

@@ -2,7 +2,10 @@
 
 import math
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from jensen.trace import Model
 
 
 def _a(u: Tensor) -> Tensor:
@@ -43,3 +46,26 @@ def risk(x: Tensor, means: Tensor, eta: Tensor, sigma: Tensor) -> Tensor:
 def elbo_from_risk(value: Tensor, num_dimensions: int, num_latents: int) -> Tensor:
     """The ELBO, nats, from the risk: ELBO = -(R + D log(2 pi) - M) / 2."""
     return -(value + num_dimensions * math.log(2 * math.pi) - num_latents) / 2
+
+
+def decoder_gradient(model: Model, decoder: nn.Module, x: Tensor, num_samples: int = 1) -> tuple[Tensor, ...]:
+    """Compute_Grad_Dec: the gradient of the ELBO with respect to the decoder, averaged over latent samples.
+
+    ``grad_theta mean_j ELBO_j ~ mean_j mean_k grad_theta log p_theta(x_j | z_jk)``, ``z_jk ~ q(z | x_j)``
+
+    The distribution of z does not depend on theta, so the gradient goes inside the expectation and plain
+    backpropagation is enough (Kingma & Welling 2014, section 2.2).
+
+    Args:
+        model: anything with ``trace``.
+        decoder: the part of it whose parameters theta are.
+        x: data, ``[B, *event]``.
+        num_samples: K.
+
+    Returns:
+        The gradient of each parameter of ``decoder``, in their order; nats per datum.
+    """
+    with torch.no_grad():
+        z = model.trace(x, num_samples).z
+    value = model.log_joint(x, z).mean()
+    return torch.autograd.grad(value, tuple(decoder.parameters()))

@@ -60,8 +60,10 @@ def curves(look: Look) -> Picture:
 def settled_range(series: Sequence[Sequence[float]]) -> tuple[float, float, bool]:
     """The range of an axis that shows how training settles: low, high, whether first epochs lie outside."""
     first = math.ceil(len(series[0]) * UNSETTLED) if len(series[0]) > 4 else 0
-    everything = [value for values in series for value in values]
-    settled = [value for values in series for value in values[first:]]
+    everything = [value for values in series for value in values if math.isfinite(value)]
+    settled = [value for values in series for value in values[first:] if math.isfinite(value)]
+    if not settled:  # the rate of a posterior without density, for one
+        return 0.0, 1.0, False
     spread = max(settled) - min(settled)
     clipped = max(everything) - min(everything) > STRETCH * spread
     kept = settled if clipped else everything

@@ -12,7 +12,7 @@ from torch.distributions.constraints import Constraint
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.samples import traversal
-from jensen.figures import evaluate_run
+from jensen.figures import Plan, evaluate_run
 from jensen.models import VAE
 from jensen.run import Run, choose_device
 from jensen.training.state import Record
@@ -93,7 +93,8 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
     """
     device = choose_device(device)
     dataset, history, model = run.dataset(data_dir), run.history(), run.model(device)
-    figures = evaluate_run(run, dataset, num_samples=num_samples, limit=limit, seed=SEED, device=device)
+    plan = Plan(num_samples=num_samples, limit=limit, seed=SEED)
+    figures = evaluate_run(run, dataset, plan, device=device)
     latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
     rows = dataset.splits["test"][:limit]
     dimensions = by_content(latents)[:TRAVERSED]

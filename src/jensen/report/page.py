@@ -66,7 +66,10 @@ def render(seen: Look) -> str:
         title=Path(seen.dataset.name).name,
         data=seen.dataset.name,
         figures=seen.figures,
-        figures_json=json.dumps(seen.figures, indent=2),
+        # JSON has no NaN and no infinity: null, as `jensen evaluate --json` has it.
+        figures_json=json.dumps(
+            json.loads(json.dumps(seen.figures), parse_constant=lambda name: None), indent=2
+        ),
         summary=words.summary(seen),
         bounds=words.bounds(seen.figures),
         notes=notes(seen),

@@ -75,36 +75,46 @@ def _numbers(figure: dict[str, float], digits: int) -> tuple[str, str]:
 
 def summary(look: Look) -> Markup:
     """What was trained, on what, and what came of it, for a reader who has not seen a VAE before."""
-    run, figures, data = look.run, look.figures, look.run.recorded["data"]
+    run, data = look.run, look.run.recorded["data"]
     event = " × ".join(str(size) for size in run.event_shape)
     kind = f"images of {event}" if look.is_image else f"rows of {event} values"
     text = Markup(
         "A variational autoencoder with {} was trained on {:,} {} for {}; shown are the weights of epoch "
-        "{:,}, the best on validation data. On {}, which it never saw, the ELBO puts the mean "
-        "log-likelihood at <b>{}</b> ± {} nats or more"
+        "{:,}, the best on validation data. "
     ).format(
-        _count(run.settings.latent_dim, "latent dimension"),
+        _count(run.settings.latent_dim, "categorical latent" if look.walk is None else "latent dimension"),
         data["splits"]["train"],
         "rows of one value" if event == "1" else kind,
         _count(len(look.history), "epoch"),
         look.best_epoch,
-        _count(figures["n"], "test row"),
-        *_numbers(figures["elbo"], 2),
     )
-    gap = figures["iwae"]["value"] - figures["elbo"]["value"]
+    return text + _likelihood(look.figures) + _latents(look.figures)
+
+
+def _likelihood(figures: dict[str, Any]) -> Markup:
+    elbo, gap = figures["elbo"]["value"], figures["iwae"]["value"] - figures["elbo"]["value"]
+    if not math.isfinite(elbo):
+        return Markup("Its posterior has no density, so there is no bound on the log-likelihood of a row.")
+    text = Markup(
+        "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b> ± {} nats or more"
+    ).format(_count(figures["n"], "test row"), *_numbers(figures["elbo"], 2))
     if gap > 0:
         text += Markup(
             ", and the importance-weighted bound at <b>{}</b> ± {} or more. So {} nats of the ELBO’s slack, "
             "the Jensen gap, are accounted for; how much is left is not known"
         ).format(*_numbers(figures["iwae"], 2), plain(gap))
-    text += Markup(". The latents carry {} nats a row").format(plain(figures["rate"]["value"]))
+    return text + "."
+
+
+def _latents(figures: dict[str, Any]) -> Markup:
+    text = Markup("")
+    if math.isfinite(figures["rate"]["value"]):
+        text = Markup(" The latents carry {} nats a row.").format(plain(figures["rate"]["value"]))
     if figures["n"] == 1:  # which has no variance, so no dimension can be called active
-        return text + "."
+        return text
     latents = figures["latents"]
-    return text + Markup(", and {} of {} {} active.").format(
-        latents["active"],
-        _count(latents["active"] + latents["collapsed"], "latent dimension"),
-        "is" if latents["active"] == 1 else "are",
+    return text + Markup(" Active are {} of {}.").format(
+        latents["active"], _count(latents["active"] + latents["collapsed"], "latent dimension")
     )
 
 

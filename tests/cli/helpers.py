@@ -1,0 +1,70 @@
+"""Running commands, and the files of data that the tests of the command line share."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+SOURCE = Path(__file__).parents[2] / "src"
+TRAIN = ["--epochs", "3", "--hidden", "8", "--latent-dim", "2", "--device", "cpu"]
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+Call = Callable[..., tuple[int, str, str]]
+
+
+def environment() -> dict[str, str]:
+    """Of a process that runs this source tree's jensen."""
+    return os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+
+
+def shell(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """``jensen WORDS`` as a user types it: a process of its own, in the folder ``cwd``."""
+    return subprocess.run(
+        [sys.executable, "-m", "jensen.cli", *words],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """A digest of every file below ``folder``, and the names of its folders."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in folder.rglob("*")
+    }
+
+
+def write_data(folder: Path) -> None:
+    """Good data and bad."""
+    draws = np.random.default_rng(0)
+    good = draws.normal(size=(60, 5))
+    holes = good.copy()
+    holes[3, 2], holes[7, 1], holes[8, 0] = np.nan, np.inf, np.nan
+    arrays = {
+        "d": good,
+        "binary": (draws.random((60, 5)) < 0.5).astype(np.uint8),
+        "grey": draws.random((60, 5)),
+        "outside": 3 * draws.random((60, 5)),
+        "holes": holes,
+        "empty": np.zeros((0, 5)),
+        "wide": draws.normal(size=(60, 6)),
+        "one": np.zeros((1, 5)),
+        "flat": np.zeros(5),
+        "text": np.array([["a", "b"]]),
+        "images": draws.random((40, 4, 4)),
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    np.save(folder / "objects.npy", np.array([[1, "a"]], dtype=object), allow_pickle=True)
+    (folder / "cut.npy").write_bytes((folder / "d.npy").read_bytes()[:700])
+    (folder / "nothing.npy").write_bytes(b"")
+    (folder / "a_file").write_text("not a folder")
+    (folder / "folder.npy").mkdir()

@@ -1,0 +1,136 @@
+"""Every name that a user can choose becomes an object that trains; what cannot be right is refused."""
+
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jensen.config import Settings, build
+from jensen.config.resolve import resolve
+from jensen.data import fit_preparation, load
+from jensen.errors import UserError
+from jensen.figures import Plan, evaluate_run
+from jensen.session import start
+
+CHOICES = {
+    name: typing.get_args(kind)
+    for name, kind in typing.get_type_hints(Settings).items()
+    if typing.get_origin(kind) is typing.Literal
+}
+TABLES = {
+    "likelihood": build.LIKELIHOODS,
+    "variance": build.SCALES,
+    "posterior": build.POSTERIORS,
+    "prior": build.PRIORS,
+    "bound": build.BOUNDS,
+    "estimator": build.ESTIMATORS,
+}
+NEEDS = {  # what else a choice asks for
+    "bernoulli": {"binarize": "dynamic"},
+    "doubly-reparameterized": {"bound": "iwae", "num_samples": 3},
+    "iwae": {"num_samples": 3},
+    "renyi": {"num_samples": 3},
+    "leave-one-out": {"estimator": "score-function", "num_samples": 3},
+    "running-mean": {"estimator": "score-function"},
+    "reconstruction": {},
+    "categorical-prior": {"posterior": "categorical"},
+    "fixed": {"sigma": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("choices") / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8))
+    return str(path)
+
+
+def tiny(data: str, **choices: object) -> Settings:
+    return Settings(data=data, hidden=(6,), latent_dim=2, epochs=2, components=3, inner_steps=4, **choices)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_choice_is_in_its_table(name: str) -> None:
+    assert set(CHOICES[name]) - {"auto"} == set(TABLES[name])
+
+
+@pytest.mark.parametrize("name", build.LIKELIHOODS)
+def test_support_is_the_familys_own(images: str, name: str) -> None:
+    dataset = load(images)
+    settings, _ = resolve(tiny(images, likelihood=name, **NEEDS.get(name, {})), dataset)
+    preparation = fit_preparation(dataset, support=build.SUPPORT[name], binarize=settings.binarize)
+    family = build.LIKELIHOODS[name](settings, dataset.event_shape, preparation)
+    assert family.support == build.SUPPORT[name]
+
+
+TRAINED = [
+    (option, value)
+    for option in (
+        "likelihood",
+        "variance",
+        "posterior",
+        "prior",
+        "bound",
+        "estimator",
+        "baseline",
+        "inference",
+    )
+    for value in CHOICES[option]
+    if value != "auto"
+]
+
+
+@pytest.mark.parametrize(("option", "value"), TRAINED)
+def test_every_choice_trains_and_is_measured(images: str, tmp_path: Path, option: str, value: str) -> None:
+    key = "categorical-prior" if (option, value) == ("prior", "categorical") else value
+    needs = NEEDS.get(key, {}) if (option, value) != ("posterior", "categorical") else {}
+    run = start(tiny(images, **{option: value, **needs}), tmp_path / "run")
+    figures = evaluate_run(run, run.dataset(), Plan(num_samples=5, refine_steps=4, aggregate=False))
+    point = value == "point"
+    assert np.isnan(figures["elbo"]["value"]) if point else np.isfinite(figures["iwae"]["value"])
+    assert np.isfinite(figures["distortion"]["value"])
+    again = run.model().sample(3)
+    assert torch.isfinite(again).all()
+    given = run.preparation.invert(again)
+    assert given.shape == (3, 4, 4)
+
+
+REFUSED = [
+    ({"posterior": "point", "bound": "elbo"}, "reconstruction"),
+    ({"posterior": "point", "bound": "iwae"}, "reconstruction"),
+    ({"posterior": "categorical", "estimator": "pathwise"}, "score-function"),
+    ({"posterior": "categorical", "prior": "standard"}, "--prior"),
+    ({"estimator": "score-function", "baseline": "leave-one-out", "num_samples": 1}, "--num-samples 2"),
+    ({"estimator": "doubly-reparameterized", "bound": "elbo"}, "iwae"),
+    ({"estimator": "sticking-the-landing", "bound": "iwae"}, "doubly-reparameterized"),
+    ({"posterior": "flow", "kl": "closed-form"}, "closed-form"),
+    ({"likelihood": "poisson", "variance": "network"}, "variance"),
+    ({"variance": "optimal", "likelihood": "student-t"}, "optimal"),
+    ({"inference": "two-tier", "posterior": "categorical"}, "amortized"),
+    ({"kl_warmup": 3, "bound": "iwae"}, "--kl-warmup"),
+]
+
+
+@pytest.mark.parametrize(("choices", "word"), REFUSED)
+def test_what_cannot_be_right_is_refused_with_its_remedy(
+    images: str, tmp_path: Path, choices: dict[str, object], word: str
+) -> None:
+    with pytest.raises(UserError, match=word) as caught:
+        start(tiny(images, **choices), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_discretized_likelihood_on_continuous_data_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(30, 3)))
+    with pytest.raises(UserError, match="no whole numbers"):
+        start(tiny(str(tmp_path / "x.npy"), likelihood="discretized-logistic"), tmp_path / "run")
+
+
+def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)
+    assert run.settings.bound == "reconstruction"
+    assert any("reconstruction" in sentence for sentence in said)

@@ -1,0 +1,33 @@
+"""The lecture's formulas against autograd and by hand."""
+
+import torch
+
+from jensen.objectives import decoder_gradient, elbo, pathwise
+from tests.chance import within_chance
+from tests.oracles.linear_gaussian import DiagonalEncoder, random_model
+
+
+def test_the_decoder_gradient_of_a_linear_gaussian_model_by_hand() -> None:
+    # log p(x | z) = -|x - W z - b|^2 / 2 sigma^2: the gradient by W is mean_jk (x - W z - b) z' / sigma^2.
+    truth = random_model(5, 2, sigma=0.7)
+    model = truth.vae(DiagonalEncoder(truth))
+    x = truth.bias + torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
+    torch.manual_seed(1)
+    weight, bias = decoder_gradient(model, model.decoder, x, 4)
+    torch.manual_seed(1)
+    z = model.trace(x, 4).z[0]
+    residual = (x - truth.bias - z @ truth.weight.T) / truth.sigma**2
+    torch.testing.assert_close(weight, torch.einsum("kbd,kbm->dm", residual, z) / 24)
+    torch.testing.assert_close(bias, residual.mean((0, 1)))
+
+
+def test_the_decoder_gradient_is_that_of_the_elbo() -> None:
+    truth = random_model(4, 2)
+    model = truth.vae(DiagonalEncoder(truth))
+    x = truth.bias + torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).double()
+    parameters = tuple(model.decoder.parameters())
+    torch.manual_seed(0)
+    ours = torch.stack([decoder_gradient(model, model.decoder, x, 2)[1] for _ in range(2000)])
+    total = pathwise(elbo, model, x, 20_000).mean()
+    exact = torch.autograd.grad(total, parameters)[1]
+    assert within_chance(ours - exact, torch.zeros(4, dtype=torch.float64))
