@@ -3,8 +3,9 @@
     python benchmarks/gradient_variance.py --data-dir FOLDER
 
 On a fixed minibatch, for each estimator and K, the gradient of the encoder is estimated many times: for a
-network on MNIST before and after training, and for a linear-Gaussian model near its optimum, where the
-importance weights are even enough for the laws of large K to hold. Reported are, over the repeats:
+network on MNIST before and after training, and for a linear-Gaussian model near its optimum, whose
+importance weights are more even, so that K = 100 comes nearer to the laws of large K. Reported are, over
+the repeats:
 
 - variance: of the gradient of the minibatch's mean bound, summed over the encoder's parameters;
 - snr: |mean| / standard deviation of each parameter's gradient, averaged over the parameters (Rainforth

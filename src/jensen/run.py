@@ -69,7 +69,10 @@ class Run:
     @property
     def preparation(self) -> Preparation:
         """How stored rows become model inputs."""
-        return Preparation.from_dict(self._found("preparation"))
+        try:
+            return Preparation.from_dict(self._found("preparation"))
+        except UserError as error:
+            raise UserError(f"{self.config}: {error}") from None
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from jensen._version import __version__
 from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
-from jensen.data import Dataset, fit_preparation
+from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.seeds import derive_seed
 from jensen.errors import UserError
 from jensen.files import sweep
@@ -42,6 +42,7 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
+    settings = settings.replace(data=absolute(settings.data))  # evaluated later, from any folder
     dataset = load_dataset(settings)
     settings, said = resolve(settings, dataset)
     preparation = fit_preparation(

@@ -25,11 +25,11 @@ DATA = [
     ("one", "too few", "at least 3"),
     ("flat", "shape (5,)", "reshape"),
     ("folder", "Is a directory", "readable"),
-    ("missing", "no such file", "a file that exists"),
+    ("missing", "no such file", "file that exists"),
 ]
 ROWS = [
     *DATA[:5],
-    ("missing", "no such file", "a file that exists"),
+    ("missing", "no such file", "file that exists"),
     ("wide", "rows of shape [6]", "rows of shape [5]"),
 ]
 TRAIN = [

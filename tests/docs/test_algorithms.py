@@ -34,6 +34,7 @@ def test_each_named_function_exists_and_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("algorithm", LECTURE)
 def test_each_algorithm_of_the_lecture_has_a_home(algorithm: str) -> None:
-    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {algorithm} ")]
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith(f"| {algorithm} ")]
     assert len(rows) == 1
     assert re.search(r"`jensen\.\w+", rows[0])

@@ -7,7 +7,14 @@ import torch
 from torch.distributions import Independent, Normal
 
 from jensen import families
-from jensen.families import FixedScale, NetworkScale, OptimalScale, PerDimensionScale, SharedScale
+from jensen.families import (
+    FixedScale,
+    NetworkScale,
+    NetworkVariance,
+    OptimalScale,
+    PerDimensionScale,
+    SharedScale,
+)
 from jensen.families.scales import LOG_SCALE_LIMITS, bounded_exp, soft_clamp
 
 SCALES = [FixedScale, SharedScale, lambda sigma: PerDimensionScale(4, sigma)]
@@ -56,6 +63,8 @@ def test_network_scales_follow_the_means_in_the_raw_outputs() -> None:
     normal = families.Normal([3], NetworkScale(3))(raw)
     torch.testing.assert_close(normal.mean, raw[:, :3])
     torch.testing.assert_close(normal.stddev.log(), raw[:, 3:], atol=1e-3, rtol=0)
+    normal = families.Normal([3], NetworkVariance(3))(raw)
+    torch.testing.assert_close(normal.variance.log(), raw[:, 3:], atol=2e-3, rtol=0)
 
 
 def optimal_normal(D: int = 3) -> tuple[families.Normal, torch.Tensor, torch.Tensor]:

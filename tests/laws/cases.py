@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen import families, priors
-from jensen.families import FixedScale, NetworkScale, OptimalScale, PerDimensionScale, SharedScale
+from jensen.families import (
+    FixedScale,
+    NetworkScale,
+    NetworkVariance,
+    OptimalScale,
+    PerDimensionScale,
+    SharedScale,
+)
 
 GRID = {"low": -1.25, "high": 2.25, "step": 0.25}
 CLASSES = 3
@@ -51,6 +58,7 @@ DECODERS = [
     Case("normal-shared", lambda: families.Normal([1], SharedScale(0.5)), "real"),
     Case("normal-per-dimension", lambda: families.Normal([2], PerDimensionScale(2)), "real"),
     Case("normal-network", lambda: families.Normal([2], NetworkScale(2)), "real"),
+    Case("normal-network-variance", lambda: families.Normal([2], NetworkVariance(2)), "real"),
     Case("normal-optimal", lambda: families.Normal([1], OptimalScale()), "real"),
     Case("laplace-network", lambda: families.Laplace([1], NetworkScale(1)), "real"),
     Case("laplace-per-dimension", lambda: families.Laplace([2], PerDimensionScale(2)), "real"),

@@ -283,3 +283,32 @@ def test_first_epochs_do_not_flatten_the_rest() -> None:
     low, high, clipped = settled_range([[5.0] * 20])
     assert low < 5 < high
     assert not clipped
+
+
+def test_a_point_posterior_has_no_bound(tmp_path: Path) -> None:
+    seen = report(train(tmp_path, numbers(), posterior="point"))
+    check_self_contained(seen)
+    assert "no bound on the log-likelihood" in seen.text
+    assert "without the KL" in seen.text
+    assert not re.search(r"\bnan\b|\binf\b|NaN|Infinity", seen.text)
+
+
+def test_categorical_latents_have_no_traversal(tmp_path: Path) -> None:
+    seen = report(train(tmp_path, images(), posterior="categorical", categories=3))
+    check_self_contained(seen)
+    assert "2 categorical latents" in seen.text
+    assert "Latent traversal" not in seen.text
+
+
+@pytest.mark.parametrize("prior", ["mixture", "flow"])
+def test_other_priors_are_walked_in_their_own_units(tmp_path: Path, prior: str) -> None:
+    seen = report(train(tmp_path, numbers(), prior=prior))
+    assert "Latent traversal" in seen.text
+    assert "dotted circles" not in seen.text
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "discretized-logistic"])
+def test_probabilities_are_called_so(tmp_path: Path, likelihood: str) -> None:
+    seen = report(train(tmp_path, images(), likelihood=likelihood))
+    assert "is a log probability" in seen.text
+    assert "log density" not in seen.text

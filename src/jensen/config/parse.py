@@ -61,7 +61,7 @@ def _wide_terminal() -> Iterator[None]:
 def _one_line(box: str, kind: type, prog: str) -> str:
     """The words of tyro's error box, up to its footer, as one line."""
     words = [line.strip(_BOX) for line in box.splitlines()[1:]]
-    lines = [line for line in words if line]
+    lines = [line for line in words if line.strip("-")]  # rules are dashes where there is no UTF-8
     footers = ("For full helptext", "Argument help")
     end = next((i for i, line in enumerate(lines) if line.startswith(footers)), None)
     text = " ".join(" ".join(lines[:end]).split())

@@ -5,7 +5,7 @@ and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends 
 """
 
 from jensen.data.blocks import evaluation_blocks
-from jensen.data.dataset import SPLITS, Dataset, image_layout, load, load_rows
+from jensen.data.dataset import SPLITS, Dataset, absolute, image_layout, load, load_rows
 from jensen.data.domains import check_domain
 from jensen.data.fitting import (
     SCALINGS,
@@ -27,6 +27,7 @@ __all__ = [
     "WRITERS",
     "Dataset",
     "Preparation",
+    "absolute",
     "binarize_static",
     "check_domain",
     "check_suffix",

@@ -126,6 +126,15 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array]) -> Dataset:
     )
 
 
+def absolute(source: str) -> str:
+    """The source as it can be found from any folder: a file's path made absolute, other names as they are."""
+    parsed = None if source in NAMED else arrays.parse_source(source)
+    if parsed is None:
+        return source
+    path, key = parsed
+    return f"{path.resolve()}:{key}" if key is not None else str(path.resolve())
+
+
 def _read(source: str, data_dir: Path | None) -> Named:
     if source in NAMED:
         return NAMED[source](data_dir)

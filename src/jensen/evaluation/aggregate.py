@@ -121,7 +121,7 @@ def aggregate(
         "mmd2": fit.mmd2,
         "mmd_p_value": fit.p_value,
         "uncovered": _uncovered(others, log_sum_prior - math.log(N)),
-        "active": int((means.double().var(0) > ACTIVE_VARIANCE).sum()),
+        "active": int((means.double().var(0, correction=0) > ACTIVE_VARIANCE).sum()),
         "rate_per_dimension": None if split is None else split.mean(0).tolist(),
     }
     findings = Findings(latents=z.shape[1], **{name: figures[name] for name in Findings.measured()})

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jensen.data.seeds import derive_seed
-from jensen.evaluation.ais import annealing_path, pilot, sweep
+from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
 from jensen.trace import Model
@@ -64,7 +64,7 @@ def bidirectional(
     num_temperatures: int = 500,
     num_chains: int = 16,
     num_leapfrog: int = 2,
-    start: Literal["posterior", "prior"] = "posterior",
+    start: Start = "posterior",
     context: Tensor | None = None,
     block: int = 100,
     seed: int = 0,
@@ -84,7 +84,7 @@ def bidirectional(
         num_temperatures: T.
         num_chains: K, in each direction.
         num_leapfrog: leapfrog steps of each transition.
-        start: "posterior" or "prior", see `annealed_importance_sampling`.
+        start: "posterior", "fitted" or "prior", see `annealed_importance_sampling`.
         context: for conditional models, ``[n, ...]``.
         block: data annealed together.
         seed: seed of every draw; torch's global generator is left as it was.

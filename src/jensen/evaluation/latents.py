@@ -28,7 +28,7 @@ class Latents:
     @property
     def active(self) -> Tensor:
         """Which dimensions are active, ``[M]`` of bool (see `ACTIVE_VARIANCE`)."""
-        return self.mean.double().var(0) > ACTIVE_VARIANCE
+        return self.mean.double().var(0, correction=0) > ACTIVE_VARIANCE
 
 
 def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:

@@ -16,7 +16,14 @@ from jensen.families.full_normal import FullNormal, LowRankNormal
 from jensen.families.location_scale import Laplace, Normal, StudentT
 from jensen.families.one_hot import GumbelSoftmax, OneHotCategorical, StraightThrough
 from jensen.families.point import PointMass
-from jensen.families.scales import FixedScale, NetworkScale, OptimalScale, PerDimensionScale, SharedScale
+from jensen.families.scales import (
+    FixedScale,
+    NetworkScale,
+    NetworkVariance,
+    OptimalScale,
+    PerDimensionScale,
+    SharedScale,
+)
 
 __all__ = [
     "Bernoulli",
@@ -33,6 +40,7 @@ __all__ = [
     "MixtureOfDiscretizedLogistics",
     "NegativeBinomial",
     "NetworkScale",
+    "NetworkVariance",
     "Normal",
     "OneHotCategorical",
     "OptimalScale",

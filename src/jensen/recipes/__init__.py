@@ -12,7 +12,14 @@ RECIPES: dict[str, Settings] = {
     "probabilistic-pca": Settings(data="digits", network="linear", lr=1e-2, epochs=300),
     # The network of Burda, Grosse & Salakhutdinov 2016 with one stochastic layer, on static MNIST.
     "binarized-mnist": Settings(
-        data="binarized-mnist", latent_dim=50, hidden=(200, 200), activation="tanh", epochs=1000
+        data="binarized-mnist",
+        latent_dim=50,
+        hidden=(200, 200),
+        activation="tanh",
+        epochs=110,
+        lr_schedule="cosine",
+        kl_warmup=10,
+        patience=0,
     ),
 }
 

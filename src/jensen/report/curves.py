@@ -19,7 +19,6 @@ def curves(look: Look) -> Picture:
     """Bound (training and validation), distortion and rate (validation) against the epoch."""
     lines, settings = look.history, look.run.settings
     epochs = [line["epoch"] for line in lines]
-    figure, axes = canvas(WIDTH, 300, 1, 3, width_ratios=[1.7, 1, 1])
     shown = [
         (
             f"{BOUND_NAMES.get(settings.bound, settings.bound)}, larger is better",
@@ -28,6 +27,9 @@ def curves(look: Look) -> Picture:
         ("distortion, smaller is better", ["validation_distortion"]),
         ("rate", ["validation_rate"]),
     ]
+    if not all(math.isfinite(line["validation_rate"]) for line in lines):  # a posterior without density
+        del shown[-1]
+    figure, axes = canvas(WIDTH, 300, 1, len(shown), width_ratios=[1.7, 1, 1][: len(shown)])
     cut = False
     for ax, (title, keys) in zip(axes, shown, strict=True):
         series = [[line[key] for line in lines] for key in keys]
@@ -62,7 +64,7 @@ def settled_range(series: Sequence[Sequence[float]]) -> tuple[float, float, bool
     first = math.ceil(len(series[0]) * UNSETTLED) if len(series[0]) > 4 else 0
     everything = [value for values in series for value in values if math.isfinite(value)]
     settled = [value for values in series for value in values[first:] if math.isfinite(value)]
-    if not settled:  # the rate of a posterior without density, for one
+    if not settled:
         return 0.0, 1.0, False
     spread = max(settled) - min(settled)
     clipped = max(everything) - min(everything) > STRETCH * spread

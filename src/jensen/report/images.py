@@ -54,7 +54,7 @@ def samples(look: Look) -> Picture:
     ]
     columns = _columns(groups[0][1], PANEL)
     panels = [(title, to_img(x[: columns**2], columns, GAP, alt)) for title, x, alt in groups]
-    noise = "drawn pixel by pixel" if look.preparation.binary else "with the decoder’s noise added"
+    noise = "drawn pixel by pixel" if look.preparation.discrete else "with the decoder’s noise added"
     caption = Markup(
         "Left: test rows{}, evenly taken. Middle: what the model claims the data look like, <i>z</i> from "
         "the prior and <i>x</i> from <i>p</i>(<i>x</i>|<i>z</i>), {}. Right: E[<i>x</i>|<i>z</i>] at the "
@@ -62,7 +62,7 @@ def samples(look: Look) -> Picture:
     ).format(
         _as_seen(look),
         noise,
-        "" if look.preparation.binary else " Values beyond black and white are clipped.",
+        "" if look.preparation.discrete else " Values beyond black and white are clipped.",
     )
     return Picture(caption, panels=tuple(panels))
 
@@ -91,7 +91,7 @@ def walk_caption(look: Look) -> Markup:
         "Every latent dimension" if len(look.dimensions) == total else "The latent dimensions that carry most"
     )
     return Markup(
-        "{}, the one with the highest rate first, each moved alone from −{:g} to {:g} prior standard "
+        "{}, the most active first, each moved alone from −{:g} to {:g} prior standard "
         "deviations while the others stay at the prior’s centre. A dimension that changes nothing is not "
         "used."
     ).format(which, REACH, REACH)

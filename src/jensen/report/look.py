@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints
-from torch.distributions.constraints import Constraint
+from torch.distributions import Distribution, Independent, Normal
 
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.evaluation import Latents, encode, reconstruct, sample
@@ -60,8 +59,6 @@ class Look:
     None where latents cannot move freely (categories)."""
     standard_prior: bool
     """Whether the prior is N(0, I)."""
-    discrete: bool
-    """Whether p(x) is a probability, and no density."""
 
     @property
     def is_image(self) -> bool:
@@ -113,7 +110,6 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
         dimensions=dimensions,
         walk=_walk(model, dimensions, device),
         standard_prior=_is_standard(model.prior()),
-        discrete=_is_discrete(_support(model.decoder(latents.mean[:1].to(device)))),
     )
 
 
@@ -133,25 +129,10 @@ def _walk(model: VAE, dimensions: list[int], device: str) -> Tensor | None:
     return walk
 
 
-def _support(d: Distribution) -> Constraint | None:
-    """What one entry of a draw may be; None where the distribution does not say."""
-    try:
-        support = d.support
-    except NotImplementedError:
-        return None
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support if isinstance(support, Constraint) else None
-
-
-def _is_discrete(support: Constraint | None) -> bool:
-    return support is not None and bool(support.is_discrete)
-
-
 def _moves_freely(prior: Distribution) -> bool:
     """Whether z may take any real value, and not only categories or points of a simplex."""
-    support = _support(prior)
-    return not (_is_discrete(support) or isinstance(support, type(constraints.simplex)))
+    draws = prior.sample((PICTURED,))
+    return bool(((draws < 0) | (draws > 1)).any())
 
 
 def _is_standard(prior: Distribution) -> bool:

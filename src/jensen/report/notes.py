@@ -75,7 +75,7 @@ def _domain(look: Look) -> Markup:
     preparation = look.preparation
     if preparation.binary:
         return Markup(BINARY[preparation.binarize])
-    if look.discrete:
+    if preparation.discrete:
         words = COUNTS
     elif preparation.dequantize:
         words = DEQUANTIZED

@@ -113,8 +113,8 @@ def _latents(figures: dict[str, Any]) -> Markup:
     if figures["n"] == 1:  # which has no variance, so no dimension can be called active
         return text
     latents = figures["latents"]
-    return text + Markup(" Active are {} of {}.").format(
-        latents["active"], _count(latents["active"] + latents["collapsed"], "latent dimension")
+    return text + Markup(" Active latent dimensions: {} of {}.").format(
+        latents["active"], latents["active"] + latents["collapsed"]
     )
 
 
@@ -142,7 +142,8 @@ def settings_groups(settings: Settings) -> list[tuple[str, list[tuple[str, str, 
 def _setting(settings: Settings, default: Settings, name: str) -> tuple[str, str, bool]:
     value = getattr(settings, name)
     words = ", ".join(map(str, value)) if isinstance(value, tuple) else "–" if value is None else str(value)
-    return name.replace("_", "-"), words, value != getattr(default, name)
+    changed = getattr(default, name) not in (value, "auto")
+    return name.replace("_", "-"), words, changed
 
 
 def recorded(look: Look) -> list[tuple[str, str]]:

@@ -18,9 +18,10 @@ BETAS = (0.5, 0.8)
 the way from the prior, and a step divided by the memory of the large ones goes nowhere. On binarized MNIST
 (M = 50), 50 steps from the prior end 0.1 nats below the maximum; with (0.9, 0.99) they end 11 below."""
 CUT = 0.3
-"""What a datum's step size is multiplied by without a significant gain; with one, it goes back up."""
-SIGNIFICANT = 2.0
-"""Standard errors of a paired difference from which on a gain or loss counts as one."""
+"""What the step size of a datum without a significant gain is multiplied by."""
+GAIN, LOSS = 2.0, 4.0
+"""Standard errors of a paired difference from which on it counts as a gain, or as a loss. A loss must be
+beyond doubt: by 2 standard errors a lucky posterior would often be held against better ones."""
 NUMBERS = 1 << 22
 """Numbers in the largest tensor of a measurement, K * B * D: 16 MiB in float32."""
 
@@ -77,7 +78,8 @@ def refine(
 
     Cost: a step is one decoder pass forward and back for K B latents, a measurement one pass forward for
     ``measure_samples`` B; with the defaults about 200 * 4 * 2 + 11 * 64 = 2,300 decoder passes a datum.
-    The model gets no gradient, and torch's generators are left as they were.
+    The model gets no gradient, and torch's generators are left as they were. Dropout and batch
+    normalization act as the model's mode says: refine in ``eval()`` mode for a figure.
 
     Args:
         model: anything with ``trace``, with one latent group.
@@ -111,7 +113,10 @@ def refine(
         with seeded(x, derive_seed(seed, "measure")):
             return log_weights(model, x, (family(raw),), measure_samples, context=context)
 
-    search = _Search(raw, measure(raw))
+    try:
+        search = _Search(raw, measure(raw))
+    except NotImplementedError as error:  # torch's, and Delta's, word for a density that is not there
+        raise ValueError(f"the ELBO cannot be refined: {error}") from None
     with seeded(x, derive_seed(seed, "refine")):
         for step in range(steps):
             with torch.enable_grad():
@@ -199,16 +204,16 @@ class _Search:
         self.steps = self.steps + self.active
 
     def judge(self, log_w: Tensor, tolerance: float, patience: int) -> None:
-        """Compare new log weights ``[S, B]`` with those of ``safe``, draw by draw, so that the noise cancels."""
+        """Compare new log weights ``[S, B]`` with those of ``safe``, draw by draw: the noise cancels."""
         change = log_w - self.log_w
         mean, error = change.mean(0), change.std(0) / math.sqrt(len(change))
-        gained = mean > (SIGNIFICANT * error).clamp(min=tolerance)
-        lost = ~(mean >= -SIGNIFICANT * error)  # written so that NaN is a loss
+        gained = mean > (GAIN * error).clamp(min=tolerance)
+        lost = ~(mean >= -LOSS * error)  # written so that NaN is a loss
         self.safe = self.raw = torch.where(lost[:, None], self.safe, self.raw)
         self.log_w = torch.where(lost, self.log_w, log_w)
         self.course.append(self.log_w.mean(0))
         self.slope = torch.where(lost[:, None], 0.0, self.slope)
-        self.rate = torch.where(gained[:, None], self.rate / CUT, self.rate * CUT).clamp(max=1)
+        self.rate = torch.where(gained[:, None], self.rate, CUT * self.rate)
         self.failures = torch.where(gained, 0, self.failures + 1)
         self.active = self.active & (self.failures < patience)
 

@@ -28,20 +28,19 @@ def matching(family: Family, q: Distribution, num_outputs: int) -> Tensor:
     ``min_raw |(mean - mean_q) / sd_q|^2 + |log sd - log sd_q|^2`` by Adam from zero, without the model. Zero
     (as `jensen.models.local.Neutral`) where moments are not there, or not differentiable.
     """
-    raw = q.mean.new_zeros(*q.batch_shape, num_outputs)
     with torch.enable_grad():
-        leaf = raw.clone().requires_grad_()
+        leaf = q.sample().new_zeros(*q.batch_shape, num_outputs).requires_grad_()
         optimizer = torch.optim.Adam([leaf], lr=0.1)
-        mean, sd = q.mean.detach(), q.stddev.detach()
         for step in range(MATCHING_STEPS):
             optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / MATCHING_STEPS)
             p = family(leaf)
             try:
+                mean, sd = q.mean.detach(), q.stddev.detach()
                 distance = ((p.mean - mean) / sd).square() + (p.stddev.log() - sd.log()).square()
             except NotImplementedError:
-                return raw
+                break
             if not distance.requires_grad:
-                return raw
+                break
             (leaf.grad,) = torch.autograd.grad(distance.sum(), leaf)
             optimizer.step()
     return leaf.detach()

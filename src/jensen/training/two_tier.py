@@ -13,6 +13,7 @@ Three ways to find the posterior, one loop (`jensen.training.loop.train`):
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,22 @@ from jensen.objectives import Bound, pathwise
 from jensen.trace import Model, Trace
 from jensen.training.inner import Refined, log_weights, refine, seeded
 
-__all__ = ["LogLikelihood", "Refined", "compute_log_likelihood", "refine", "semi_amortized"]
+__all__ = ["LogLikelihood", "Refined", "compute_log_likelihood", "inner_loop", "refine", "semi_amortized"]
+
+
+def inner_loop(steps: int = 50, lr: float = 0.4, *, num_samples: int = 4) -> Callable[..., Refined]:
+    """The inner maximisation of a training step, for `jensen.models.local`: `refine`, measured at its end.
+
+    The defaults are for *two-tier* models, which start every search at the prior: a gradient step costs
+    about 100 times that of amortized training. A *semi-amortized* search starts near its end: 10 steps of
+    0.1.
+
+    Args:
+        steps: T (``--inner-steps``).
+        lr: Adam's step size at the start (``--inner-lr``).
+        num_samples: K of an inner step.
+    """
+    return partial(refine, steps=steps, lr=lr, num_samples=num_samples, every=steps, measure_samples=16)
 
 
 @dataclass(frozen=True)

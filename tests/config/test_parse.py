@@ -1,0 +1,78 @@
+"""The parser's messages are one plain line each, whatever the terminal."""
+
+import io
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from jensen.config.parse import parse, to_arguments
+from jensen.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of a command that there is not."""
+
+    latent_dim: int = 8
+    """A whole number."""
+    max_time: float | None = None
+    """A number, or nothing."""
+    bound: Literal["elbo", "iwae"] = "elbo"
+    """One of two."""
+    json: bool = False
+    """A flag."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is below one."""
+        if self.latent_dim < 1:
+            raise UserError(f"--latent-dim is {self.latent_dim}; it must be at least 1")
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(UserError) as caught:
+        parse(Options, words, "jensen try")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--latent-dim 0", "--latent-dim is 0; it must be at least 1"),
+        ("--latent-dim x", "--latent-dim is 'x'; it must be a whole number (see jensen try --help)"),
+        ("--max-time x", "--max-time is 'x'; it must be a number (see jensen try --help)"),
+        ("--bound x", "--bound is x; it must be one of elbo, iwae (see jensen try --help)"),
+        ("--latentdim 3", "unknown option --latentdim (did you mean --latent-dim?) (see jensen try --help)"),
+        ("--lat 3", "unknown option --lat (did you mean --latent-dim?) (see jensen try --help)"),
+        ("--jsn", "unknown option --jsn (did you mean --json?) (see jensen try --help)"),
+        ("a b", "'a' is one word too many; put a path with spaces in quotes (see jensen try --help)"),
+    ],
+)
+def test_messages(words: str, message: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    monkeypatch.setenv("COLUMNS", "40")
+    assert refusal(*words.split()) == message
+
+
+def test_defaults_and_values() -> None:
+    assert parse(Options, [], "jensen try") == Options()
+    words = ["--latent-dim", "3", "--max-time=1.5", "--json"]
+    assert parse(Options, words, "jensen try") == Options(latent_dim=3, max_time=1.5, json=True)
+    below = Options(latent_dim=5, bound="iwae")
+    assert parse(Options, ["--bound", "elbo"], "jensen try", below) == Options(latent_dim=5)
+
+
+def test_help_leaves_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse(Options, ["--help"], "jensen try")
+    assert left.value.code in (0, None)
+    assert "--latent-dim INT" in capsys.readouterr().out
+
+
+def test_to_arguments() -> None:
+    values = {"data": "a b.npy", "latent_dim": 3, "hidden": [200, 100], "max_time": None}
+    assert to_arguments(values, "data") == [
+        "a b.npy", "--latent-dim", "3", "--hidden", "200,100", "--max-time", "None",
+    ]  # fmt: skip

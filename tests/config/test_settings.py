@@ -1,0 +1,87 @@
+"""Settings, as config.yaml and back."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jensen.config import Settings, read_settings, write_config
+from jensen.errors import UserError
+from jensen.recipes import RECIPES, recipe
+
+UNUSUAL = Settings(
+    data="мои данные/rows: 1.npy",
+    data_dir=Path("a folder/b"),
+    hidden=(30, 20, 10),
+    latent_dim=3,
+    variance="fixed",
+    sigma=1e-3,
+    epochs=7,
+    max_time=1.5,
+    lr=1e-05,
+    grad_clip=2.0,
+    seed=12345678901,
+    device="cpu",
+)
+
+
+@pytest.mark.parametrize("settings", [Settings(), UNUSUAL, Settings(hidden=()), *RECIPES.values()])
+def test_round_trip(settings: Settings, tmp_path: Path) -> None:
+    write_config(tmp_path / "config.yaml", settings, {"jensen": "0", "data": {"shape": [1, 2]}})
+    assert read_settings(tmp_path / "config.yaml") == settings
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert written["recorded"] == {"jensen": "0", "data": {"shape": [1, 2]}}
+    names = {field.name for field in dataclasses.fields(Settings)}
+    assert written.keys() == names | {"recorded"}, "a config is complete"
+
+
+def test_a_file_by_hand_may_name_few_settings(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("latent-dim: 3\nhidden: 50,20\nlr: 1e-2\nmax_time: null\n")
+    assert read_settings(path) == Settings(latent_dim=3, hidden=(50, 20), lr=0.01)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml"):
+        read_settings(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"latent_dim": 0},
+        {"hidden": (8, 0)},
+        {"epochs": 0},
+        {"batch_size": -1},
+        {"num_samples": 0},
+        {"lr": float("nan")},
+        {"lr": float("inf")},
+        {"seed": -1},
+        {"patience": -1},
+        {"kl_warmup": -1},
+        {"max_time": 0.0},
+        {"grad_clip": float("nan")},
+        {"weight_decay": 0.1},
+        {"weight_decay": float("inf"), "optimizer": "adamw"},
+        {"sigma": 0.0, "variance": "fixed"},
+        {"sigma": 2.0},
+        {"validation_fraction": 0.0},
+        {"test_fraction": float("nan")},
+        {"test_fraction": 1.0},
+    ],
+)
+def test_unusable_values_are_refused_in_python_too(bad: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        Settings(**bad)
+    assert f"--{next(iter(bad)).replace('_', '-')} " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_are_complete_and_found_by_name() -> None:
+    for name, settings in RECIPES.items():
+        assert recipe(name) == settings
+        assert settings.data
+    with pytest.raises(UserError, match=r"did you mean lecture\?"):
+        recipe("lectur")

@@ -1,0 +1,150 @@
+"""A run's folder, from Python."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jensen.config import Settings
+from jensen.errors import UserError
+from jensen.files import atomic, sweep
+from jensen.run import Run, choose_device
+from jensen.session import start
+from jensen.tensors import load_tensors, save_tensors
+
+SMALL = {"epochs": 2, "hidden": (8,), "latent_dim": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "rows.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(60, 4)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return start(Settings(data=data, **SMALL), tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_open_reads_what_start_wrote(run: Run) -> None:
+    opened = Run.open(run.path)
+    assert opened.settings == run.settings
+    assert opened.identity == run.identity
+    assert opened.event_shape == (4,)
+    assert opened.dataset().digest == run.dataset().digest
+    weights = load_tensors(run.path / "model.safetensors")[0]
+    assert all(torch.equal(weights[name], value) for name, value in opened.model().state_dict().items())
+    assert not opened.model().training
+
+
+def test_training_leaves_the_callers_generator_alone(data: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    start(Settings(data=data, **SMALL), tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_same_seed_gives_the_same_files(data: str, run: Run, tmp_path: Path) -> None:
+    again = start(Settings(data=data, **SMALL), tmp_path / "again")
+    for name in ("config.yaml", "model.safetensors"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
+    other = start(Settings(data=data, **SMALL, seed=1), tmp_path / "other")
+    assert other.identity != run.identity
+
+
+def test_the_best_weights_are_kept_not_the_last(data: str, tmp_path: Path) -> None:
+    settings = Settings(data=data, **{**SMALL, "epochs": 20, "lr": 0.05, "patience": 0})
+    after: dict[int, torch.Tensor] = {}
+    name = "decoder.network.1.weight"
+    run = start(
+        settings,
+        tmp_path / "run",
+        on_epoch=lambda state: after.update({state.epoch: state.model.state_dict()[name].clone()}),
+    )
+    bounds = [line["validation_bound"] for line in run.history()]
+    best = bounds.index(max(bounds)) + 1
+    assert best < 20, "the last epoch was the best, so this test shows nothing"
+    assert torch.equal(run.model().state_dict()[name], after[best])
+
+
+def test_what_does_not_change_an_epoch_is_no_part_of_the_identity(run: Run) -> None:
+    free = run.settings.replace(epochs=9, max_time=1.0, patience=1, device="cuda:1", data_dir=Path("x"))
+    assert Run(run.path, free, run.recorded).identity == run.identity
+    assert Run(run.path, run.settings.replace(lr=0.1), run.recorded).identity != run.identity
+
+
+def test_blocks_are_the_same_at_every_call_and_prepared(run: Run) -> None:
+    dataset = run.dataset()
+    first, second = (torch.cat(list(run.blocks(dataset, "test"))) for _ in range(2))
+    assert torch.equal(first, second)
+    assert len(first) == len(dataset.splits["test"])
+    assert torch.allclose(run.preparation.invert(first).double(), dataset.rows("test"))
+    assert len(torch.cat(list(run.blocks(dataset, "test", 2)))) == 2
+
+
+def test_history_is_what_metrics_says(run: Run) -> None:
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert run.history() == [json.loads(line) for line in lines]
+    seconds = [line["seconds"] for line in run.history()]
+    assert 0 < seconds[0] < seconds[1]
+
+
+@pytest.mark.parametrize("left", ["config.yaml", "model.safetensors", "metrics.jsonl"])
+def test_a_folder_with_any_file_of_a_run_is_not_overwritten(left: str, data: str, tmp_path: Path) -> None:
+    (tmp_path / left).write_text("of a run")
+    with pytest.raises(UserError, match="already holds a run"):
+        start(Settings(data=data, **SMALL), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [left]
+
+
+def test_choose_device() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda")
+    for name in ("tpu", "", "cuda:x", "meta", "mps"):
+        with pytest.raises(UserError, match="--device"):
+            choose_device(name)
+    with pytest.raises(UserError, match="CUDA device"):
+        choose_device("cuda:99")
+
+
+def test_tensors_round_trip_and_refuse_what_was_altered(tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True), "c": torch.zeros(0)}
+    save_tensors(path, tensors, {"x": "é", "y": "1"})
+    again, metadata = load_tensors(path)
+    assert metadata == {"x": "é", "y": "1"}
+    assert all(torch.equal(again[name], value) for name, value in tensors.items())
+    content = path.read_bytes()
+    save_tensors(path, tensors, {"x": "é", "y": "1"})
+    assert path.read_bytes() == content
+    for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1]), content.replace(b"1", b"2"), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError):
+            load_tensors(path)
+
+
+def test_atomic_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert path.read_text() == "old"
+    with atomic(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    (tmp_path / ".f.99999.partial.txt").write_text("of a killed process")
+    (tmp_path / ".g.99999.partial.txt").write_text("of another file")
+    sweep(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"f.txt", ".g.99999.partial.txt"}
+    with pytest.raises(UserError, match="folder"), atomic(tmp_path) as temporary:
+        pass

@@ -1,0 +1,165 @@
+"""Train_VAE, on models small enough to follow."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jensen import priors
+from jensen.errors import UserError
+from jensen.families import Conditional, NetworkScale, Normal, SharedScale
+from jensen.models import VAE
+from jensen.networks import mlp
+from jensen.objectives import elbo, iwae, pathwise
+from jensen.training.loop import TrainingData, train, validate
+from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
+from jensen.training.plan import Plan
+from jensen.training.state import TrainingState
+
+D, M = 3, 2
+
+
+@pytest.fixture
+def model() -> VAE:
+    torch.manual_seed(0)
+    encoder = Conditional(mlp(D, (), 2 * M), Normal([M], NetworkScale(M)), event_dim=1)
+    return VAE(priors.StandardNormal(M), encoder, Conditional(mlp(M, (), D), Normal([D], SharedScale())))
+
+
+def rows(n: int = 40, validation: Tensor | None = None, log_det: float = 0.0) -> TrainingData:
+    x = torch.randn(n, D, generator=torch.Generator().manual_seed(1))
+
+    def held_out() -> Iterator[Tensor]:
+        yield from (x[:10] if validation is None else validation).split(4)
+
+    return TrainingData(x, lambda stored, generator: stored, held_out, log_det)
+
+
+def run(model: nn.Module, data: TrainingData, plan: Plan) -> TrainingState:
+    return train(TrainingState.start(model, plan), data, elbo, pathwise, plan)
+
+
+def test_each_epoch_visits_every_row_once(model: VAE) -> None:
+    seen: list[Tensor] = []
+
+    def watched(bound: object, model: VAE, x: Tensor, num_samples: int) -> Tensor:
+        seen.append(x)
+        return pathwise(elbo, model, x, num_samples)
+
+    data, plan = rows(), Plan(epochs=2, batch_size=16)
+    train(TrainingState.start(model, plan), data, elbo, watched, plan)
+    assert [len(x) for x in seen] == [16, 16, 8] * 2
+    epochs = torch.cat(seen[:3]), torch.cat(seen[3:])
+    for epoch in epochs:
+        assert torch.equal(epoch.sort(0).values, data.rows.sort(0).values)
+    assert not torch.equal(*epochs), "the order is drawn anew"
+
+
+def test_the_train_bound_is_the_mean_over_rows_not_over_batches(model: VAE) -> None:
+    given = torch.arange(40.0)
+
+    def fixed(bound: object, model: VAE, x: Tensor, num_samples: int) -> Tensor:
+        return given[: len(x)] + 0 * pathwise(elbo, model, x, num_samples)
+
+    plan = Plan(epochs=1, batch_size=32)
+    state = train(TrainingState.start(model, plan), rows(), elbo, fixed, plan)
+    expected = (given[:32].sum() + given[:8].sum()) / 40
+    assert state.history[0]["train_bound"] == pytest.approx(expected.item())
+
+
+def test_the_validation_bound_is_an_exact_mean_and_repeats(model: VAE) -> None:
+    data, plan = rows(), Plan(epochs=1, num_samples=3)
+    first = validate(model, data, elbo, plan)
+    torch.manual_seed(123)
+    assert validate(model, data, elbo, plan) == first
+    parts = first["validation_distortion"] + first["validation_rate"]
+    assert first["validation_bound"] == pytest.approx(-parts, rel=1e-5)
+    q = model.posterior(data.rows[:10])[0]
+    kl = torch.distributions.kl_divergence(q.base_dist, torch.distributions.Normal(0, 1)).sum(-1)
+    assert first["validation_rate"] == pytest.approx(kl.mean().item(), rel=1e-5)
+    assert validate(model, data, iwae, plan)["validation_bound"] > first["validation_bound"]
+
+
+def test_log_det_is_added_to_bounds_and_taken_from_the_distortion(model: VAE) -> None:
+    plan = Plan(epochs=1)
+    with_it, without = (validate(model, rows(log_det=log_det), elbo, plan) for log_det in (5.0, 0.0))
+    assert with_it["validation_bound"] == pytest.approx(without["validation_bound"] + 5)
+    assert with_it["validation_distortion"] == pytest.approx(without["validation_distortion"] - 5)
+    assert with_it["validation_rate"] == without["validation_rate"]
+
+
+def test_training_improves_the_bound(model: VAE) -> None:
+    history = run(model, rows(), Plan(epochs=30, batch_size=10, lr=0.02)).history
+    assert history[-1]["validation_bound"] > history[0]["validation_bound"]
+
+
+def test_patience_ends_training_and_keeps_the_best(model: VAE) -> None:
+    state = run(model, rows(), Plan(epochs=200, batch_size=10, lr=0.3, patience=3))
+    assert state.epoch < 200
+    assert state.stopped == "no better validation bound for 3 epochs"
+    bounds = [line["validation_bound"] for line in state.history]
+    assert state.best_value == max(bounds)
+    assert state.best_epoch == bounds.index(max(bounds)) + 1 == state.epoch - 3
+
+
+def test_the_time_limit_ends_training_between_epochs(model: VAE) -> None:
+    state = run(model, rows(), Plan(epochs=10_000, max_time=0.3, patience=0))
+    assert 0 < state.epoch < 10_000
+    assert state.seconds < 3
+    assert state.stopped == "the time limit of 0.3 s"
+
+
+def test_divergence_names_its_cause(model: VAE) -> None:
+    with torch.no_grad():
+        next(model.decoder.parameters()).fill_(math.inf)
+    with pytest.raises(UserError, match=r"diverged in epoch 1: the weights \S+ .* lower --lr") as e:
+        run(model, rows(), Plan(epochs=1))
+    assert "are kept" not in str(e.value), "there are no best weights yet"
+
+
+def test_a_validation_bound_that_is_not_finite_is_named(model: VAE) -> None:
+    outlier = torch.full((4, D), 1e30)
+    with pytest.raises(UserError, match=r"validation bound is .* in epoch 1.*extreme values"):
+        run(model, rows(validation=outlier), Plan(epochs=2))
+
+
+def test_the_learning_rates() -> None:
+    cosine = LearningRate(Plan(lr=1.0, lr_schedule="cosine", epochs=4))
+    assert [cosine.at(epoch) for epoch in range(4)] == pytest.approx([1, 0.853553, 0.5, 0.146447], abs=1e-6)
+    plateau = LearningRate(Plan(lr=1.0))
+    for improved in [True] + [False] * PLATEAU_PATIENCE:
+        assert plateau.at(0) == 1.0
+        plateau.observe(improved)
+    assert plateau.at(0) == pytest.approx(PLATEAU_FACTOR)
+
+
+def test_kl_warmup_weighs_the_kl_in_training_alone(model: VAE) -> None:
+    plan = Plan(epochs=3, kl_warmup=2, batch_size=40, lr=1e-9)
+    lines = run(model, rows(), plan).history
+    rate = lines[0]["validation_rate"]
+    assert rate > 0.1
+    # Weights 0, 1/2 and 1 on a model that stands still: the training objective falls by half the rate.
+    assert lines[0]["train_bound"] > lines[1]["train_bound"] > lines[2]["train_bound"]
+    assert lines[0]["validation_bound"] == pytest.approx(lines[2]["validation_bound"], abs=1e-4)
+
+
+def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    plan = Plan(epochs=2, batch_size=10)
+    state = run(model, rows(), plan)
+    state.save(path, "settings")
+    torch.manual_seed(9)
+    other = VAE(priors.StandardNormal(M), model.encoder, model.decoder)
+    loaded = TrainingState.load(path, other, plan, config="settings")
+    assert loaded.history == state.history == TrainingState.read_history(path)
+    assert (loaded.best_value, loaded.best_epoch, loaded.seconds) == (
+        state.best_value, state.best_epoch, state.seconds,
+    )  # fmt: skip
+    assert all(torch.equal(loaded.best[name], value) for name, value in state.best.items())
+    old, new = (s.optimizer.state_dict()["state"] for s in (state, loaded))
+    assert all(torch.equal(old[i][slot], new[i][slot]) for i in old for slot in old[i])
+    with pytest.raises(UserError, match="altered"):
+        TrainingState.load(path, other, plan, config="other settings")
