@@ -42,8 +42,8 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
-    settings = settings.replace(data=absolute(settings.data))  # evaluated later, from any folder
     dataset = load_dataset(settings)
+    settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, said = resolve(settings, dataset)
     preparation = fit_preparation(
         dataset,
@@ -54,7 +54,7 @@ def start(
     recorded = {
         "jensen": __version__,
         "torch": str(torch.__version__),
-        "data": describe(dataset),
+        "data": describe(dataset) | {"name": settings.data},
         "preparation": preparation.to_dict(),
     }
     run = Run(out, settings, recorded)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import Call, digests
+from tests.cli.helpers import TRAIN, Call, digests
 
 Damage = Callable[[Path], object]
 
@@ -133,9 +133,10 @@ def test_resume_mends_what_the_checkpoint_remembers(
 def test_data_that_changed_since_training(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
-    shutil.copytree(trained / "run", tmp_path / "run")
-    shutil.copy(trained / "grey.npy", tmp_path / "d.npy")
     monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "d.npy", "d.npy")
+    assert call("train", "d.npy", "--out", "run", *TRAIN)[0] == 0
+    shutil.copy(trained / "grey.npy", "d.npy")
     for line in ("evaluate run", "report run", "train --resume run"):
         status, _, err = call(*line.split())
         assert (status, err.count("\n")) == (2, 1)

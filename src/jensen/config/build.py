@@ -26,7 +26,7 @@ SCALES: dict[str, Callable[[Settings, int], Any]] = {
     "unit": lambda s, size: families.FixedScale(1.0),
     "fixed": lambda s, size: families.FixedScale(s.sigma),
     "per-dimension": lambda s, size: families.PerDimensionScale(size),
-    "network": lambda s, size: families.NetworkScale(size),
+    "network": lambda s, size: families.NetworkVariance(size),
     "optimal": lambda s, size: families.OptimalScale(),
 }
 
@@ -159,7 +159,7 @@ def build_model(
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     latents = math.prod(family.event_shape)
     decoder = Conditional(mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation), likelihood)
-    maximise = functools.partial(inner.refine, steps=settings.inner_steps, lr=settings.inner_lr)
+    maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))

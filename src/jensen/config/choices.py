@@ -121,7 +121,8 @@ class ObjectiveSettings:
     inference: Literal["amortized", "two-tier", "semi-amortized"] = "amortized"
     """amortized: one encoder; two-tier: no encoder, each datum's posterior by an inner maximisation;
     semi-amortized: the encoder starts, a few inner steps finish."""
-    inner_steps: int = 20
-    """Inner steps for two-tier and semi-amortized inference."""
-    inner_lr: float = 0.1
-    """Step size of the inner maximisation."""
+    inner_steps: int | None = None
+    """Inner steps for each batch; left out: 50 for two-tier, 10 for semi-amortized. With fewer than about
+    50, two-tier posteriors stop short and bias the decoder."""
+    inner_lr: float | None = None
+    """Step size of the inner maximisation; left out: 0.4 for two-tier, 0.1 for semi-amortized."""

@@ -4,6 +4,9 @@ from jensen.config.rules import CATEGORICAL, check_combination
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 
+INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
+"""Steps and step size of the inner loop. From the prior it takes 50 to arrive, from the encoder few."""
+
 
 def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     """The settings with every `auto` replaced by what it means for these data.
@@ -38,6 +41,9 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
             said.append("categorical latents have no pathwise sampler: --estimator score-function")
     if s.baseline == "auto":
         s = s.replace(baseline="leave-one-out" if s.num_samples > 1 else "running-mean")
+    if s.inference in INNER:
+        steps, lr = INNER[s.inference]
+        s = s.replace(inner_steps=s.inner_steps or steps, inner_lr=s.inner_lr or lr)
     if s.posterior == "straight-through":
         said.append(
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"

@@ -1,9 +1,12 @@
 """What a reader must know before comparing a run's figures with others, or trusting them."""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from jensen.report.look import Look
 from jensen.report.style import plain
+from jensen.report.table import numbers
 
 LOW_SAMPLE_SIZE = 10
 """Below this effective sample size a few weights decide the importance-weighted bound."""
@@ -67,7 +70,33 @@ def notes(look: Look) -> list[Markup]:
                 "look like the data."
             )
         )
+    said += [
+        Markup("<b>Not measured:</b> {}, because {}.").format(name.replace("_", " "), reason)
+        for name, reason in figures.get("not_measured", {}).items()
+    ]
     return said
+
+
+def match(figures: dict[str, Any]) -> Markup | None:
+    """Whether the aggregate posterior matches the prior, as every draw assumes; None if unknown."""
+    found = figures.get("aggregate")
+    if found is None:
+        return None
+    return Markup(
+        "<b>Aggregate posterior against prior: {}.</b> In words: {}. KL({}‖{}) is {} ± {} nats or less, "
+        "I(<i>x</i>; <i>z</i>) {} ± {} nats or more, of the {} that {:,} rows can show; "
+        "two-sample test (MMD): p = {}."
+    ).format(
+        found["verdict"],
+        found["advice"],
+        Markup("<i>q</i>(<i>z</i>)"),
+        Markup("<i>p</i>(<i>z</i>)"),
+        *numbers(found["marginal_kl"]),
+        *numbers(found["mutual_information"]),
+        plain(found["log_n"]),
+        found["n"],
+        plain(found["mmd_p_value"], 3),
+    )
 
 
 def _domain(look: Look) -> Markup:

@@ -16,8 +16,9 @@ from jensen.files import atomic
 from jensen.report import images, latents, rows, words
 from jensen.report.curves import curves
 from jensen.report.look import SEED, Look, look
-from jensen.report.notes import notes
+from jensen.report.notes import match, notes
 from jensen.report.style import RC
+from jensen.report.table import bounds
 from jensen.run import Run
 
 
@@ -71,8 +72,9 @@ def render(seen: Look) -> str:
             json.loads(json.dumps(seen.figures), parse_constant=lambda name: None), indent=2
         ),
         summary=words.summary(seen),
-        bounds=words.bounds(seen.figures),
+        bounds=bounds(seen.figures),
         notes=notes(seen),
+        match=match(seen.figures),
         settings=words.settings_groups(seen.run.settings),
         recorded=words.recorded(seen),
         **pictures(seen),

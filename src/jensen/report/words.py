@@ -1,7 +1,7 @@
 """What the page says in words and tables."""
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -9,68 +9,9 @@ from markupsafe import Markup
 from jensen.config import Settings
 from jensen.report.look import Look
 from jensen.report.style import plain
+from jensen.report.table import measured, numbers
 
 TITLES = {"Plan": "Training"}
-PAD = "\u2007"  # as wide as a digit: numbers with fewer decimals still align on the point
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table of bounds."""
-
-    name: str
-    value: str
-    error: str
-    estimator: Markup
-    better: str
-    inner: bool = False
-    """A part of the line above."""
-
-
-def bounds(figures: dict[str, Any]) -> list[Row]:
-    """The table of bounds: every figure with its standard error and its estimator."""
-    k = figures["iwae"]["num_samples"]
-    bits = figures.get("bits_per_dimension")
-    names = {"elbo": "ELBO", "distortion": "distortion", "rate": "rate", "iwae": f"IWAE, K = {k:,}"}
-    better = {"elbo": "larger", "distortion": "smaller", "rate": "–", "iwae": "larger"}
-    pad = PAD if bits else ""  # bits have three decimals
-    rows = []
-    for key, estimator in _estimators(figures).items():
-        value, error = _numbers(figures[key], 2)
-        rows.append(
-            Row(names[key], value + pad, error + pad, estimator, better[key], key in ("distortion", "rate"))
-        )
-    if bits:
-        rows.append(
-            Row(
-                "bits/dim",
-                *_numbers(bits, 3),
-                Markup("−IWAE / (D log 2), bits for each dimension"),
-                "smaller",
-            )
-        )
-    return rows
-
-
-def _estimators(figures: dict[str, Any]) -> dict[str, Markup]:
-    k = figures["iwae"]["num_samples"]
-    samples = "1 sample" if k == 1 else f"{k:,} samples"
-    kl = "in closed form" if figures["rate"]["exact"] else f"by Monte Carlo, {samples} a row"
-    return {
-        "elbo": Markup("−(distortion + rate), a lower bound on log <i>p</i>(<i>x</i>)"),
-        "distortion": Markup(
-            "−E<sub><i>q</i></sub> log <i>p</i>(<i>x</i>|<i>z</i>), {} of <i>z</i> a row"
-        ).format(samples),
-        "rate": Markup("KL(<i>q</i>(<i>z</i>|<i>x</i>) ‖ <i>p</i>(<i>z</i>)), {}").format(kl),
-        "iwae": Markup(
-            "log of the mean of K weights <i>p</i>(<i>x</i>, <i>z</i>)/<i>q</i>(<i>z</i>|<i>x</i>), a "
-            "tighter bound; effective sample size {}"
-        ).format(plain(figures["iwae"]["effective_sample_size"], 1)),
-    }
-
-
-def _numbers(figure: dict[str, float], digits: int) -> tuple[str, str]:
-    return plain(figure["value"], digits), plain(figure["standard_error"], digits)
 
 
 def summary(look: Look) -> Markup:
@@ -92,17 +33,26 @@ def summary(look: Look) -> Markup:
 
 
 def _likelihood(figures: dict[str, Any]) -> Markup:
-    elbo, gap = figures["elbo"]["value"], figures["iwae"]["value"] - figures["elbo"]["value"]
-    if not math.isfinite(elbo):
+    if not measured(figures, "elbo"):
         return Markup("Its posterior has no density, so there is no bound on the log-likelihood of a row.")
     text = Markup(
         "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b> ± {} nats or more"
-    ).format(_count(figures["n"], "test row"), *_numbers(figures["elbo"], 2))
+    ).format(_count(figures["n"], "test row"), *numbers(figures["elbo"]))
+    gap = figures["iwae"]["value"] - figures["elbo"]["value"]
+    if gap > 0:
+        text += Markup(", and the importance-weighted bound at <b>{}</b> ± {} or more").format(
+            *numbers(figures["iwae"])
+        )
+    if measured(figures, "amortization_gap") and measured(figures, "approximation_gap"):
+        return text + Markup(
+            ". Of the ELBO’s slack, the Jensen gap, {} ± {} nats are the encoder’s (amortization gap) and "
+            "{} ± {} or more are the posterior family’s (approximation gap)."
+        ).format(*numbers(figures["amortization_gap"]), *numbers(figures["approximation_gap"]))
     if gap > 0:
         text += Markup(
-            ", and the importance-weighted bound at <b>{}</b> ± {} or more. So {} nats of the ELBO’s slack, "
-            "the Jensen gap, are accounted for; how much is left is not known"
-        ).format(*_numbers(figures["iwae"], 2), plain(gap))
+            ". So {} nats of the ELBO’s slack, the Jensen gap, are accounted for; how much is left is "
+            "not known"
+        ).format(plain(gap))
     return text + "."
 
 
