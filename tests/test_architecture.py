@@ -21,7 +21,7 @@ GROUND = {"trace", "distributions", "networks", "data"}
 MODELS = GROUND | {"families", "priors", "models"}
 LOOPS = MODELS | {"objectives", "training", "evaluation"}
 SETTINGS = LOOPS | {"config", "recipes"}
-RUNS = SETTINGS | {"run", "session", "figures"}
+RUNS = SETTINGS | {"run", "session", "figures", "scores"}
 FACES = RUNS | {"estimator"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set() for room in FREE},
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": SETTINGS,
     "session": SETTINGS | {"run"},
     "figures": SETTINGS | {"run"},
+    "scores": SETTINGS | {"run"},
     "estimator": RUNS,
     "report": FACES,
     "serve": FACES,

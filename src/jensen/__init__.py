@@ -24,6 +24,7 @@ _ROOMS = (
     "recipes",
     "report",
     "run",
+    "scores",
     "session",
     "trace",
     "training",

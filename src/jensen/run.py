@@ -21,6 +21,7 @@ from torch import Tensor
 from jensen.config.build import build_model
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
+from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic
 from jensen.models import VAE
@@ -108,13 +109,25 @@ class Run:
         content = json.dumps([settings, self.recorded], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
+    @property
+    def schema(self) -> Schema | None:
+        """What the columns of a table are; None where the data are an array."""
+        found = self.recorded.get("schema")
+        if found is None:
+            return None
+        try:
+            return Schema.from_dict(found)
+        except UserError as error:
+            raise UserError(f"{self.config}: {error}") from None
+
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, checked against the digest that was recorded.
 
         Raises:
             UserError: the data are missing, or are not the same.
         """
-        dataset = load_dataset(self.settings.replace(data_dir=data_dir or self.settings.data_dir))
+        settings = self.settings.replace(data_dir=data_dir or self.settings.data_dir)
+        dataset = load_dataset(settings, self.schema)
         if describe(dataset)["digest"] != self._found("data").get("digest"):
             if (self.path / "model.safetensors").exists():
                 self._weights()  # an altered config.yaml, should that be the cause, is named first
@@ -190,8 +203,13 @@ def _as_lines(history: list[Record]) -> bytes:
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in strict).encode()
 
 
-def load_dataset(settings: Settings) -> Dataset:
-    """The data that settings name, split by their seed, and drawn once if binarization is static."""
+def load_dataset(settings: Settings, schema: Schema | None = None) -> Dataset:
+    """The data that settings name, split by their seed, and drawn once if binarization is static.
+
+    Args:
+        settings: of the run.
+        schema: of a table that was read before, so that its columns are read alike.
+    """
     if not settings.data:
         raise UserError("no data given: name a data set (digits, mnist, ...) or a .npy or .npz file")
     dataset = load(
@@ -200,6 +218,7 @@ def load_dataset(settings: Settings) -> Dataset:
         seed=settings.seed,
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
+        schema=schema or settings.schema,
     )
     return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
 

@@ -51,12 +51,15 @@ def start(
         binarize=settings.binarize,
         scaling=settings.scaling,
     )
-    recorded = {
+    recorded: dict[str, Any] = {
         "jensen": __version__,
         "torch": str(torch.__version__),
         "data": describe(dataset) | {"name": settings.data},
         "preparation": preparation.to_dict(),
     }
+    if dataset.schema is not None:
+        recorded["schema"] = dataset.schema.to_dict()
+        said = [*dataset.schema.sentences(), *said]
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))
@@ -64,6 +67,10 @@ def start(
         on_choice(sentence)
     _empty(out)
     write_config(run.config, settings, recorded)
+    if dataset.schema is not None:
+        from jensen.data.tables.infer import write_schema
+
+        write_schema(out / "schema.yaml", dataset.schema)
     return _fit(run, dataset, state, on_epoch)
 
 

@@ -47,6 +47,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("choices") / "table.csv"
+    numbers = np.random.default_rng(0)
+    lines = [
+        f"{numbers.normal():.3f},{numbers.integers(0, 9)},{'abc'[numbers.integers(3)]}" for _ in range(60)
+    ]
+    path.write_text("\n".join(["number,count,letter", *lines, ",,", "1.5,,b"]) + "\n")
+    return str(path)
+
+
 def tiny(data: str, **choices: object) -> Settings:
     return Settings(data=data, hidden=(6,), latent_dim=2, epochs=2, components=3, inner_steps=4, **choices)
 
@@ -57,9 +68,10 @@ def test_every_choice_is_in_its_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", build.LIKELIHOODS)
-def test_support_is_the_familys_own(images: str, name: str) -> None:
-    dataset = load(images)
-    settings, _ = resolve(tiny(images, likelihood=name, **NEEDS.get(name, {})), dataset)
+def test_support_is_the_familys_own(images: str, table: str, name: str) -> None:
+    source = table if name == "columns" else images
+    dataset = load(source)
+    settings, _ = resolve(tiny(source, likelihood=name, **NEEDS.get(name, {})), dataset)
     preparation = fit_preparation(dataset, support=build.SUPPORT[name], binarize=settings.binarize)
     family = build.LIKELIHOODS[name](settings, dataset.event_shape, preparation)
     assert family.support == build.SUPPORT[name]
@@ -83,10 +95,13 @@ TRAINED = [
 
 
 @pytest.mark.parametrize(("option", "value"), TRAINED)
-def test_every_choice_trains_and_is_measured(images: str, tmp_path: Path, option: str, value: str) -> None:
+def test_every_choice_trains_and_is_measured(
+    images: str, table: str, tmp_path: Path, option: str, value: str
+) -> None:
     key = "categorical-prior" if (option, value) == ("prior", "categorical") else value
     needs = NEEDS.get(key, {}) if (option, value) != ("posterior", "categorical") else {}
-    run = start(tiny(images, **{option: value, **needs}), tmp_path / "run")
+    source = table if value == "columns" else images
+    run = start(tiny(source, **{option: value, **needs}), tmp_path / "run")
     figures = evaluate_run(run, run.dataset(), Plan(num_samples=5, refine_steps=4, aggregate=False))
     point = value == "point"
     assert np.isnan(figures["elbo"]["value"]) if point else np.isfinite(figures["iwae"]["value"])
@@ -94,7 +109,7 @@ def test_every_choice_trains_and_is_measured(images: str, tmp_path: Path, option
     again = run.model().sample(3)
     assert torch.isfinite(again).all()
     given = run.preparation.invert(again)
-    assert given.shape == (3, 4, 4)
+    assert given.shape == (3, *run.event_shape)
 
 
 REFUSED = [

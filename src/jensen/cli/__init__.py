@@ -16,6 +16,8 @@ COMMANDS = {
     "sample": "draw new data from a run's model",
     "encode": "posterior mean and standard deviation of each row",
     "reconstruct": "each row as the model sees it: E[x | z] at the posterior mean",
+    "score": "log p(x) of each row: rare rows score low, and which columns make them rare",
+    "impute": "fill the missing cells of a table, or draw them several times over",
     "report": "one self-contained HTML page about a run",
 }
 

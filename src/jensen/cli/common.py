@@ -13,6 +13,8 @@ import tyro
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from jensen.data import Dataset
     from jensen.run import Run
 
@@ -32,11 +34,14 @@ class RowsOptions(RunOptions):
     """What the commands take that turn rows of data into rows of output."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
-    """The rows: a named data set, or a .npy or .npz file (FILE.npz:KEY for one array of it)."""
+    """The rows: a table (.csv, .parquet, ...), a .npy or .npz file (FILE.npz:KEY for one array of it), or a
+    named data set."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write; its suffix decides the format."""
     data_dir: Path | None = None
     """Folder of the named data sets."""
+    strict: bool = False
+    """Refuse categories that training had not; else they are taken as missing, and counted."""
 
 
 def print_json(figures: Mapping[str, Any]) -> None:
@@ -65,10 +70,54 @@ def rows_for(run: "Run", options: RowsOptions) -> "Dataset":
     """
     from jensen.data import load_rows, match_preparation
 
-    dataset = load_rows(options.data, options.data_dir)
+    dataset = load_rows(
+        options.data, options.data_dir, schema=run.schema, strict=options.strict, on_choice=say
+    )
+    if (dataset.schema is None) != (run.schema is None):
+        was, given = ("a table", "no table") if run.schema else ("an array", "a table")
+        raise UserError(
+            f"{run.path} was trained on {was}, and {options.data} is {given}; give data of that kind"
+        )
     if dataset.event_shape != run.event_shape:
         raise UserError(
             f"{options.data} has rows of shape {list(dataset.event_shape)}, but {run.path} was trained on "
             f"rows of shape {list(run.event_shape)}; give data of that shape"
         )
     return match_preparation(dataset, run.preparation, run.settings.seed)
+
+
+def check_data_suffix(run: "Run", path: Path) -> None:
+    """Refuse a path to which data of ``run`` cannot be written, before the work that makes them.
+
+    Raises:
+        UserError: an unknown suffix, a picture of what is no image, or no such folder.
+    """
+    if run.schema is not None:
+        from jensen.data.tables.writing import check_table_suffix
+
+        check_table_suffix(path)
+        return
+    from jensen.data import check_suffix
+
+    check_suffix(path, run.event_shape)
+
+
+def write_data(run: "Run", path: Path, x: "Tensor", *, mean: bool = False) -> None:
+    """Write rows of the model's domain as the data were given: a table with its columns, or an array.
+
+    Args:
+        run: whose data they are.
+        path: the file; its suffix decides the format.
+        x: ``[N, *event]``, in the model's domain.
+        mean: x is an expectation, not a datum (see `jensen.data.Preparation.invert`).
+    """
+    given = run.preparation.invert(x, mean=mean).numpy()
+    if run.schema is not None:
+        from jensen.data.tables.codec import decode_table
+        from jensen.data.tables.writing import write_table
+
+        write_table(path, decode_table(given, run.schema))
+        return
+    from jensen.data import write_rows
+
+    write_rows(path, given, value_range=run.preparation.shown_range)

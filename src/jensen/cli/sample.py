@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from jensen.cli.common import RunOptions, say
+from jensen.cli.common import RunOptions, check_data_suffix, say, write_data
 from jensen.config.parse import parse
 from jensen.errors import UserError
 
@@ -33,15 +33,13 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"-n is {options.num}; it must be at least 1")
     if options.seed < 0:
         raise UserError(f"--seed is {options.seed}; it must be 0 or more")
-    from jensen.data import check_suffix, write_rows
     from jensen.evaluation import sample
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))
-    check_suffix(options.out, run.event_shape)
+    check_data_suffix(run, options.out)
     x = sample(model, options.num, mean=options.mean, seed=options.seed)
-    given = run.preparation.invert(x, mean=options.mean)
-    write_rows(options.out, given.numpy(), value_range=run.preparation.shown_range)
+    write_data(run, options.out, x, mean=options.mean)
     kind = "decoder means" if options.mean else "samples"
     say(f"{options.out}: {options.num} {kind} of {options.run}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from jensen import families, objectives, priors
 from jensen.config.settings import Settings
+from jensen.config.tables import column_family, column_inputs, marginals_of
 from jensen.data import Preparation
 from jensen.families import Conditional
 from jensen.models import VAE
@@ -17,6 +18,7 @@ from jensen.models.local import semi_amortized, two_tier
 from jensen.networks import Log1p, OneHot, mlp
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
+from jensen.training.incomplete import reads_incomplete
 from jensen.training.loop import Estimator
 
 Shape = Sequence[int]
@@ -63,6 +65,7 @@ LIKELIHOODS: dict[str, Callable[[Settings, Shape, Preparation], Any]] = {
     "zero-inflated-negative-binomial": lambda s, shape, p: families.ZeroInflatedNegativeBinomial(
         shape, _scale(s, shape)
     ),
+    "columns": lambda s, shape, p: column_family(marginals_of(p)),
 }
 SUPPORT: dict[str, str] = {
     "normal": "real",
@@ -76,6 +79,7 @@ SUPPORT: dict[str, str] = {
     "poisson": "count",
     "negative-binomial": "count",
     "zero-inflated-negative-binomial": "count",
+    "columns": "table",
 }
 """Where each likelihood lives; a test holds it to the families' own ``support``."""
 POSTERIORS: dict[str, Callable[[Settings, int], Any]] = {
@@ -113,12 +117,13 @@ ESTIMATORS: dict[str, Callable[..., Tensor]] = {
     "sticking-the-landing": objectives.sticking_the_landing,
     "doubly-reparameterized": objectives.doubly_reparameterized,
 }
-INPUTS: dict[str, Callable[[Preparation], tuple[nn.Module, int]]] = {
-    "count": lambda p: (Log1p(), 1),
-    "categories": lambda p: (OneHot(_classes(p)), _classes(p)),
+INPUTS: dict[str, Callable[[Preparation, int], tuple[nn.Module, int]]] = {
+    "count": lambda p, size: (Log1p(), size),
+    "categories": lambda p, size: (OneHot(_classes(p)), size * _classes(p)),
+    "table": lambda p, size: column_inputs(marginals_of(p)),
 }
-"""What stands between the data and the encoder's network, by the likelihood's domain, and how many
-numbers it makes of one."""
+"""What stands between data of so many entries and the encoder's network, by the likelihood's domain, and
+how many numbers it makes of a datum."""
 
 
 def build_bound(settings: Settings) -> Bound:
@@ -138,6 +143,8 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     if settings.estimator == "score-function":
         remembers = isinstance(memory, objectives.RunningMean)
         estimator = functools.partial(estimator, baseline=memory if remembers else settings.baseline)
+    if settings.likelihood == "columns" and settings.inference == "amortized" and settings.hide:
+        estimator = reads_incomplete(estimator, settings.hide)
     if settings.inference == "semi-amortized":
         estimator = inner.semi_amortized(estimator)
     return estimator
@@ -165,8 +172,7 @@ def build_model(
         return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))
     inputs = math.prod(event_shape)
     if preparation.support in INPUTS:
-        transform, width = INPUTS[preparation.support](preparation)
-        inputs = inputs * width
+        transform, inputs = INPUTS[preparation.support](preparation, inputs)
         network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
     else:
         network = mlp(inputs, hidden, family.num_outputs, settings.activation)

@@ -39,6 +39,9 @@ class DataSettings:
     binarize: Literal["none", "dynamic", "static"] = "none"
     """How grey images become zeros and ones for a Bernoulli decoder. dynamic: drawn anew each time a
     training image is used; static: drawn once. Figures of the two are not comparable."""
+    schema: Path | None = None
+    """For a table, a file that gives the types of its columns (an edited schema.yaml of a run); left out:
+    they are inferred."""
     scaling: Literal["auto", "none", "standard", "per-dimension"] = "auto"
     """standard: one mean and scale for all; per-dimension: one for each. auto: standard for images,
     per-dimension for rows, none where the likelihood's domain is fixed. Figures are always in nats of the
@@ -74,8 +77,10 @@ class ModelSettings:
         "poisson",
         "negative-binomial",
         "zero-inflated-negative-binomial",
+        "columns",
     ] = "auto"
-    """Decoder family. auto: bernoulli for zeros and ones (after binarization), else normal."""
+    """Decoder family. auto: columns for tables (a distribution for each column, by its type), bernoulli for
+    zeros and ones (after binarization), else normal."""
     variance: Literal["shared", "unit", "fixed", "per-dimension", "network", "optimal"] = "shared"
     """Spread of a decoder that has one, in units of the scaled data. shared: one, learned; unit: 1;
     fixed: sigma; per-dimension: learned; network: of each datum; optimal: in closed form, batch by batch."""
@@ -118,6 +123,9 @@ class ObjectiveSettings:
     """How the gradient of the bound is estimated. auto: pathwise, or score-function for categorical."""
     baseline: Literal["auto", "none", "running-mean", "leave-one-out"] = "auto"
     """Baseline of the score function. auto: leave-one-out from two samples on, running-mean with one."""
+    hide: float = 0.5
+    """For tables: the share of each batch that the encoder sees a second time with cells hidden at random, so
+    that it learns to read incomplete rows, as imputation needs; the decoder learns from whole rows alone."""
     inference: Literal["amortized", "two-tier", "semi-amortized"] = "amortized"
     """amortized: one encoder; two-tier: no encoder, each datum's posterior by an inner maximisation;
     semi-amortized: the encoder starts, a few inner steps finish."""

@@ -1,6 +1,6 @@
 """Choices that follow from others or from the data are made here, and said."""
 
-from jensen.config.rules import CATEGORICAL, check_combination
+from jensen.config.rules import CATEGORICAL, check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 
@@ -21,7 +21,7 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     s = settings
     if s.likelihood == "auto":
         binary = dataset.is_binary or s.binarize != "none"
-        s = s.replace(likelihood="bernoulli" if binary else "normal")
+        s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else "normal")
     if s.scaling == "auto":
         scaled = s.likelihood in ("normal", "laplace", "student-t") or s.likelihood.startswith("discretized")
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")
@@ -49,4 +49,5 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"
         )
     check_combination(s)
+    check_rows(s, dataset)
     return s, said

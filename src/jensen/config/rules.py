@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from jensen.config.settings import Settings
+from jensen.data import Dataset
 from jensen.errors import UserError
 
 CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
@@ -40,6 +41,14 @@ RULES: list[Rule] = [
         lambda s: (
             "--prior vamp needs the density of the posterior, and a point has none; use --prior standard"
         ),
+    ),
+    (
+        lambda s: s.likelihood == "columns" and s.prior == "vamp",
+        lambda s: "--prior vamp learns pseudo-rows, and the rows of a table cannot be; use --prior mixture",
+    ),
+    (
+        lambda s: s.likelihood == "columns" and s.binarize != "none",
+        lambda s: f"--binarize {s.binarize} is for images; leave it out for a table",
     ),
     (
         lambda s: s.baseline == "leave-one-out" and s.num_samples < 2,
@@ -99,6 +108,33 @@ RULES: list[Rule] = [
         lambda s: "--prior vamp is made of the encoder, and two-tier inference has none; use another prior",
     ),
 ]
+
+
+def check_rows(settings: Settings, dataset: Dataset) -> None:
+    """Refuse a likelihood that does not fit the kind of the data, a table or not.
+
+    Raises:
+        UserError: what does not fit, and the mend.
+    """
+    if settings.likelihood == "columns":
+        if dataset.schema is None:
+            raise UserError(
+                f"--likelihood columns is for tables, and {dataset.name} is none; leave --likelihood out"
+            )
+        return
+    if dataset.schema is None:
+        return
+    text = [column.name for column in dataset.schema.modelled if not column.numeric]
+    if text:
+        raise UserError(
+            f"--likelihood {settings.likelihood} is for numbers, and column {text[0]!r} of {dataset.name} "
+            "has categories; leave --likelihood out, or make the column's type ignore with --schema"
+        )
+    if bool(dataset.x.isnan().any()):
+        raise UserError(
+            f"--likelihood {settings.likelihood} needs complete rows, and {dataset.name} has missing cells; "
+            "leave --likelihood out: the likelihood of columns models what is there"
+        )
 
 
 def check_combination(settings: Settings) -> None:

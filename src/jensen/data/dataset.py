@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.named import NAMED, Named
+from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -30,6 +32,7 @@ class Dataset:
         value_range: the grey range; the black and the white of an image.
         digest: SHA-256 over dtype, shape and bytes of ``x``.
         is_binary: all values are 0 or 1.
+        schema: what the columns of a table are, whose codes ``x`` then holds; None for arrays.
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
     """
 
@@ -41,6 +44,7 @@ class Dataset:
     digest: str
     is_binary: bool
     grey_range: tuple[float, float] | None = None
+    schema: Schema | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -85,8 +89,9 @@ def load(
     seed: int = 0,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
+    schema: Schema | Path | None = None,
 ) -> Dataset:
-    """The data set of a name, of a ``.npy`` or ``.npz`` file, or of one array in it (``FILE.npz:key``).
+    """The data set of a name, a ``.npy`` or ``.npz`` file or one array in it (``FILE.npz:key``), or a table.
 
     Published splits are kept. What is not published is drawn by ``seed`` from the rows for training
     (from all rows, where no split is published): ``test_fraction`` and ``validation_fraction`` of them.
@@ -96,25 +101,39 @@ def load(
     """
     source = str(source)
     _check_options(seed, validation_fraction, test_fraction)
-    raw = _read(source, data_dir)
+    raw = _read(source, data_dir, schema)
     return _dataset(source, raw, _split(source, raw, seed, validation_fraction, test_fraction))
 
 
-def load_rows(source: str, data_dir: Path | None = None) -> Dataset:
+def load_rows(
+    source: str,
+    data_dir: Path | None = None,
+    *,
+    schema: Schema | None = None,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Dataset:
     """All rows of a source as one split, "all": for use with a trained model, so one row is enough.
+
+    Args:
+        source: a name or a file.
+        data_dir: folder of the named data sets.
+        schema: that of the table that the model was trained on; the rows are read as its columns.
+        strict: refuse categories that the schema lacks; else they are taken as missing.
+        on_choice: told of what was done to the rows.
 
     Raises:
         UserError: no such set or file, or unusable values.
     """
     source = str(source)
-    raw = _read(source, data_dir)
+    raw = _read(source, data_dir, schema, strict, on_choice)
     return _dataset(source, raw, {"all": np.arange(len(raw.x), dtype=np.int64)})
 
 
 def _dataset(source: str, raw: Named, splits: dict[str, Array]) -> Dataset:
     # A copy where the array is a read-only view of a file's bytes: torch tensors are always writable.
     x = torch.from_numpy(raw.x if raw.x.flags.writeable else raw.x.copy())
-    binary = arrays.is_binary(raw.x)
+    binary = raw.schema is None and arrays.is_binary(raw.x)
     return Dataset(
         name=source,
         x=x,
@@ -123,6 +142,7 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array]) -> Dataset:
         value_range=(0.0, 1.0) if binary else raw.value_range,
         digest=digest_rows(x),
         is_binary=binary,
+        schema=raw.schema,
     )
 
 
@@ -130,21 +150,42 @@ def absolute(source: str) -> str:
     """The source as it can be found from any folder: a file's path made absolute, other names as they are."""
     parsed = None if source in NAMED else arrays.parse_source(source)
     if parsed is None:
-        return source
+        table = None if source in NAMED else _table(source)
+        return source if table is None else str(table.resolve())
     path, key = parsed
     return f"{path.resolve()}:{key}" if key is not None else str(path.resolve())
 
 
-def _read(source: str, data_dir: Path | None) -> Named:
+def _table(source: str) -> Path | None:
+    from jensen.data.tables.read import table_source  # pyarrow is slow to import
+
+    return table_source(source)
+
+
+def _read(
+    source: str,
+    data_dir: Path | None,
+    schema: Schema | Path | None = None,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Named:
     if source in NAMED:
         return NAMED[source](data_dir)
     parsed = arrays.parse_source(source)
+    table = _table(source) if parsed is None else None
+    if table is not None:
+        from jensen.data.tables.source import read_like, read_named
+
+        if isinstance(schema, Schema):
+            return read_like(table, schema, strict=strict, on_choice=on_choice)
+        return read_named(table, schema)
     if parsed is None:
         close = difflib.get_close_matches(source.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
         nearest = f" (did you mean {close[0]}?)" if close else ""
         raise UserError(
             f"unknown data set {source!r}{nearest}; give {', '.join(NAMED)}, "
-            "or a file that ends in .npy or .npz (FILE.npz:key for one array of several)"
+            "or a file: a table (.csv, .tsv, .parquet, .arrow), .npy or .npz (FILE.npz:key for one of "
+            "several)"
         )
     x, labels = arrays.read_file(*parsed)
     picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None

@@ -12,6 +12,8 @@ from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.domains import check_domain
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import generator
+from jensen.data.tables.marginals import fit_marginals
+from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 SCALINGS = ("auto", "none", "standard", "per-dimension")
@@ -40,6 +42,8 @@ def fit_preparation(
     Raises:
         UserError: an unknown choice, or data outside the likelihood's domain.
     """
+    if dataset.schema is not None and support == "table":
+        return _table(dataset, dataset.schema)
     if scaling not in SCALINGS:
         raise UserError(f"scaling is {scaling!r}; give one of {', '.join(SCALINGS)}")
     if support != "binary":
@@ -66,6 +70,20 @@ def fit_preparation(
         value_range=_levels(dataset) if support in ("grid", "categories") else grey_range,
         stored_dtype=dataset.x.dtype,
         support=support,
+    )
+
+
+def _table(dataset: Dataset, schema: Schema) -> Preparation:
+    """The preparation of a table: its marginals in the training split."""
+    return Preparation(
+        binarize="none",
+        dequantize=False,
+        shift=torch.tensor(0.0, dtype=torch.float64),
+        scale=torch.tensor(1.0, dtype=torch.float64),
+        value_range=dataset.value_range,
+        stored_dtype=dataset.x.dtype,
+        support="table",
+        marginals=fit_marginals(schema, dataset.rows("train").numpy()),
     )
 
 
@@ -107,6 +125,8 @@ def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> 
         UserError: values outside the domain of the preparation's likelihood.
     """
     grey_range = preparation.value_range
+    if preparation.marginals is not None:
+        return dataset
     check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
     if preparation.binarize != "static" or dataset.is_binary:
         return dataset

@@ -12,6 +12,7 @@ from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.download import locate
 from jensen.data.origins import DRAWERS, ORIGINS
+from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 
@@ -24,12 +25,14 @@ class Named:
         labels: ``[N]`` int64, or None where there are none.
         splits: row numbers of the published splits; ``load`` draws from "train" what is not among them.
         value_range: the grey range of ``x``.
+        schema: what the columns of a table are; None for arrays.
     """
 
     x: Array
     labels: Array | None
     splits: dict[str, Array]
     value_range: tuple[float, float]
+    schema: Schema | None = None
 
 
 def digits(data_dir: Path | None) -> Named:

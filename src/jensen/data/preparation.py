@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.tables.marginals import Marginal
 from jensen.errors import UserError
 
 BINARIZE = ("none", "dynamic", "static")
@@ -18,6 +19,7 @@ SUPPORTS = {
     "grid": "whole numbers of a grey range, scaled: probabilities of levels",
     "count": "whole numbers of 0 or more",
     "categories": "category numbers 0, 1, 2, ...",
+    "table": "codes of a table's columns, each in its own domain",
 }
 """Where a likelihood lives. On all but "real" and "unit" it is a probability, not a density."""
 
@@ -43,6 +45,9 @@ class Preparation:
         value_range: what is black and white in the stored rows.
         stored_dtype: the dtype of the stored rows, to which ``invert`` leads back.
         support: the likelihood's domain, one of ``SUPPORTS``.
+        marginals: for tables, what was fitted to each column. Their codes reach the model as they are, in
+        float64 and with NaN
+            where a cell is missing: what is done to them is part of the model, whose density counts it.
     """
 
     binarize: str
@@ -52,6 +57,7 @@ class Preparation:
     value_range: tuple[float, float]
     stored_dtype: torch.dtype
     support: str = "real"
+    marginals: tuple[Marginal, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.support not in SUPPORTS:
@@ -76,6 +82,8 @@ class Preparation:
             generator: the source of the draw, where there is one (dynamic binarization, dequantization).
             dtype: floating-point type of the result; ``torch.get_default_dtype()`` if not given.
         """
+        if self.marginals is not None:
+            return stored.to(torch.float64)
         dtype = dtype or torch.get_default_dtype()
         if self.binarize == "dynamic":
             low, high = self.value_range
@@ -99,6 +107,8 @@ class Preparation:
             mean: x is an expectation, not a datum: it stays a float, neither rounded nor clipped
                 (for binary data the probability of a 1).
         """
+        if self.marginals is not None:
+            return x
         floating = self.stored_dtype if self.stored_dtype.is_floating_point else torch.float32
         if self.binary:
             return x.to(floating) if mean else (x >= 0.5).to(torch.uint8)
@@ -147,7 +157,7 @@ class Preparation:
 
     def to_dict(self) -> dict[str, Any]:
         """A record for JSON or YAML, exact to the last bit."""
-        return {
+        record = {
             "binarize": self.binarize,
             "dequantize": self.dequantize,
             "shift": self.shift.tolist(),
@@ -156,6 +166,9 @@ class Preparation:
             "stored_dtype": str(self.stored_dtype).removeprefix("torch."),
             "support": self.support,
         }
+        if self.marginals is not None:
+            record["marginals"] = [marginal.to_dict() for marginal in self.marginals]
+        return record
 
     @staticmethod
     def from_dict(record: Mapping[str, Any]) -> "Preparation":
@@ -167,6 +180,7 @@ class Preparation:
         try:
             stored_dtype = getattr(torch, record["stored_dtype"])
             low, high = record["value_range"]
+            found = record.get("marginals")
             return Preparation(
                 binarize=record["binarize"],
                 dequantize=bool(record["dequantize"]),
@@ -175,6 +189,7 @@ class Preparation:
                 value_range=(float(low), float(high)),
                 stored_dtype=stored_dtype,
                 support=record["support"],
+                marginals=None if found is None else tuple(Marginal.from_dict(each) for each in found),
             )
         except UserError:
             raise

@@ -56,11 +56,15 @@ class VAE(nn.Module):
             context=context,
         )
 
+    def likelihood(self, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Distribution:
+        """p(x | z) at given latents ``[K, B, M]``, batch shape ``[K, B]``."""
+        likelihood: Distribution = self.decoder(z[0], context)
+        return likelihood
+
     def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
         """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""
-        likelihood: Distribution = self.decoder(z[0], context)
         prior: Distribution = self.prior()
-        return likelihood.log_prob(x) + prior.log_prob(z[0])
+        return self.likelihood(z, context=context).log_prob(x) + prior.log_prob(z[0])
 
     def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
         """Sample_VAE: z ~ p(z), then x ~ p(x | z), ``[n, *event]``.

@@ -1,0 +1,67 @@
+"""jensen score RUN DATA -o FILE: how likely each row is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jensen.cli.common import RowsOptions, rows_for, say
+from jensen.config.parse import parse
+from jensen.errors import check_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(RowsOptions):
+    """Write log p(x) of each row, in nats of the data as given: rare rows score low.
+
+    Columns: log_px, the importance-weighted estimate; percentile, the per cent of training rows that score no
+    higher; effective_sample_size, of the K importance samples.
+    """
+
+    num_samples: int = 200
+    """Importance samples of each row, K."""
+    per_column: bool = False
+    """Add what each column brings to the score, so that a rare row is explained: they, and the column of the
+    latents, add up to log_px."""
+    seed: int = 0
+    """Seed of the importance samples: the same scores at every call."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts below one."""
+        check_options(self, "num_samples", lambda v: v >= 1, "at least 1")
+        check_options(self, "seed", lambda v: v >= 0, "0 or more")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, score, write."""
+    options = parse(ScoreOptions, arguments, "jensen score")
+    import torch
+
+    from jensen.data import check_suffix, write_rows
+    from jensen.evaluation.score import percentiles
+    from jensen.run import Run, choose_device
+    from jensen.scores import column_names, reference_scores, score_rows
+
+    run = Run.open(options.run)
+    device = choose_device(options.device)
+    model = run.model(device)
+    check_suffix(options.out, (1,))
+    dataset = rows_for(run, options)
+    scores = score_rows(
+        run,
+        model,
+        run.blocks(dataset, "all"),
+        num_samples=options.num_samples,
+        seed=options.seed,
+        per_column=options.per_column,
+    )
+    reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
+    table = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
+    names = ["log_px", "percentile", "effective_sample_size"]
+    if scores.columns is not None and scores.latents is not None:
+        table += [scores.latents, *scores.columns.unbind(1)]
+        names += ["latents", *column_names(run)]
+    write_rows(options.out, torch.stack(table, 1).numpy(), names)
+    mean = scores.log_px.mean().item()
+    say(
+        f"{options.out}: {len(scores.log_px)} rows, log p(x) by {options.num_samples} importance samples, "
+        f"mean {mean:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
+    )

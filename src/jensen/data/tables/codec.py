@@ -1,0 +1,202 @@
+"""Tables as codes, ``[N, C]`` of float64, and back to cells as they were given."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jensen.data.arrays import Array
+from jensen.data.tables.schema import Column, Schema
+from jensen.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The codes of a table, and how many cells of each column had a category that the schema lacks."""
+
+    x: Array
+    unknown: dict[str, int]
+
+
+def encode_table(
+    table: "pa.Table", schema: Schema, *, strict: bool = False, name: str = "the data"
+) -> Encoded:
+    """Codes ``[N, C]`` of the modelled columns, NaN where a cell is missing or its category unknown.
+
+    Raises:
+        UserError: a column is missing, or a new one is there, or one is of another type; infinite numbers;
+            with ``strict``, an unknown category.
+    """
+    known = [column.name for column in schema.columns]
+    lacking = [column.name for column in schema.modelled if column.name not in table.column_names]
+    if lacking:
+        raise UserError(
+            f"{name} lacks the column {lacking[0]!r}; it needs {', '.join(c.name for c in schema.modelled)}"
+        )
+    extra = [column for column in table.column_names if column not in known]
+    if extra:
+        raise UserError(f"{name} has the column {extra[0]!r}, which training had not; remove it")
+    x = np.full((len(table), len(schema.modelled)), np.nan)
+    unknown: dict[str, int] = {}
+    for place, column in enumerate(schema.modelled):
+        cells = table[column.name].combine_chunks()
+        x[:, place], lost = _numbers(cells, column, name) if column.numeric else _levels(cells, column)
+        if lost:
+            if strict:
+                raise UserError(
+                    f"{name}: column {column.name!r} has {lost} cells of categories that training had not; "
+                    "leave --strict out to take them as missing"
+                )
+            unknown[column.name] = lost
+    return Encoded(x, unknown)
+
+
+def _numbers(cells: Any, column: Column, name: str) -> tuple[Array, int]:
+    """Numbers, dates as days or seconds since 1970, float64; NaN where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = cells.type
+    try:
+        if column.type == "date":
+            values = _since_1970(cells, column)
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            raise pa.ArrowInvalid("text")
+        else:
+            values = pc.cast(cells, pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name}: column {column.name!r} is of type {kind}, and {column.type} in the schema ({reason}); "
+            "give it as it was in training"
+        ) from None
+    found: Array = values.to_numpy(zero_copy_only=False).astype(np.float64)
+    infinite = np.isinf(found)
+    if infinite.any():
+        raise UserError(
+            f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
+            f"{int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
+        )
+    return found, 0
+
+
+def _since_1970(cells: Any, column: Column) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.format is not None:
+        cells = pc.strptime(cells, format=column.format, unit="s")
+        seconds = pc.cast(cells, pa.int64())
+        days = not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
+        return pc.divide(pc.cast(seconds, pa.float64()), 86400.0) if days else pc.cast(seconds, pa.float64())
+    if pa.types.is_date(cells.type):
+        return pc.cast(pc.cast(pc.cast(cells, pa.date32()), pa.int32()), pa.float64())
+    units = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+    whole = pc.cast(pc.cast(cells, pa.int64()), pa.float64(), safe=False)
+    return pc.divide(whole, units[cells.type.unit])
+
+
+def _levels(cells: Any, column: Column) -> tuple[Array, int]:
+    """Numbers of levels, float64, and how many cells have none of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if isinstance(column.levels[0], str) and not pa.types.is_string(cells.type):
+        cells = pc.cast(cells, pa.string())
+    elif not isinstance(column.levels[0], str) and pa.types.is_string(cells.type):
+        cells = pc.cast(cells, pa.float64()) if not isinstance(column.levels[0], bool) else cells
+    values = pa.array(list(column.levels))
+    if values.type != cells.type:
+        values = pc.cast(values, cells.type, safe=False)
+    codes = pc.cast(pc.index_in(cells, value_set=values), pa.float64())
+    lost = codes.null_count - cells.null_count
+    found: Array = codes.to_numpy(zero_copy_only=False).astype(np.float64)
+    return found, lost
+
+
+def decode_table(x: Array, schema: Schema) -> "pa.Table":
+    """Codes ``[n, C]`` as a table with the columns, order and types of the schema; NaN as a missing cell.
+
+    Columns left out because they had one value keep it; others left out are empty.
+    """
+    import pyarrow as pa
+
+    columns = {}
+    places = {column.name: place for place, column in enumerate(schema.modelled)}
+    for column in schema.columns:
+        if column.modelled:
+            columns[column.name] = _cells(x[:, places[column.name]], column)
+        else:
+            columns[column.name] = pa.array([column.constant] * len(x), type=_storage(column))
+    return pa.table(columns)
+
+
+def _cells(codes: Array, column: Column) -> Any:
+    """The cells of one column, as given."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = np.isnan(codes)
+    kind = _storage(column)
+    if not column.numeric:
+        last = len(column.levels) - 1
+        numbers = np.where(missing, 0, codes).round().clip(0, last).astype(np.int64)
+        taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
+        return taken if kind is None else pc.cast(taken, kind, safe=False)
+    if column.type == "date":
+        return _dates(codes, missing, column, kind)
+    values = np.where(missing, 0.0, codes)
+    if column.step:
+        values = (values / column.step).round() * column.step
+        values = values.round(_decimals(column.step))
+    if kind is not None and (pa.types.is_integer(kind)):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        values = np.clip(values.round(), limits.min, limits.max)
+        return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
+    cells = pa.array(values, mask=missing)
+    return cells if kind is None else pc.cast(cells, kind, safe=False)
+
+
+def _decimals(step: float) -> int:
+    """Decimals that multiples of a step are written with."""
+    return max(0, int(np.ceil(-np.log10(step) - 1e-9)))
+
+
+def _dates(codes: Array, missing: Array, column: Column, kind: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = np.where(missing, 0.0, codes)
+    if column.format is not None:
+        days = not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
+        seconds = (values.round() * 86400 if days else values.round()).astype(np.int64)
+        return pc.strftime(pa.array(seconds, mask=missing).cast(pa.timestamp("s")), format=column.format)
+    if pa.types.is_date(kind):
+        return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
+    units = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+    whole = (values * units[kind.unit]).round().astype(np.int64)
+    return pa.array(whole, mask=missing).cast(kind)
+
+
+def _storage(column: Column) -> Any:
+    """The Arrow type that a column had; None where the schema does not say."""
+    import pyarrow as pa
+
+    text = column.storage
+    if text.startswith("dictionary<values="):
+        return pa.dictionary(pa.int32(), pa.string(), ordered=text.endswith("ordered=1>"))
+    if text.startswith("timestamp["):
+        unit, _, zone = text.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+        return pa.timestamp(unit, tz=zone or None)
+    names = {"date32[day]": "date32", "date64[ms]": "date64", "double": "float64", "float": "float32"}
+    if not text:
+        return None
+    try:
+        return pa.type_for_alias(names.get(text, text))
+    except ValueError:
+        return None

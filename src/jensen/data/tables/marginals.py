@@ -1,0 +1,136 @@
+"""What is fixed about each column before training: its levels, or the scale and the atoms of its numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri  # type: ignore[import-untyped]
+
+from jensen.data.arrays import Array
+from jensen.data.tables.schema import Column, Schema
+
+MOST_KNOTS = 64
+ROWS_PER_KNOT = 25
+"""A knot of the scale for so many rows: fewer would carry the noise of the quantiles into the density."""
+MOST_ATOMS = 128
+ATOM_SHARE = 0.001
+ATOM_COUNT = 10
+"""A value is an atom when at least so great a share of the rows, and so many rows, have it."""
+SAMPLED = 200_000
+"""Rows that the scale is fitted to, drawn evenly, where there are more."""
+
+
+_ARRAYS = ("shares", "knots", "scores", "atoms")
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """One modelled column.
+
+    Attributes:
+        name: its name.
+        levels: how many levels it has; 0 for numbers.
+        shares: of the rows, for each level or atom: where a decoder starts from.
+        step: what its numbers are multiples of; 0 for none.
+        low: the lowest number that is possible; -inf for none.
+        log: whether the scale acts on the logarithm.
+        knots: float64, ascending.
+        scores: normal scores of the knots, float64, ascending.
+        atoms: values with a probability of their own, ascending.
+    """
+
+    name: str
+    levels: int = 0
+    shares: Array = field(default_factory=lambda: np.zeros(0))
+    step: float = 0.0
+    low: float = -np.inf
+    log: bool = False
+    knots: Array = field(default_factory=lambda: np.zeros(0))
+    scores: Array = field(default_factory=lambda: np.zeros(0))
+    atoms: Array = field(default_factory=lambda: np.zeros(0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record for YAML, exact to the last bit."""
+        record: dict[str, Any] = {"name": self.name}
+        if self.levels:
+            record["levels"] = self.levels
+        else:
+            record |= {"step": self.step, "log": self.log}
+        if np.isfinite(self.low):
+            record["low"] = self.low
+        arrays = {key: getattr(self, key) for key in _ARRAYS}
+        return record | {key: array.tolist() for key, array in arrays.items() if key == "atoms" or len(array)}
+
+    @staticmethod
+    def from_dict(record: Mapping[str, Any]) -> "Marginal":
+        """The inverse of `to_dict`."""
+        values = dict(record)
+        for key in _ARRAYS:
+            if key in values:
+                values[key] = np.asarray(values[key], dtype=np.float64)
+        return Marginal(**values)
+
+
+def fit_marginal(column: Column, codes: Array) -> Marginal:
+    """The scale and the atoms of one column from the codes ``[n]`` of training rows, NaN where missing."""
+    values = codes[~np.isnan(codes)]
+    if not column.numeric:
+        levels = max(2, len(column.levels))
+        counts = np.bincount(values.astype(np.int64), minlength=levels) + 0.5  # none is impossible
+        return Marginal(column.name, levels, counts / counts.sum())
+    values = values[:: max(1, len(values) // SAMPLED)]
+    step = column.step or 0.0
+    low = 0.0 if column.type == "count" or (column.type == "positive" and step) else -np.inf
+    if column.type == "positive" and step:
+        low = step  # the lowest multiple above zero
+    log = column.type == "positive" and not step
+    atoms = _atoms(values)
+    alone = values[~np.isin(values, atoms)]
+    # Where nearly all values are atoms, the few others do not show the scale: take them all.
+    knots, scores = _scale(alone if len(alone) >= ROWS_PER_KNOT else values, step, log)
+    shares = (values[:, None] == atoms).mean(0) if len(values) else np.zeros(0)
+    return Marginal(column.name, 0, shares, step, low, log, knots, scores, atoms)
+
+
+def _atoms(values: Array) -> Array:
+    """The most frequent values, if frequent enough, ascending."""
+    distinct, counts = np.unique(values, return_counts=True)
+    frequent = counts >= max(ATOM_COUNT, ATOM_SHARE * len(values))
+    distinct, counts = distinct[frequent], counts[frequent]
+    most: Array = np.sort(distinct[np.argsort(-counts, kind="stable")[:MOST_ATOMS]])
+    return most
+
+
+def _scale(values: Array, step: float, log: bool) -> tuple[Array, Array]:
+    """Knots and their normal scores: quantiles of the values, spread over their cells."""
+    if len(values) == 0:
+        values = np.zeros(1)
+    spread = values
+    if step:  # the middle of each value's share of its cell, so that no two quantiles coincide for sure
+        order = np.argsort(values, kind="stable")
+        rank = np.empty(len(values))
+        ordered = values[order]
+        first = np.searchsorted(ordered, ordered, "left")
+        last = np.searchsorted(ordered, ordered, "right")
+        rank[order] = (np.arange(len(values)) - first + 0.5) / (last - first)
+        spread = values + (rank - 0.5) * step
+    if log:
+        spread = np.log(spread)
+    count = int(np.clip(len(spread) // ROWS_PER_KNOT, 2, MOST_KNOTS))
+    ends = min(0.25, 0.5 / len(spread))
+    probabilities = np.concatenate([[ends], np.arange(1, count) / count, [1 - ends]])
+    knots, kept = np.unique(np.quantile(spread, probabilities), return_index=True)
+    scores = ndtri(probabilities[kept])
+    wide = np.concatenate([[True], np.diff(knots) > 1e-9 * max(1e-300, float(np.ptp(knots)))])
+    knots, scores = knots[wide], scores[wide]
+    if len(knots) < 2:  # one value only: a scale of its own size
+        unit = step or max(1.0, abs(float(knots[0]))) * 1e-3
+        knots, scores = np.array([knots[0] - unit, knots[0] + unit]), np.array([-1.0, 1.0])
+    return knots, scores
+
+
+def fit_marginals(schema: Schema, codes: Array) -> tuple[Marginal, ...]:
+    """What the codes ``[N, C]`` of training rows say of each modelled column."""
+    columns = zip(schema.modelled, np.asarray(codes).T, strict=True)
+    return tuple(fit_marginal(column, values) for column, values in columns)

@@ -1,0 +1,92 @@
+"""Tables as data sets: a file's rows as codes, with the schema that was found or given."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jensen.data.arrays import Array
+from jensen.data.named import Named
+from jensen.data.tables.codec import encode_table
+from jensen.data.tables.infer import apply_edits, infer_schema, read_schema
+from jensen.data.tables.read import read_table
+from jensen.data.tables.schema import Column, Schema
+from jensen.errors import UserError
+
+
+def read_named(path: Path, schema: Path | None = None) -> Named:
+    """The rows of a table file as codes, all for training, with the schema in ``Named.schema``.
+
+    Raises:
+        UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
+    """
+    return named(read_table(path), str(path), None if schema is None else read_schema(schema))
+
+
+def named(table: Any, name: str, edited: Schema | None = None) -> Named:
+    """An Arrow table as codes; types are inferred but for those that ``edited`` gives."""
+    schema = infer_schema(table)
+    if edited is not None:
+        schema = apply_edits(edited, schema, table)
+    if not schema.modelled:
+        raise UserError(
+            f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
+            "give one a type with --schema"
+        )
+    x = encode_table(table, schema, name=name).x
+    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
+
+
+def read_like(
+    path: Path, schema: Schema, *, strict: bool = False, on_choice: Callable[[str], None] = lambda said: None
+) -> Named:
+    """The rows of a table file as codes of a schema that is known (see `encode_like`)."""
+    table = read_table(path, schema)
+    x = encode_like(table, schema, str(path), strict=strict, on_choice=on_choice)
+    rows = {"train": np.arange(len(x))}
+    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema)
+
+
+def encode_like(
+    table: Any,
+    schema: Schema,
+    name: str,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Array:
+    """An Arrow table as codes of a schema that is known; unknown categories are missing, and said.
+
+    Raises:
+        UserError: a column is missing, or of another type; with ``strict``, an unknown category.
+    """
+    encoded = encode_table(table, schema, strict=strict, name=name)
+    for column, count in encoded.unknown.items():
+        cells = "cell" if count == 1 else "cells"
+        on_choice(
+            f"{name}: column {column!r} has {count} {cells} of categories that training had not; they are "
+            "taken as missing (--strict refuses them)"
+        )
+    return encoded.x
+
+
+def _labels(table: Any, schema: Schema) -> Array | None:
+    """Numbers of the levels of the first column of type label, for plots."""
+    for column in schema.columns:
+        if column.type == "label":
+            if column.name not in table.column_names:
+                return None
+            alone = _categorical(column, table)
+            codes = encode_table(table.select([column.name]), Schema((alone,))).x[:, 0]
+            return np.nan_to_num(codes, nan=-1.0).astype(np.int64)
+    return None
+
+
+def _categorical(column: Column, table: Any) -> Column:
+    """A label column as a categorical one, with the levels that the table has."""
+    levels = column.levels or tuple(
+        sorted({v for v in table[column.name].to_pylist() if v is not None}, key=str)
+    )
+    return replace(column, type="categorical", levels=levels)

@@ -1,0 +1,158 @@
+"""The rows of a table, one distribution for each column."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import logsigmoid
+
+from jensen.distributions.column_layout import Layout
+from jensen.distributions.marginals import Marginals
+
+NEVER = -1e9
+"""The log-probability of what cannot be, finite so that gradients are too."""
+QUANTILES = 16
+"""Points of a logistic component at which its mean is computed."""
+
+
+class Columns(Distribution):
+    """Independent columns of a table: categories, and numbers from a mixture on a scale made for them.
+
+    A category has ``log P(c) = l_c - log sum exp(l)``. A number x has the mixture
+
+        sum_j pi_j 1[x = a_j] + sum_k pi_k F_k(x)
+
+    of atoms a_j (values that the data have often) and logistic components in normal scores u = T(x)
+    (`jensen.distributions.marginals`), of location m_k and scale s_k. For numbers on a grid of width h (1 for
+    whole numbers), ``F_k = sigma((T(x + h/2) - m_k) / s_k) - sigma((T(x - h/2) - m_k) / s_k)``, a probability
+    (Salimans et al. 2017, eq. 2); for all others the density ``F_k = f_k(T(x)) T'(x)``, beside which atoms
+    are probabilities. A probability on a grid finer or coarser than 1 is divided by h: it is a density too,
+    that of the number before it was rounded. So all is in nats of the data as given.
+
+    A missing cell (NaN) adds nothing: log p(x) is that of the observed cells.
+
+    Args:
+        layout: what the columns are, and where.
+        logits: of all classes of all columns, ``[*batch, W]``.
+        loc: m, ``[*batch, Cn, K]`` for Cn numeric columns.
+        scale: s, ``[*batch, Cn, K]``.
+    """
+
+    arg_constraints = {}  # noqa: RUF012, the name and the type are torch's
+    support = constraints.real_vector
+    has_rsample = False
+
+    def __init__(self, layout: Layout, logits: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.layout, self.logits, self.loc, self.scale = layout, logits, loc, scale
+        super().__init__(logits.shape[:-1], torch.Size([layout.size]), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p of the observed cells of rows ``[..., C]``, nats."""
+        return self.log_prob_of_columns(value).sum(-1)
+
+    def log_prob_of_columns(self, value: Tensor) -> Tensor:
+        """log p of each cell ``[..., C]``, nats; 0 for a missing one."""
+        layout = self.layout
+        there = ~value.isnan()
+        scores = self.logits.new_empty(0)
+        parts, places = [], []
+        if len(layout.discrete):
+            codes = torch.where(there, value, 0.0)[..., layout.discrete].long()
+            codes = codes.clamp_min(0) + layout.starts[layout.discrete]
+            parts.append(_pick(self.logits, codes))
+            places.append(layout.discrete)
+        if layout.marginals is not None:
+            x = torch.where(there, value, 1.0)[..., layout.numeric]
+            parts.append(self._log_numbers(layout.marginals, x))
+            places.append(layout.numeric)
+        scores = torch.cat(parts, -1)[..., torch.cat(places).argsort()]
+        return torch.where(there, scores - layout.normalizers(self.logits), 0.0)
+
+    def _log_numbers(self, marginals: Marginals, x: Tensor) -> Tensor:
+        """log of the mixture of numbers ``[..., Cn]``, not yet normalized by the classes."""
+        shape, flat, dtype = x.shape, x.reshape(-1, x.shape[-1]), self.logits.dtype
+        low, high = marginals.edges(flat)
+        atom, is_atom = marginals.atom(flat)
+        grid = marginals.steps > 0
+        width = (high - low).to(dtype).reshape(shape)[..., None]
+        log_unit = torch.where(
+            grid, -torch.where(grid, marginals.steps, 1.0).log(), marginals.log_slope(flat)
+        )
+        a, b = (edge.to(dtype).reshape(shape)[..., None] for edge in (low, high))
+        inside = torch.where(
+            grid[:, None], _log1mexp(torch.where(grid[:, None], width, 1.0) / self.scale), -self.scale.log()
+        )
+        component = logsigmoid((b - self.loc) / self.scale) + logsigmoid((self.loc - a) / self.scale) + inside
+        log_mixture = (self.logits[..., self.layout.mixtures] + component).logsumexp(-1)
+        alone = is_atom & ~grid  # an atom among densities is that atom for certain
+        log_mixture = torch.where(alone.reshape(shape), NEVER, log_mixture)
+        starts = self.layout.starts[self.layout.numeric]
+        log_atom = _pick(self.logits, (starts + torch.where(is_atom, atom, 0)).reshape(shape))
+        log_atom = torch.where(is_atom.reshape(shape), log_atom, NEVER)
+        unit = torch.where(alone, 0.0, log_unit).to(dtype).reshape(shape)
+        return torch.logaddexp(log_atom, log_mixture) + unit
+
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Rows drawn, ``[*sample_shape, *batch, C]`` of float64; none of their cells is missing."""
+        with torch.no_grad():
+            sample_shape = torch.Size(sample_shape)
+            shape = sample_shape + self.logits.shape
+            classes = self.layout.draw(self.logits.expand(shape))
+            rows = classes.double()
+            if self.layout.marginals is not None:
+                u = torch.rand(sample_shape + self.loc.shape[:-1], device=self.loc.device)
+                noise = torch.logit(u.double(), eps=1e-7)
+                rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
+            return rows
+
+    def _numbers(self, classes: Tensor, noise: Tensor) -> Tensor:
+        """Numbers ``[..., Cn]`` of given classes, with standard logistic ``noise`` for the components."""
+        marginals = self.layout.marginals
+        assert marginals is not None
+        counts = self.layout.mixtures[:, 0] - self.layout.starts[self.layout.numeric]
+        component = (classes - counts).clamp_min(0)[..., None]
+        shape = component.shape[:-1] + self.loc.shape[-1:]
+        loc = self.loc.expand(shape).gather(-1, component)[..., 0].double()
+        scale = self.scale.expand(shape).gather(-1, component)[..., 0].double()
+        atoms = marginals.atoms.expand(*classes.shape, -1)
+        atom = atoms.gather(-1, classes.clamp(max=atoms.shape[-1] - 1)[..., None])[..., 0]
+        return torch.where(classes < counts, atom, marginals.inverse(loc + scale * noise))
+
+    @property
+    def mean(self) -> Tensor:
+        """Means of numbers and the likeliest levels of categories, ``[*batch, C]`` of float64.
+
+        The mean of a component is that of x at `QUANTILES` equally likely points.
+        """
+        with torch.no_grad():
+            rows = self.layout.likeliest(self.logits).double()
+            if self.layout.marginals is not None:
+                rows[..., self.layout.numeric] = self._means(self.layout.marginals)
+            return rows
+
+    def _means(self, marginals: Marginals) -> Tensor:
+        layout, logits = self.layout, self.logits
+        log_total = layout.normalizers(logits)[..., layout.numeric]
+        points = (torch.arange(QUANTILES, device=logits.device, dtype=torch.float64) + 0.5) / QUANTILES
+        total = torch.zeros_like(log_total, dtype=torch.float64)
+        for k in range(layout.num_components):
+            weight = (logits[..., layout.mixtures[:, k]] - log_total).exp().double()
+            u = self.loc[..., k, None].double() + self.scale[..., k, None].double() * points.logit()
+            total = total + weight * marginals.inverse(u.transpose(-1, -2), rounded=False).mean(-2)
+        starts = layout.starts[layout.numeric]
+        for j in range(marginals.atoms.shape[1]):
+            a = marginals.atoms[:, j]
+            place = (starts + j).clamp(max=layout.num_classes - 1)
+            weight = (logits[..., place] - log_total).exp().double()
+            total = total + torch.where(a.isfinite(), weight * a.nan_to_num(posinf=0.0), 0.0)
+        return total
+
+
+def _pick(logits: Tensor, index: Tensor) -> Tensor:
+    """``logits[..., index]`` where the index ``[..., C]`` differs from row to row: ``[*batch, C]``."""
+    batch = torch.broadcast_shapes(logits.shape[:-1], index.shape[:-1])
+    return logits.expand(*batch, -1).gather(-1, index.expand(*batch, -1))
+
+
+def _log1mexp(y: Tensor) -> Tensor:
+    """log(1 - exp(-y)) for y > 0, without loss where y is tiny."""
+    return (-torch.expm1(-y)).clamp_min(1e-37).log()

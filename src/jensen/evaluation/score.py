@@ -1,0 +1,97 @@
+"""How likely each row is under the model, and which columns make it so."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jensen.data.seeds import derive_seed
+from jensen.evaluation.log_likelihood import chunk_sizes
+from jensen.trace import Model
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of N rows, float64 on the CPU."""
+
+    log_px: Tensor
+    """The importance-weighted estimate of log p(x), nats of the data as given, ``[N]``: rare rows score
+    low."""
+    effective_sample_size: Tensor
+    """Of the importance weights, ``[N]``, between 1 and K."""
+    columns: Tensor | None
+    """What each column adds, ``[N, C]``, nats; None where it was not asked for."""
+    latents: Tensor | None
+    """What is left when the columns are taken from the score, ``[N]``: -KL(p(z | x) || p(z)), about."""
+
+
+@torch.no_grad()
+def score(
+    model: Model,
+    blocks: Iterable[Tensor],
+    num_samples: int = 200,
+    *,
+    log_det: float = 0.0,
+    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
+    seed: int = 0,
+    on_block: Callable[[int], None] = lambda rows: None,
+) -> Scores:
+    """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8), and where it comes from.
+
+    With self-normalized weights ``v_k = w_k / sum w``, a column's share is ``sum_k v_k log p(x_j | z_k)``, an
+    estimate of its expectation under p(z | x). The shares and the latents' add up to the score, since
+    ``log p(x) = E_{p(z|x)} log p(x | z) - KL(p(z | x) || p(z))``.
+
+    Args:
+        model: anything with ``trace``.
+        blocks: prepared rows, block after block.
+        num_samples: K.
+        log_det: added to every score, for nats of the data as given.
+        per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
+        seed: the same seed and rows give the same scores, at every call.
+        on_block: told the number of rows of each finished block, for progress.
+    """
+    parts: list[tuple[Tensor, ...]] = []
+    with torch.random.fork_rng():
+        for number, x in enumerate(blocks):
+            torch.manual_seed(derive_seed(seed, "score", number))
+            parts.append(_score_block(model, x, num_samples, per_column))
+            on_block(len(x))
+    log_px, size, *shares = (torch.cat(part) for part in zip(*parts, strict=True))
+    log_px = log_px + log_det
+    if per_column is None:
+        return Scores(log_px, size, None, None)
+    columns = shares[0] + log_det / shares[0].shape[1]
+    return Scores(log_px, size, columns, log_px - columns.sum(1))
+
+
+def _score_block(
+    model: Model,
+    x: Tensor,
+    num_samples: int,
+    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None,
+) -> tuple[Tensor, ...]:
+    """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
+    posterior = model.posterior(x)
+    log_w, shares = [], []
+    for k in chunk_sizes(num_samples, 8 * x.numel()):
+        trace = model.trace(x, k, posterior=posterior)
+        log_w.append(trace.log_w.double())
+        if per_column is not None:
+            shares.append(per_column(trace.likelihood, x).double())
+    weights = torch.cat(log_w)
+    total = weights.logsumexp(0)
+    size = (2 * total - (2 * weights).logsumexp(0)).exp()
+    found = [total - torch.tensor(num_samples, dtype=torch.float64).log(), size]
+    if per_column is not None:
+        share = torch.cat(shares)
+        found.append((weights.softmax(0)[..., None] * share).sum(0))
+    return tuple(part.cpu() for part in found)
+
+
+def percentiles(scores: Tensor, reference: Tensor) -> Tensor:
+    """For each score, the per cent of ``reference`` scores at or below it, ``[N]``."""
+    ordered = reference.sort().values
+    below = torch.searchsorted(ordered, scores, right=True)
+    return 100.0 * below.double() / len(ordered)

@@ -1,0 +1,85 @@
+"""The scores of a run's rows, and those of its training rows, beside which they are judged."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from jensen.data import generator
+from jensen.errors import UserError
+from jensen.evaluation.score import Scores, score
+from jensen.models import VAE
+from jensen.run import Run
+from jensen.tensors import load_tensors, save_tensors
+
+REFERENCE_ROWS = 2000
+"""Training rows, drawn by the seed, among which percentiles are told: to 1 in 2,000."""
+
+
+def score_rows(
+    run: Run, model: VAE, blocks: Iterator[Tensor], *, num_samples: int, seed: int, per_column: bool = False
+) -> Scores:
+    """The scores of prepared rows, in nats of the data as given.
+
+    Raises:
+        UserError: shares of the columns were asked for, and the likelihood does not split.
+    """
+    where = next(model.parameters()).device
+    return score(
+        model,
+        (x.to(where) for x in blocks),
+        num_samples,
+        log_det=run.log_det,
+        per_column=log_prob_of_columns if per_column else None,
+        seed=seed,
+    )
+
+
+def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
+    """log p of each entry of a datum, ``[K, B, D]``, of a likelihood with independent ones.
+
+    Raises:
+        UserError: the likelihood does not split into entries.
+    """
+    if hasattr(likelihood, "log_prob_of_columns"):
+        found: Tensor = likelihood.log_prob_of_columns(x)
+        return found
+    if isinstance(likelihood, Independent):
+        entries: Tensor = likelihood.base_dist.log_prob(x)
+        return entries.flatten(2)
+    raise UserError(
+        "--per-column needs a likelihood of independent columns, and this one is not; leave it out"
+    )
+
+
+def column_names(run: Run) -> list[str]:
+    """The names of the columns of a datum: those of the table, or x0, x1, ..."""
+    if run.schema is not None:
+        return [column.name for column in run.schema.modelled]
+    return [f"x{i}" for i in range(int(torch.Size(run.event_shape).numel()))]
+
+
+def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Tensor:
+    """log p(x) of training rows, ``[N]``: computed once for each K and seed, and kept in the run's folder.
+
+    Raises:
+        UserError: they are not there yet, and the training data are missing or others.
+    """
+    key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS])
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    path = run.path / "reference.safetensors"
+    if path.exists():
+        kept, metadata = load_tensors(path)
+        if metadata.get("key") == digest:
+            return kept["log_px"]
+    dataset = run.dataset()
+    train = dataset.splits["train"]
+    some = train[torch.randperm(len(train), generator=generator(seed, "reference"))[:REFERENCE_ROWS]]
+    rows = run.blocks(replace(dataset, splits={"train": some}), "train")
+    found = score_rows(run, model, rows, num_samples=num_samples, seed=seed).log_px
+    save_tensors(path, {"log_px": found}, {"key": digest})
+    return found
