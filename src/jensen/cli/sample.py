@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jensen.cli.common import RunOptions, check_data_suffix, say, write_data
 from jensen.config.parse import parse
 from jensen.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jensen.models import VAE
+    from jensen.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,10 @@ class SampleOptions(RunOptions):
     """How many."""
     mean: bool = False
     """Write E[x | z] in place of a draw: smoother to look at, but no sample of p(x)."""
+    where: str | None = None
+    """Only rows that meet a condition, such as "education = Masters and age > 40": comparisons (= != < <= >
+    >=, in (A, B)) joined by `and`. For tables; drawn without rejection, and how likely the condition is,
+    said."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -39,7 +49,34 @@ def main(arguments: Sequence[str]) -> None:
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
+    if options.where is not None:
+        write_data(run, options.out, _where(run, model, options))
+        return
     x = sample(model, options.num, mean=options.mean, seed=options.seed)
     write_data(run, options.out, x, mean=options.mean)
     kind = "decoder means" if options.mean else "samples"
     say(f"{options.out}: {options.num} {kind} of {options.run}")
+
+
+def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
+    """Rows that meet the condition; what they rest on is said."""
+    from jensen.data.tables.where import parse_where
+    from jensen.evaluation.conditions import sample_where
+
+    if run.schema is None or run.settings.likelihood != "columns":
+        raise UserError(
+            f"--where is for tables, and {run.path} is of none with --likelihood columns; leave it out"
+        )
+    if options.mean:
+        raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
+    conditions = parse_where(options.where or "", run.schema)
+    drawn = sample_where(model, options.num, conditions, seed=options.seed)
+    say(
+        f"{options.out}: {options.num} samples of {run.path} where {options.where}; under the model that has "
+        f"probability {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
+    )
+    size = drawn.effective_sample_size
+    say(f"effective sample size {size:,.0f}: so many different latents, of {drawn.proposed:,} proposed")
+    if size < options.num:
+        say(f"fewer than the {options.num} rows: rows that share a latent resemble each other")
+    return drawn.x

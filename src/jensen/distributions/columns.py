@@ -79,7 +79,7 @@ class Columns(Distribution):
         )
         a, b = (edge.to(dtype).reshape(shape)[..., None] for edge in (low, high))
         inside = torch.where(
-            grid[:, None], _log1mexp(torch.where(grid[:, None], width, 1.0) / self.scale), -self.scale.log()
+            grid[:, None], log1mexp(torch.where(grid[:, None], width, 1.0) / self.scale), -self.scale.log()
         )
         component = logsigmoid((b - self.loc) / self.scale) + logsigmoid((self.loc - a) / self.scale) + inside
         log_mixture = (self.logits[..., self.layout.mixtures] + component).logsumexp(-1)
@@ -153,6 +153,6 @@ def _pick(logits: Tensor, index: Tensor) -> Tensor:
     return logits.expand(*batch, -1).gather(-1, index.expand(*batch, -1))
 
 
-def _log1mexp(y: Tensor) -> Tensor:
+def log1mexp(y: Tensor) -> Tensor:
     """log(1 - exp(-y)) for y > 0, without loss where y is tiny."""
     return (-torch.expm1(-y)).clamp_min(1e-37).log()

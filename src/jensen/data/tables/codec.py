@@ -156,7 +156,8 @@ def _cells(codes: Array, column: Column) -> Any:
         values = values.round(_decimals(column.step))
     if kind is not None and (pa.types.is_integer(kind)):
         limits = np.iinfo(kind.to_pandas_dtype())
-        values = np.clip(values.round(), limits.min, limits.max)
+        most = float(limits.max) if limits.bits < 64 else float(2**63 - 1024)  # the last below it in float64
+        values = np.clip(values.round(), float(limits.min), most)
         return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
     cells = pa.array(values, mask=missing)
     return cells if kind is None else pc.cast(cells, kind, safe=False)

@@ -1,0 +1,113 @@
+"""New data under a condition, by importance resampling of the latents."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.distributions.column_conditions import (
+    draw_between,
+    draw_level,
+    log_probability_between,
+    log_probability_of_levels,
+)
+from jensen.distributions.columns import Columns
+from jensen.errors import UserError
+
+CHUNK = 1 << 12
+"""Latents proposed at a time."""
+MOST = 1 << 18
+"""Latents proposed at most."""
+FEWEST = 1e-8
+"""A condition less likely than this is refused."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Data drawn under a condition."""
+
+    x: Tensor
+    """``[n, C]``, all of which meet it."""
+    probability: float
+    """How likely the condition is under the model: for an exact number without a grid, its density."""
+    standard_error: float
+    """Of that probability."""
+    effective_sample_size: float
+    """Of the latents behind the data: about so many of them are different."""
+    proposed: int
+    """How many latents were drawn from the prior."""
+
+
+def log_probability(p: Columns, conditions: Sequence[Any]) -> Tensor:
+    """log P(all conditions | z), ``[*batch]``: the columns are independent given z."""
+    parts = [
+        log_probability_between(p, c.place, c.low, c.high)
+        if c.levels is None
+        else log_probability_of_levels(p, c.place, torch.tensor(c.levels, device=p.logits.device))
+        for c in conditions
+    ]
+    return torch.stack(parts).sum(0)
+
+
+@torch.no_grad()
+def sample_where(model: Any, n: int, conditions: Sequence[Any], *, seed: int = 0) -> Drawn:
+    """``n`` data of p(x | condition), without rejection.
+
+    z_1, z_2, ... from p(z), with weights ``w_i = P(condition | z_i)``, which the columns give exactly; n of
+    them resampled by weight; then x from p(x | z, condition), the columns with a condition from what it
+    leaves of their distributions. P(condition) is the mean weight. More latents are proposed until their
+    effective sample size ``(sum w)^2 / sum w^2`` is n, or `MOST` are.
+
+    Args:
+        model: with ``prior`` and ``likelihood``, whose likelihood is `Columns`.
+        n: how many.
+        conditions: `jensen.data.tables.where.Allowed`, at most one a column.
+        seed: of all draws.
+
+    Raises:
+        UserError: the condition is (nearly) impossible under the model.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        latents: list[Tensor] = []
+        weights: list[Tensor] = []
+        while True:
+            z = model.prior().sample((CHUNK,))
+            latents.append(z)
+            weights.append(log_probability(model.likelihood((z,)), conditions).double())
+            log_w = torch.cat(weights)
+            total = log_w.logsumexp(0)
+            size = float((2 * total - (2 * log_w).logsumexp(0)).exp())
+            if size >= n or len(log_w) >= MOST:
+                break
+        probability = float((total - math.log(len(log_w))).exp())
+        if not probability > FEWEST:
+            raise UserError(
+                "--where: no sample can meet it: under the model its probability is about "
+                f"{probability:.1g}; ask for something likelier"
+            )
+        error = float(log_w.exp().std() / math.sqrt(len(log_w)))
+        picks = _resampled(log_w.softmax(0), n)
+        z = torch.cat(latents)[picks]
+        x = torch.cat([_draw(model.likelihood((some,)), conditions) for some in z.split(CHUNK)])
+        return Drawn(x.cpu(), probability, error, size, len(log_w))
+
+
+def _resampled(weights: Tensor, n: int) -> Tensor:
+    """``n`` numbers of weights, systematically: each as often as its share says, to within one."""
+    places = (torch.arange(n, device=weights.device, dtype=weights.dtype) + torch.rand(())) / n
+    picks = torch.searchsorted(weights.cumsum(0), places).clamp(max=len(weights) - 1)
+    return picks[torch.randperm(n, device=picks.device)]
+
+
+def _draw(p: Columns, conditions: Sequence[Any]) -> Tensor:
+    """A row for each latent that meets the conditions."""
+    x = p.sample()
+    for c in conditions:
+        draw: Callable[..., Tensor] = draw_between if c.levels is None else draw_level
+        bounds = (c.low, c.high) if c.levels is None else (torch.tensor(c.levels, device=p.logits.device),)
+        x[..., c.place] = draw(p, c.place, *bounds)
+    return x
