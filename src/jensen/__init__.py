@@ -5,7 +5,7 @@ The rooms (``jensen.models``, ``jensen.objectives``, ...) are imported when firs
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from jensen._version import __version__
 from jensen.errors import UserError
@@ -14,6 +14,7 @@ _ROOMS = (
     "config",
     "data",
     "distributions",
+    "estimator",
     "evaluation",
     "families",
     "figures",
@@ -30,10 +31,14 @@ _ROOMS = (
     "training",
 )
 
-__all__ = ["UserError", "__version__", *_ROOMS]
+_ESTIMATORS = ("VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder")
+
+__all__ = ["UserError", "__version__", *_ESTIMATORS, *_ROOMS]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        return getattr(importlib.import_module("jensen.estimator"), name)
     if name in _ROOMS:
         return importlib.import_module(f"jensen.{name}")
     raise AttributeError(f"module 'jensen' has no attribute {name!r}")

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jensen.data.seeds import derive_seed
+from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.log_likelihood import chunk_sizes
 from jensen.trace import Model
+
+BLOCK = 256
+"""Rows of a full block: the chunks of samples are those of a full block in every block, so that all rows see
+the same noise."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,14 @@ def score(
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
-        seed: the same seed and rows give the same scores, at every call.
+        seed: the same seed gives the same scores, at every call. With a diagonal posterior all rows share
+            their noise: a row's score depends on the row alone, not on the rows beside it.
         on_block: told the number of rows of each finished block, for progress.
     """
     parts: list[tuple[Tensor, ...]] = []
     with torch.random.fork_rng():
-        for number, x in enumerate(blocks):
-            torch.manual_seed(derive_seed(seed, "score", number))
+        for x in blocks:
+            torch.manual_seed(seed)
             parts.append(_score_block(model, x, num_samples, per_column))
             on_block(len(x))
     log_px, size, *shares = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -73,9 +78,9 @@ def _score_block(
     per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None,
 ) -> tuple[Tensor, ...]:
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
-    posterior = model.posterior(x)
+    posterior = tuple(share_noise(q) for q in model.posterior(x))
     log_w, shares = [], []
-    for k in chunk_sizes(num_samples, 8 * x.numel()):
+    for k in chunk_sizes(num_samples, 8 * BLOCK * x[0].numel()):
         trace = model.trace(x, k, posterior=posterior)
         log_w.append(trace.log_w.double())
         if per_column is not None:

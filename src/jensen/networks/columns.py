@@ -33,6 +33,7 @@ class ColumnInputs(nn.Module):
     discrete: Tensor
     offsets: Tensor
     sizes: Tensor
+    like: Tensor
 
     def __init__(
         self, marginals: nn.Module | None, numeric: list[int], discrete: list[int], levels: list[int]
@@ -46,6 +47,7 @@ class ColumnInputs(nn.Module):
         self.register_buffer("sizes", torch.tensor(levels, dtype=torch.long), persistent=False)
         columns = embedding_width(max(levels)) if levels else 0
         self.embedding = nn.Embedding(int(rows[-1]), columns) if levels else None
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the type that the network has
         self.width = 2 * len(numeric) + columns * len(discrete)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class ColumnInputs(nn.Module):
             values = x[:, self.numeric]
             there = ~values.isnan()
             scores = self.marginals(torch.where(there, values, 1.0)).clamp(-FARTHEST, FARTHEST)
-            parts += [torch.where(there, scores, 0.0).float(), there.float()]
+            parts += [torch.where(there, scores, 0.0).to(self.like.dtype), there.to(self.like.dtype)]
         if self.embedding is not None:
             codes = x[:, self.discrete]
             codes = torch.where(codes.isnan(), self.sizes, codes).long()

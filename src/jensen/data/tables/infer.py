@@ -101,26 +101,41 @@ def _number(name: str, storage: str, there: Any) -> tuple[Column, str]:
 
     values = pc.cast(there, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     values = values[~np.isnan(values)]
+    if len(values) > 20 and (values == np.floor(values)).all() and _numbers_rows(values):
+        return Column(name, "ignore", storage), "is left out: it numbers the rows"
+    column = infer_column(name, values, storage)
+    return column, "" if column.modelled else "is left out: all its cells are missing"
+
+
+def infer_column(name: str, values: Array, storage: str = "double") -> Column:
+    """The type of a column of numbers ``[n]``, NaN where missing; one without two values is left out.
+
+    Raises:
+        UserError: infinite values.
+    """
+    values = values[~np.isnan(values)]
     if len(values) == 0:
-        return Column(name, "ignore", storage), "is left out: all its cells are missing"
+        return Column(name, "ignore", storage)
     if not np.isfinite(values).all():
         raise UserError(f"column {name!r} has infinite values; remove those rows, or leave the cells empty")
     whole = bool((values == np.floor(values)).all())
     distinct = np.unique(values)
+    if len(distinct) == 1:
+        return Column(name, "ignore", storage, constant=float(distinct[0]))
     if len(distinct) == 2:
         levels = tuple(int(v) if whole else float(v) for v in distinct)
-        return Column(name, "binary", storage, levels), ""
-    if whole and len(values) > 20 and len(distinct) == len(values) and _numbers_rows(values):
-        return Column(name, "ignore", storage), "is left out: it numbers the rows"
+        return Column(name, "binary", storage, levels)
     if whole:
-        return Column(name, "count" if distinct[0] >= 0 else "continuous", storage, step=1.0), ""
+        return Column(name, "count" if distinct[0] >= 0 else "continuous", storage, step=1.0)
     step = _step(distinct)
     positive = distinct[0] > 0 and distinct[-1] > SKEW * float(np.median(values))
-    return Column(name, "positive" if positive else "continuous", storage, step=step), ""
+    return Column(name, "positive" if positive else "continuous", storage, step=step)
 
 
 def _numbers_rows(values: Array) -> bool:
-    """Whether whole numbers, all different, go up by one from row to row, or are a shuffle of such."""
+    """Whether whole numbers are all different, and go up from row to row or are a shuffle of 1, 2, 3, ..."""
+    if len(np.unique(values)) < len(values):
+        return False
     return float(np.ptp(values)) < 1.01 * len(values) or bool((np.diff(values) > 0).all())
 
 

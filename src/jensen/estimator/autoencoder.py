@@ -1,0 +1,149 @@
+"""The variational autoencoder as a transformer, a density and a generator."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from jensen.data.arrays import Array
+from jensen.errors import UserError
+from jensen.estimator.base import VAEBase
+from jensen.evaluation import encode, reconstruct, sample
+from jensen.evaluation.score import score as score_rows
+
+
+class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, VAEBase):
+    """A variational autoencoder: latent codes, log p(x) in nats, and new rows, from one model.
+
+    X is an array or a frame (pandas, polars, pyarrow), with numbers, categories and dates, and with NaN where
+    a cell is missing. Types are inferred as for ``jensen train``: each column gets a likelihood of its own,
+    so log p(x) is in nats of the data as given.
+
+    Args:
+        latent_dim: M, numbers of a latent code.
+        hidden: widths of the hidden layers.
+        likelihood: "auto" for one by the type of each column; "normal", ... for complete numeric data.
+        posterior: family of q(z | x).
+        prior: family of p(z).
+        bound: what training maximises.
+        num_samples: K, latent samples a datum in training.
+        epochs: passes over the data, at most.
+        max_time: seconds of training, at most.
+        patience: epochs without a better validation bound after which training stops.
+        batch_size: B.
+        lr: learning rate.
+        validation_fraction: share of the rows held out to choose the best epoch (from 20 rows on).
+        importance_samples: K of `score_samples`.
+        warm_start: `fit` goes on from the weights of the last fit.
+        random_state: seed, generator or None.
+        options: any other setting of ``jensen train``, by name.
+
+    Attributes:
+        history_: what each epoch said: bounds on training and validation rows, nats.
+        n_iter_: epochs trained.
+        n_features_in_: columns of X.
+        feature_names_in_: their names, where X had any.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 8,
+        *,
+        hidden: tuple[int, ...] = (200, 200),
+        likelihood: str = "auto",
+        posterior: str = "diagonal",
+        prior: str = "auto",
+        bound: str = "auto",
+        num_samples: int = 1,
+        epochs: int = 200,
+        max_time: float | None = None,
+        patience: int = 30,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        validation_fraction: float = 0.1,
+        importance_samples: int = 100,
+        warm_start: bool = False,
+        random_state: Any = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.likelihood = likelihood
+        self.posterior = posterior
+        self.prior = prior
+        self.bound = bound
+        self.num_samples = num_samples
+        self.epochs = epochs
+        self.max_time = max_time
+        self.patience = patience
+        self.batch_size = batch_size
+        self.lr = lr
+        self.validation_fraction = validation_fraction
+        self.importance_samples = importance_samples
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.options = options
+
+    def fit(self, X: Any, y: Any = None) -> "VariationalAutoencoder":
+        """Train on the rows of X; y is not used.
+
+        Raises:
+            ValueError: X cannot be used, or a parameter; the message says how to mend it.
+        """
+        before = self.fitted_ if self.warm_start and hasattr(self, "fitted_") else None
+        self._fit(X, before)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> "VariationalAutoencoder":
+        """One pass over the rows of X; scales and categories are those of the first rows seen."""
+        self._fit(X, getattr(self, "fitted_", None), epochs=1)
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Posterior means E[z | x], ``[N, latent_dim]``."""
+        check_is_fitted(self, "fitted_")
+        codes = self._codes(X, reset=False)
+        return encode(self.fitted_.model(), self.fitted_.blocks(codes)).mean.numpy()
+
+    def inverse_transform(self, X: Any) -> Any:
+        """E[x | z] of codes ``[N, latent_dim]`` (of categories, the likeliest level), as rows like X."""
+        check_is_fitted(self, "fitted_")
+        z = torch.from_numpy(np.asarray(X, dtype=np.float64))
+        if z.dim() != 2 or z.shape[1] != self._n_features_out:
+            raise UserError(f"the codes have shape {tuple(z.shape)}; give [N, {self._n_features_out}]")
+        return self._rows(reconstruct(self.fitted_.model().decoder, z), mean=True)
+
+    def sample(self, n_samples: int = 1) -> Any:
+        """New rows, drawn from p(x): the same ones at every call after a fit with the same random_state."""
+        check_is_fitted(self, "fitted_")
+        if n_samples < 1:
+            raise UserError(f"n_samples is {n_samples}; give 1 or more")
+        return self._rows(sample(self.fitted_.model(), n_samples, seed=self.seed_))
+
+    def score_samples(self, X: Any) -> Array:
+        """log p(x) of each row, ``[N]``, nats of the data as given; larger is likelier.
+
+        The importance-weighted estimate (Burda, Grosse & Salakhutdinov 2016, eq. 8) with K =
+        ``importance_samples``, a lower bound in expectation; of a row with missing cells, that of the others.
+        """
+        check_is_fitted(self, "fitted_")
+        codes = self._codes(X, reset=False)
+        fitted = self.fitted_
+        model, blocks = fitted.model(), fitted.blocks(codes)
+        found = score_rows(model, blocks, self.importance_samples, log_det=fitted.log_det, seed=self.seed_)
+        return found.log_px.numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples` over the rows of X."""
+        return float(self.score_samples(X).mean())
+
+    def _rows(self, x: torch.Tensor, *, mean: bool = False) -> Any:
+        given = self.fitted_.preparation.invert(x.double(), mean=mean)
+        return self.container_.decode(given.numpy())
+
+    @property
+    def _n_features_out(self) -> int:
+        """Numbers of a latent code, for scikit-learn's names of them."""
+        return self.latent_dim

@@ -1,0 +1,115 @@
+"""What the three estimators share: parameters, checks of X, and a state that pickles as plain data."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from jensen.data.arrays import Array
+from jensen.errors import UserError
+from jensen.estimator.containers import Container, kind_of
+from jensen.estimator.core import Fitted, fit, settings_of
+
+OPTIONS = (
+    "latent_dim",
+    "hidden",
+    "likelihood",
+    "posterior",
+    "prior",
+    "bound",
+    "num_samples",
+    "epochs",
+    "max_time",
+    "patience",
+    "batch_size",
+    "lr",
+    "validation_fraction",
+)
+"""Parameters that are settings of the same names; ``options`` may hold any other."""
+
+
+class VAEBase(BaseEstimator):
+    """A variational autoencoder behind scikit-learn's interface."""
+
+    fitted_: Fitted
+    container_: Container
+    seed_: int
+
+    def _fit(self, X: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
+        """Check ``X``, train on it, and give its codes."""
+        codes = self._codes(X, reset=before is None)
+        options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
+        options |= dict(getattr(self, "options", None) or {})
+        if epochs is not None:
+            options["epochs"] = epochs
+        if before is None:
+            random_state = self.random_state
+            if isinstance(random_state, int | np.integer):
+                self.seed_ = int(random_state)
+            else:
+                self.seed_ = int(check_random_state(random_state).randint(2**31 - 1))
+        settings = settings_of(options, self.seed_)
+        self.fitted_ = fit(codes, self.container_.schema, settings, before)
+        self.history_ = self.fitted_.history
+        self.n_iter_ = len(self.history_)
+        return codes
+
+    def _codes(self, X: Any, *, reset: bool) -> Array:
+        """``X`` as codes ``[N, C]``, after scikit-learn's checks of names, numbers and shape.
+
+        Raises:
+            ValueError: no rows, one row to fit, infinite numbers, or other columns than were fitted.
+        """
+        if not reset:
+            check_is_fitted(self, "fitted_")
+        if kind_of(X) != "array" and kind_of(X) != "pyarrow":
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if not len(X):
+                raise ValueError(
+                    f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required."
+                )
+        elif kind_of(X) == "array":
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=np.float64,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if reset else 1,
+            )
+        if reset:
+            self.container_ = Container.of(X)
+            if not self.container_.schema.modelled:
+                raise UserError("no column of X varies; give at least one with two different values")
+        return self.container_.encode(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data: parameters, settings, records and weights as arrays. No modules, no code."""
+        state: dict[str, Any] = dict(super().__getstate__())  # not the very __dict__ of this object
+        fitted = state.pop("fitted_", None)
+        if fitted is not None:
+            state["fitted_"] = {
+                "settings": fitted.settings,
+                "preparation": fitted.preparation.to_dict(),
+                "size": fitted.size,
+                "weights": fitted.weights,
+            }
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of `__getstate__`."""
+        from jensen.data import Preparation
+
+        kept = state.get("fitted_")
+        super().__setstate__(state)
+        if kept is not None:
+            preparation = Preparation.from_dict(kept["preparation"])
+            self.fitted_ = Fitted(**{**kept, "preparation": preparation}, history=state["history_"])
+
+    def __sklearn_tags__(self) -> Any:
+        """Missing values are data."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

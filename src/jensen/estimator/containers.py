@@ -1,0 +1,132 @@
+"""What users hand over (arrays, frames) as codes of a schema, and codes as what they handed over."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jensen.data.arrays import Array
+from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.infer import infer_column, infer_schema
+from jensen.data.tables.schema import Schema
+from jensen.errors import UserError
+
+FRAMES = ("pandas", "polars", "pyarrow")
+
+
+def kind_of(data: Any) -> str:
+    """pandas, polars or pyarrow for a frame of that library; array for anything else."""
+    library = type(data).__module__.partition(".")[0]
+    return library if library in FRAMES and hasattr(data, "shape") and len(data.shape) == 2 else "array"
+
+
+def to_arrow(frame: Any) -> Any:
+    """A frame as an Arrow table, NaN as missing.
+
+    Raises:
+        UserError: a column holds objects of several kinds, or has no name of text.
+    """
+    import pyarrow as pa
+
+    library = kind_of(frame)
+    if library == "pyarrow":
+        return frame
+    if library == "polars":
+        return frame.to_arrow()
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"a column holds objects of several kinds ({reason}); make them one kind") from None
+    return table.replace_schema_metadata(None)
+
+
+@dataclass(frozen=True)
+class Container:
+    """How the rows of the data that were fitted are handed over, so that new rows come back alike."""
+
+    kind: str
+    schema: Schema
+    dtypes: tuple[str, ...] = ()
+    """Of a pandas frame."""
+
+    @staticmethod
+    def of(data: Any) -> "Container":
+        """The container of rows, with the types of its columns inferred."""
+        kind = kind_of(data)
+        if kind == "array":
+            columns = [infer_column(f"x{i}", values) for i, values in enumerate(np.asarray(data).T)]
+            return Container(kind, Schema(tuple(columns)))
+        dtypes = tuple(str(dtype) for dtype in data.dtypes) if kind == "pandas" else ()
+        schema = infer_schema(to_arrow(data))
+        return Container(kind, _unambiguous(schema), dtypes)
+
+    def encode(self, data: Any) -> Array:
+        """Rows as codes ``[N, C]``.
+
+        Raises:
+            UserError: they have other columns, or of other types.
+        """
+        if kind_of(data) == "array":
+            if self.kind != "array":
+                raise UserError(
+                    f"fitted on a {self.kind} frame, and given an array; give a frame with the same columns"
+                )
+            return _encode_array(np.asarray(data, dtype=np.float64), self.schema)
+        return encode_table(to_arrow(data), self.schema, name="X").x
+
+    def decode(self, codes: Array) -> Any:
+        """Codes ``[N, C]`` as rows of the container that was fitted."""
+        if self.kind == "array":
+            return _decode_array(codes, self.schema)
+        table = decode_table(codes, self.schema)
+        if self.kind == "pyarrow":
+            return table
+        if self.kind == "polars":
+            import polars
+
+            return polars.from_arrow(table)
+        frame = table.to_pandas()
+        for name, dtype in zip(frame.columns, self.dtypes, strict=True):
+            whole = dtype.startswith(("int", "uint", "bool"))
+            if not (whole and frame[name].isna().any()):
+                frame[name] = frame[name].astype(dtype)
+        return frame
+
+
+def _unambiguous(schema: Schema) -> Schema:
+    """Refuse a frame without a column that can be modelled."""
+    if not schema.modelled:
+        raise UserError(f"no column can be modelled ({' '.join(schema.warnings)}); give columns that vary")
+    return schema
+
+
+def _encode_array(x: Array, schema: Schema) -> Array:
+    """An array's columns as codes; a value that is no level of a discrete column is missing."""
+    codes = []
+    for column, values in zip(schema.columns, x.T, strict=True):
+        if not column.modelled:
+            continue
+        if column.numeric:
+            codes.append(values)
+        else:
+            levels = np.asarray(column.levels, dtype=np.float64)
+            place = np.searchsorted(levels, values).clip(max=len(levels) - 1)
+            codes.append(np.where(levels[place] == values, place, np.nan))
+    return np.stack(codes, axis=1) if codes else np.zeros((len(x), 0))
+
+
+def _decode_array(codes: Array, schema: Schema) -> Array:
+    modelled = iter(np.asarray(codes, dtype=np.float64).T)
+    columns = []
+    for column in schema.columns:
+        if not column.modelled:
+            columns.append(np.full(len(codes), np.nan if column.constant is None else column.constant))
+            continue
+        values = next(modelled)
+        if not column.numeric:
+            levels = np.asarray(column.levels, dtype=np.float64)
+            known = ~np.isnan(values)
+            values = np.where(known, levels[np.where(known, values, 0).astype(int)], np.nan)
+        columns.append(values)
+    return np.stack(columns, axis=1)

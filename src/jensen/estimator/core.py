@@ -1,0 +1,115 @@
+"""A model fitted in memory: what all three estimators stand on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.parse import parse, to_arguments
+from jensen.config.resolve import resolve
+from jensen.config.settings import Settings
+from jensen.data import Dataset, Preparation, derive_seed, fit_preparation
+from jensen.data.arrays import Array
+from jensen.data.tables.schema import Schema
+from jensen.models import VAE
+from jensen.training.loop import TrainingData, train
+from jensen.training.state import Record, TrainingState
+
+BLOCK = 256
+"""Rows encoded, scored or filled at a time."""
+
+
+@dataclass
+class Fitted:
+    """A fitted model: settings, how data reach it, weights in float64 for use, and what training said."""
+
+    settings: Settings
+    preparation: Preparation
+    size: int
+    """C, codes of a row."""
+    weights: dict[str, Array]
+    history: list[Record] = field(default_factory=list)
+
+    def model(self) -> VAE:
+        """The model in evaluation mode, in float64: so that a row's figures do not depend on its batch."""
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(self.settings, [self.size], self.preparation).double().eval()
+        state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
+        model.load_state_dict(state)
+        return model
+
+    def blocks(self, codes: Array) -> list[Tensor]:
+        """Codes ``[N, C]`` as prepared blocks."""
+        x = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float64))
+        return [self.preparation(rows, dtype=torch.float64) for rows in x.split(BLOCK)]
+
+    @property
+    def log_det(self) -> float:
+        """What to add to log p(x) for nats of the data as given."""
+        return self.preparation.log_det([self.size])
+
+
+def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None" = None) -> Fitted:
+    """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
+
+    Torch's generators are left as they were.
+    """
+    dataset = _dataset(codes, schema, settings)
+    if before is None:
+        settings, _ = resolve(settings, dataset)
+        preparation = fit_preparation(dataset, support=SUPPORT[settings.likelihood], scaling=settings.scaling)
+    else:
+        settings, preparation = before.settings.replace(epochs=settings.epochs), before.preparation
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        rows = preparation(dataset.rows("train")[: settings.components])
+        model = build_model(settings, dataset.event_shape, preparation, rows)
+        if before is not None:
+            now = {name: torch.from_numpy(np.array(value)) for name, value in before.weights.items()}
+            model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in now.items()})
+        state = TrainingState.start(model, settings, build_memory(settings))
+        blocks = preparation(dataset.rows("validation")).split(BLOCK)
+        data = TrainingData(
+            dataset.rows("train"), preparation, lambda: iter(blocks), preparation.log_det(dataset.event_shape)
+        )
+        train(state, data, build_bound(settings), build_estimator(settings, state.memory), settings)
+    weights = {
+        name: value.double().numpy() if value.is_floating_point() else value.numpy()
+        for name, value in state.best.items()
+    }
+    history = [*([] if before is None else before.history), *state.history]
+    return Fitted(settings, preparation, codes.shape[1], weights, history)
+
+
+def _dataset(codes: Array, schema: Schema, settings: Settings) -> Dataset:
+    """The codes with their rows for training and validation; few rows serve for both."""
+    n = len(codes)
+    held = round(settings.validation_fraction * n) if n >= 20 else 0
+    order = np.random.Generator(np.random.PCG64(settings.seed)).permutation(n)
+    train_rows = np.sort(order[held:]) if held else np.arange(n)
+    validation = np.sort(order[:held]) if held else np.arange(n)
+    splits = {"train": torch.from_numpy(train_rows), "validation": torch.from_numpy(validation)}
+    return Dataset(
+        name="X",
+        x=torch.from_numpy(np.array(codes, dtype=np.float64)),
+        labels=None,
+        splits=splits,
+        value_range=(0.0, 1.0),
+        digest="",
+        is_binary=False,
+        schema=schema,
+    )
+
+
+def settings_of(options: dict[str, Any], seed: int) -> Settings:
+    """Settings from the parameters of an estimator.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    values = {name: list(v) if name == "hidden" else v for name, v in options.items()}
+    given = {"data": "X", "seed": seed, "device": "cpu", **values}
+    return parse(Settings, to_arguments(given, "data"), "jensen")

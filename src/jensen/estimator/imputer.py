@@ -1,0 +1,191 @@
+"""Missing cells filled by a variational autoencoder, beside scikit-learn's imputers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.impute import MissingIndicator
+from sklearn.utils.validation import check_is_fitted
+
+from jensen.data.arrays import Array
+from jensen.errors import UserError
+from jensen.estimator.base import VAEBase
+from jensen.estimator.containers import kind_of, to_arrow
+from jensen.evaluation.impute import impute, impute_draws
+
+
+class VAEImputer(TransformerMixin, VAEBase):
+    """Fill missing cells from the posterior of a variational autoencoder, given the cells that are there.
+
+    Training uses the bound on the observed cells (Mattei & Frellsen 2019): no row is dropped. Numbers get
+    their posterior mean, categories their likeliest level; observed cells come back bit for bit.
+
+    Args:
+        missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
+        sample_posterior: draw missing cells instead, for multiple imputation: transform several times with
+            different ``random_state``, or call `draw`.
+        add_indicator: append a column for each column that had missing cells when fitted.
+        keep_empty_features: keep columns of an array without any value when fitted, filled with 0.
+        latent_dim: M.
+        hidden: widths of the hidden layers.
+        epochs: passes over the data, at most.
+        max_time: seconds of training, at most.
+        patience: epochs without a better validation bound after which training stops.
+        batch_size: B.
+        lr: learning rate.
+        importance_samples: K for each row.
+        random_state: seed, generator or None.
+        options: any other setting of ``jensen train``, by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        missing_values: float = np.nan,
+        sample_posterior: bool = False,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        latent_dim: int = 8,
+        hidden: tuple[int, ...] = (200, 200),
+        epochs: int = 200,
+        max_time: float | None = None,
+        patience: int = 30,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        importance_samples: int = 200,
+        random_state: Any = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.missing_values = missing_values
+        self.sample_posterior = sample_posterior
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.epochs = epochs
+        self.max_time = max_time
+        self.patience = patience
+        self.batch_size = batch_size
+        self.lr = lr
+        self.importance_samples = importance_samples
+        self.random_state = random_state
+        self.options = options
+
+    def fit(self, X: Any, y: Any = None) -> "VAEImputer":
+        """Learn from the cells that are there.
+
+        Raises:
+            ValueError: X cannot be used, or a parameter; the message says how to mend it.
+        """
+        X = self._marked(X)
+        self._fit(X)
+        self.indicator_ = None
+        if self.add_indicator:
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(self._array(X))
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """X with its missing cells filled; a frame comes back as a frame."""
+        check_is_fitted(self, "fitted_")
+        given = self._marked(X)
+        codes = self._codes(given, reset=False)
+        if self.sample_posterior:
+            return self._filled(given, self._draws(codes, 1)[0])
+        discrete = torch.tensor([not column.numeric for column in self.container_.schema.modelled])
+        fitted = self.fitted_
+        x = impute(
+            fitted.model(),
+            fitted.blocks(codes),
+            discrete,
+            num_samples=self.importance_samples,
+            seed=self.seed_,
+        )
+        return self._filled(given, x.numpy())
+
+    def draw(self, X: Any, n_draws: int = 5) -> list[Any]:
+        """``n_draws`` copies of X, each with its missing cells drawn from the posterior (Rubin 1987)."""
+        check_is_fitted(self, "fitted_")
+        given = self._marked(X)
+        codes = self._codes(given, reset=False)
+        return [self._filled(given, x) for x in self._draws(codes, n_draws)]
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """The names of the columns of `transform`."""
+        check_is_fitted(self, "fitted_")
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = (
+                [f"x{i}" for i in range(self.n_features_in_)] if input_features is None else input_features
+            )
+        kept = np.asarray(names, dtype=object)[self._kept]
+        if self.indicator_ is None:
+            return kept
+        return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+
+    @property
+    def _kept(self) -> Array:
+        """Which columns stay: all of a frame; of an array, those that had a value."""
+        columns = self.container_.schema.columns
+        if self.container_.kind != "array" or self.keep_empty_features:
+            return np.arange(len(columns))
+        return np.array([i for i, c in enumerate(columns) if c.modelled or c.constant is not None], dtype=int)
+
+    def _marked(self, X: Any) -> Any:
+        """X with NaN where an array has ``missing_values``."""
+        if kind_of(X) != "array" or (
+            isinstance(self.missing_values, float) and np.isnan(self.missing_values)
+        ):
+            return X
+        X = np.array(X, dtype=np.float64)
+        if np.isnan(X).any():
+            raise UserError(
+                f"X has NaN, and missing_values is {self.missing_values}; mark missing cells one way"
+            )
+        X[self.missing_values == X] = np.nan
+        return X
+
+    def _array(self, X: Any) -> Array:
+        """Where X is missing, as an array with NaN there."""
+        if kind_of(X) == "array":
+            return np.asarray(X, dtype=np.float64)
+        missing = [column.is_null(nan_is_null=True).to_numpy() for column in to_arrow(X).columns]
+        return np.where(np.stack(missing, axis=1), np.nan, 0.0)
+
+    def _draws(self, codes: Array, n_draws: int) -> Array:
+        fitted = self.fitted_
+        model, blocks = fitted.model(), fitted.blocks(codes)
+        k = self.importance_samples
+        return impute_draws(model, blocks, n_draws, num_samples=k, seed=self.seed_).numpy()
+
+    def _filled(self, X: Any, codes: Array) -> Any:
+        """X with its missing cells, and nothing else, from complete codes."""
+        decoded = self.container_.decode(codes)
+        if kind_of(X) != "array":
+            return self._filled_frame(X, decoded)
+        X = np.array(X, dtype=np.float64)
+        new = np.where(np.isnan(decoded), 0.0, decoded)
+        filled = np.where(np.isnan(X), new, X)[:, self._kept]
+        if self.indicator_ is None:
+            return filled
+        return np.hstack([filled, self.indicator_.transform(X).astype(np.float64)])
+
+    def _filled_frame(self, X: Any, decoded: Any) -> Any:
+        kind = kind_of(X)
+        if kind == "pandas":
+            decoded.index = X.index
+            filled = X.copy()
+            for name in X.columns:
+                if X[name].isna().any():
+                    filled[name] = X[name].where(X[name].notna(), decoded[name])
+            return filled
+        from jensen.data.tables.filling import fill_table
+
+        table = to_arrow(X)
+        new = to_arrow(decoded)
+        filled = fill_table(table, new, self.container_.schema)
+        if kind == "polars":
+            import polars
+
+            return polars.from_arrow(filled)
+        return filled
