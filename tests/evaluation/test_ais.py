@@ -247,7 +247,7 @@ def test_learned_priors_and_flow_posteriors(prior: nn.Module, start: str) -> Non
     temperatures = 60 if start == "posterior" else 200  # the prior is farther from p(z | x)
     found = annealed_importance_sampling(model, x, num_temperatures=temperatures, num_chains=40, start=start)
     assert abs((found.log_px - exact).mean().item()) < 10 * CLOSE
-    gap = bidirectional(model, 6, num_temperatures=60, num_chains=40, start=start).gap
+    gap = bidirectional(model, 6, num_temperatures=temperatures, num_chains=40, start=start).gap
     assert abs(gap.value) < 15 * CLOSE
 
 

@@ -32,7 +32,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         epochs: passes over the data, at most.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops.
-        batch_size: B.
+        batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
         lr: learning rate.
         validation_fraction: share of the rows held out to choose the best epoch (from 20 rows on).
         importance_samples: K of `score_samples`.
@@ -60,7 +60,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         epochs: int = 200,
         max_time: float | None = None,
         patience: int = 30,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         lr: float = 1e-3,
         validation_fraction: float = 0.1,
         importance_samples: int = 100,
@@ -110,7 +110,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def inverse_transform(self, X: Any) -> Any:
         """E[x | z] of codes ``[N, latent_dim]`` (of categories, the likeliest level), as rows like X."""
         check_is_fitted(self, "fitted_")
-        z = torch.from_numpy(np.asarray(X, dtype=np.float64))
+        z = torch.from_numpy(np.array(X, dtype=np.float64))
         if z.dim() != 2 or z.shape[1] != self._n_features_out:
             raise UserError(f"the codes have shape {tuple(z.shape)}; give [N, {self._n_features_out}]")
         return self._rows(reconstruct(self.fitted_.model().decoder, z), mean=True)

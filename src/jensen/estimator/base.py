@@ -42,6 +42,8 @@ class VAEBase(BaseEstimator):
         codes = self._codes(X, reset=before is None)
         options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
         options |= dict(getattr(self, "options", None) or {})
+        if options.get("batch_size") is None:
+            options["batch_size"] = int(np.clip(len(codes) // 20, 16, 128))
         if epochs is not None:
             options["epochs"] = epochs
         if before is None:

@@ -32,7 +32,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         epochs: passes over the data, at most.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops.
-        batch_size: B.
+        batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
         lr: learning rate.
         importance_samples: K for each row.
         random_state: seed, generator or None.
@@ -51,7 +51,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         epochs: int = 200,
         max_time: float | None = None,
         patience: int = 30,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         lr: float = 1e-3,
         importance_samples: int = 200,
         random_state: Any = None,

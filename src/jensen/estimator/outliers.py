@@ -23,7 +23,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         epochs: passes over the data, at most.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops.
-        batch_size: B.
+        batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
         lr: learning rate.
         importance_samples: K of the scores.
         random_state: seed, generator or None.
@@ -43,7 +43,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         epochs: int = 50,
         max_time: float | None = None,
         patience: int = 10,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         lr: float = 1e-3,
         importance_samples: int = 50,
         random_state: Any = None,

@@ -1,0 +1,211 @@
+"""The scikit-learn face: scikit-learn's own checks, and what they do not look at."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from jensen import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+from jensen.errors import UserError
+
+SMALL: dict[str, Any] = {
+    "epochs": 2,
+    "hidden": (8,),
+    "latent_dim": 2,
+    "random_state": 0,
+    "importance_samples": 5,
+}
+
+
+@parametrize_with_checks([VariationalAutoencoder(**SMALL), VAEOutlierDetector(**SMALL), VAEImputer(**SMALL)])
+def test_what_scikit_learn_asks_of_an_estimator(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def numbers() -> np.ndarray:
+    draw = np.random.default_rng(0)
+    z = draw.normal(size=(400, 1))
+    return np.hstack([z + 0.3 * draw.normal(size=(400, 1)) for _ in range(4)])
+
+
+@pytest.fixture(scope="module")
+def frame() -> Any:
+    pandas = pytest.importorskip("pandas")
+    draw = np.random.default_rng(1)
+    n = 200
+    colour = draw.choice(["red", "green", "blue"], n)
+    return pandas.DataFrame(
+        {
+            "colour": pandas.Categorical(colour),
+            "size": draw.normal(size=n) + (colour == "red"),
+            "count": draw.poisson(4, n),
+            "when": pandas.Timestamp("2024-01-01") + pandas.to_timedelta(draw.integers(0, 300, n), "D"),
+            "ok": draw.random(n) < 0.3,
+        },
+        index=[f"row{i}" for i in range(n)],
+    )
+
+
+def test_the_score_is_that_of_the_density_as_given(numbers: np.ndarray) -> None:
+    """A linear model with one latent and one noise level is probabilistic PCA, whose likelihood is known."""
+    from sklearn.decomposition import PCA
+
+    exact = PCA(n_components=1).fit(numbers).score(numbers)
+    options = {"network": "linear", "scaling": "standard"}
+    vae = VariationalAutoencoder(1, likelihood="normal", epochs=300, lr=1e-2, random_state=0, options=options)
+    found = vae.fit(numbers).score(numbers)
+    assert found == pytest.approx(exact, abs=0.05)
+    scaled = VariationalAutoencoder(
+        1, likelihood="normal", epochs=300, lr=1e-2, random_state=0, options=options
+    )
+    assert scaled.fit(10 * numbers).score(10 * numbers) == pytest.approx(found - 4 * np.log(10), abs=1e-3)
+
+
+def test_samples_look_like_the_data(numbers: np.ndarray) -> None:
+    vae = VariationalAutoencoder(2, epochs=60, hidden=(32,), random_state=0).fit(numbers)
+    new = vae.sample(2000)
+    assert new.shape == (2000, 4)
+    assert np.abs(new.mean(0) - numbers.mean(0)).max() < 0.15
+    assert np.corrcoef(new.T)[0, 1] > 0.7, "columns go together"
+    assert np.array_equal(new, vae.sample(2000))
+    seen = vae.inverse_transform(vae.transform(numbers))
+    assert np.corrcoef(seen[:, 0], numbers[:, 0])[0, 1] > 0.8
+
+
+def test_frames_come_back_as_frames(frame: Any) -> None:
+    vae = VariationalAutoencoder(**SMALL).fit(frame)
+    new = vae.sample(20)
+    assert list(new.columns) == list(frame.columns)
+    assert (new.dtypes == frame.dtypes).all()
+    assert set(new["colour"]) <= {"red", "green", "blue"}
+    assert list(vae.get_feature_names_out()) == ["variationalautoencoder0", "variationalautoencoder1"]
+    z = vae.set_output(transform="pandas").transform(frame)
+    assert list(z.index) == list(frame.index)
+    assert vae.inverse_transform(z.to_numpy()).shape == frame.shape
+    with pytest.raises(ValueError, match="feature names"):
+        vae.transform(frame.rename(columns={"size": "width"}))
+
+
+def test_polars_frames_too() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": [1.5, None, 3.25, 0.5] * 20, "b": ["x", "y", None, "x"] * 20})
+    vae = VariationalAutoencoder(**SMALL).fit(frame)
+    assert vae.sample(3).schema == frame.schema
+    filled = VAEImputer(**SMALL).fit_transform(frame)
+    assert isinstance(filled, polars.DataFrame)
+    assert filled.null_count().sum_horizontal()[0] == 0
+    assert filled.filter(frame["a"].is_not_null())["a"].to_list() == frame["a"].drop_nulls().to_list()
+
+
+def test_missing_cells_of_a_frame_are_filled_and_nothing_else(frame: Any) -> None:
+    holes = frame.copy()
+    holes.iloc[::5, 1] = np.nan
+    holes.iloc[::7, 0] = None
+    imputer = VAEImputer(**SMALL)
+    filled = imputer.fit_transform(holes)
+    assert not filled.isna().any().any()
+    assert (filled.dtypes == holes.dtypes).all()
+    assert list(filled.index) == list(holes.index)
+    for name in holes:
+        there = holes[name].notna()
+        assert (filled.loc[there, name] == holes.loc[there, name]).all()
+    draws = imputer.draw(holes, 3)
+    assert len({tuple(d["size"]) for d in draws}) == 3
+    assert list(imputer.get_feature_names_out()) == list(frame.columns)
+
+
+def test_the_imputer_knows_the_options_of_its_neighbours(numbers: np.ndarray) -> None:
+    X = numbers.copy()
+    X[::4, 1] = -999
+    X = np.hstack([X, np.full((len(X), 1), -999.0)])
+    imputer = VAEImputer(missing_values=-999, add_indicator=True, **SMALL)
+    filled = imputer.fit_transform(X)
+    assert filled.shape == (400, 4 + 2), "the empty column goes, two indicators come"
+    assert not (filled == -999).any()
+    assert len(imputer.get_feature_names_out()) == 6
+    kept = VAEImputer(missing_values=-999, keep_empty_features=True, **SMALL).fit_transform(X)
+    assert kept.shape == (400, 5)
+    assert (kept[:, 4] == 0).all()
+
+
+def test_filling_uses_the_other_columns(numbers: np.ndarray) -> None:
+    draw = np.random.default_rng(2)
+    holes = np.where(draw.random(numbers.shape) < 0.2, np.nan, numbers)
+    there = np.isnan(holes)
+    imputer = VAEImputer(latent_dim=2, hidden=(32,), epochs=80, random_state=0).fit(holes)
+    filled = imputer.transform(holes)
+    error = np.sqrt(np.mean((filled - numbers)[there] ** 2))
+    assert error < 0.6 * numbers.std(), "the mean's error is the standard deviation"
+    draws = np.stack(imputer.draw(holes, 40))[:, there]
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    covered = np.mean((numbers[there] >= low) & (numbers[there] <= high))
+    assert 0.8 < covered < 0.97, "intervals of 90 % hold about 90 % of the cells"
+
+
+def test_outliers_score_low(numbers: np.ndarray) -> None:
+    X = np.vstack([numbers, [[4, -4, 4, -4], [9, 9, 9, 9]]])
+    detector = VAEOutlierDetector(contamination=0.02, epochs=50, random_state=0).fit(X)
+    assert (detector.predict(X)[-2:] == -1).all()
+    assert np.mean(detector.predict(X) == -1) == pytest.approx(0.02, abs=0.01)
+    assert np.allclose(detector.decision_function(X), detector.score_samples(X) - detector.offset_)
+    with pytest.raises(ValueError, match=r"contamination is 0\.9"):
+        VAEOutlierDetector(contamination=0.9).fit(X)
+
+
+@pytest.mark.parametrize("estimator", [VariationalAutoencoder(**SMALL), VAEImputer(**SMALL)])
+def test_a_pickle_holds_plain_data_and_works_alike(estimator: Any, numbers: np.ndarray) -> None:
+    X = np.where(np.random.default_rng(0).random(numbers.shape) < 0.1, np.nan, numbers)
+    fitted = clone(estimator).fit(X)
+    content = pickle.dumps(fitted)
+    for module in (b"torch", b"jensen.models", b"jensen.networks", b"jensen.families"):
+        assert module not in content
+    again = pickle.loads(content)
+    assert np.array_equal(again.transform(X), fitted.transform(X))
+
+
+def test_fitting_leaves_the_generators_of_torch_and_numpy_alone(numbers: np.ndarray) -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002, it is the global state that is looked at
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    VariationalAutoencoder(**SMALL).fit(numbers).score_samples(numbers)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+
+def test_in_pipelines_and_grid_searches(numbers: np.ndarray) -> None:
+    pipeline = make_pipeline(StandardScaler(), VariationalAutoencoder(**SMALL))
+    assert pipeline.fit(numbers).transform(numbers).shape == (400, 2)
+    grid = GridSearchCV(VariationalAutoencoder(**SMALL), {"latent_dim": [1, 2]}, cv=2, n_jobs=1)
+    assert grid.fit(numbers).best_params_["latent_dim"] in (1, 2)
+
+
+def test_going_on_from_the_last_fit(numbers: np.ndarray) -> None:
+    vae = VariationalAutoencoder(**{**SMALL, "epochs": 4}, warm_start=True).fit(numbers)
+    first = vae.score(numbers)
+    assert vae.n_iter_ == 4
+    vae.set_params(epochs=40).fit(numbers)
+    assert vae.n_iter_ == 44
+    assert vae.score(numbers) > first
+    parts = VariationalAutoencoder(**SMALL)
+    for rows in np.array_split(numbers, 4):
+        parts.partial_fit(rows)
+    assert parts.n_iter_ == 4
+
+
+def test_what_cannot_be_used_is_refused(numbers: np.ndarray) -> None:
+    with pytest.raises(UserError, match="--likelihood is nromal"):
+        VariationalAutoencoder(likelihood="nromal").fit(numbers)
+    with pytest.raises(ValueError, match="infinity"):
+        VariationalAutoencoder(**SMALL).fit(np.array([[1.0, np.inf], [2.0, 3.0]]))
+    with pytest.raises(UserError, match="no column of X varies"):
+        VariationalAutoencoder(**SMALL).fit(np.ones((30, 2)))
+    with pytest.raises(UserError, match=r"give \[N, 2\]"):
+        VariationalAutoencoder(**SMALL).fit(numbers).inverse_transform(numbers)
