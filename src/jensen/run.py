@@ -21,6 +21,7 @@ from torch import Tensor
 from jensen.config.build import build_model
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
+from jensen.data.shares import Share
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic
@@ -227,7 +228,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     """What is recorded of the data: enough to recognise them, and their splits, again."""
     splits = hashlib.sha256()
     for name in sorted(dataset.splits):
-        splits.update(name.encode() + dataset.splits[name].numpy().tobytes())
+        rows = dataset.splits[name]
+        listed = rows.rule.encode() if isinstance(rows, Share) else rows.numpy().tobytes()
+        splits.update(name.encode() + listed)
     return {
         "name": dataset.name,
         "shape": list(dataset.x.shape),

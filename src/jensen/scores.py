@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from jensen.data import generator
+from jensen.data.shares import draw_distinct
 from jensen.errors import UserError
 from jensen.evaluation.score import Scores, score
 from jensen.models import VAE
@@ -77,8 +78,8 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
         if metadata.get("key") == digest:
             return kept["log_px"]
     dataset = run.dataset()
-    train = dataset.splits["train"]
-    some = train[torch.randperm(len(train), generator=generator(seed, "reference"))[:REFERENCE_ROWS]]
+    train = dataset.numbers("train")
+    some = train[draw_distinct(len(train), REFERENCE_ROWS, generator(seed, "reference"))]
     rows = run.blocks(replace(dataset, splits={"train": some}), "train")
     found = score_rows(run, model, rows, num_samples=num_samples, seed=seed).log_px
     save_tensors(path, {"log_px": found}, {"key": digest})

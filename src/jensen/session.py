@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from jensen._version import __version__
 from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
@@ -13,6 +14,7 @@ from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.seeds import derive_seed
+from jensen.data.stored import Stored
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.models import VAE
@@ -23,6 +25,10 @@ from jensen.training.state import TrainingState
 
 SAVE_SECONDS = 5.0
 """A checkpoint is written at an epoch's end when so much time has passed since the last one."""
+EPOCH_ROWS = 1 << 18
+"""Rows of an epoch where the data are larger than memory, unless --epoch-rows says otherwise."""
+VALIDATION_ROWS = 20_000
+"""Validation rows, evenly spaced, on which each epoch is judged where the data are larger than memory."""
 
 
 def start(
@@ -45,6 +51,9 @@ def start(
     dataset = load_dataset(settings)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, said = resolve(settings, dataset)
+    if isinstance(dataset.x, Stored):
+        settings, more = _bounded_epochs(settings, dataset)
+        said = [*said, more]
     preparation = fit_preparation(
         dataset,
         support=SUPPORT[settings.likelihood],
@@ -72,6 +81,17 @@ def start(
 
         write_schema(out / "schema.yaml", dataset.schema)
     return _fit(run, dataset, state, on_epoch)
+
+
+def _bounded_epochs(settings: Settings, dataset: Dataset) -> tuple[Settings, str]:
+    """Settings for data larger than memory, whose epochs must end, and what to say of it."""
+    rows = len(dataset.numbers("train"))
+    settings = settings.replace(epoch_rows=min(settings.epoch_rows or EPOCH_ROWS, rows))
+    return settings, (
+        f"{dataset.name} is large: its {len(dataset.x):,} rows stay on disk while training. An epoch takes the "
+        f"next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its validation bound is "
+        f"that of at most {VALIDATION_ROWS:,} rows"
+    )
 
 
 def _empty(out: Path) -> None:
@@ -131,8 +151,8 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
     numbers = derive_seed(settings.seed, "pseudo-inputs")
     with torch.random.fork_rng():
         torch.manual_seed(numbers)
-        train = dataset.rows("train")
-        some = train[torch.randint(len(train), (settings.components,))]
+        train = dataset.numbers("train")
+        some = dataset.x[train[torch.randint(len(train), (settings.components,))]]
         rows = run.preparation(some, torch.Generator().manual_seed(numbers))
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = build_model(settings, run.event_shape, run.preparation, rows)
@@ -151,10 +171,12 @@ def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[T
     for name in WRITTEN:
         sweep(run.path / name)
     preparation = run.preparation.to(device)
+    rows = dataset.stream("train", settings.seed, settings.epoch_rows)
+    held_out = dataset.thinned("validation", VALIDATION_ROWS)
     data = TrainingData(
-        rows=dataset.rows("train").to(device),
+        rows=rows.to(device) if isinstance(rows, Tensor) else rows,
         prepare=preparation,
-        validation=lambda: run.blocks(dataset, "validation"),
+        validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
     saved = time.monotonic()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from jensen.config.settings import Settings
 from jensen.data import Dataset
+from jensen.data.arrays import chunks
 from jensen.errors import UserError
 
 CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
@@ -130,7 +131,7 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             f"--likelihood {settings.likelihood} is for numbers, and column {text[0]!r} of {dataset.name} "
             "has categories; leave --likelihood out, or make the column's type ignore with --schema"
         )
-    if bool(dataset.x.isnan().any()):
+    if any(bool(dataset.x[rows].isnan().any()) for rows in chunks(dataset.x)):
         raise UserError(
             f"--likelihood {settings.likelihood} needs complete rows, and {dataset.name} has missing cells; "
             "leave --likelihood out: the likelihood of columns models what is there"

@@ -6,13 +6,28 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from jensen.errors import UserError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+
+class Rows(Protocol):
+    """What has rows and gives slices of them: an array, a tensor, rows on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, *event)``."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
+
 
 LABEL_KEYS = ("y", "labels")
 CHUNK = 1 << 22  # values examined at a time, so that a check never copies a whole data set
@@ -85,12 +100,12 @@ def check_rows(x: Array, name: str) -> Array:
     return x
 
 
-def is_binary(x: Array) -> bool:
+def is_binary(x: Rows) -> bool:
     """Whether all values are 0 or 1."""
     return all(bool(((x[rows] == 0) | (x[rows] == 1)).all()) for rows in chunks(x))
 
 
-def chunks(x: Array) -> Iterator[slice]:
+def chunks(x: Rows) -> Iterator[slice]:
     """Consecutive slices of rows, each of about ``CHUNK`` values or of one row."""
     step = max(1, CHUNK // math.prod(x.shape[1:]))
     for start in range(0, len(x), step):

@@ -33,8 +33,7 @@ def evaluation_blocks(
         raise UserError(f"limit is {limit}; give a number of rows of 1 or more, or leave it out for all rows")
     if block < 1:
         raise UserError(f"block is {block}; give a number of rows of 1 or more")
-    if split not in dataset.splits:
-        dataset.rows(split)  # says which splits there are
+    dataset.numbers(split)  # refuses a split that is not there
     return _blocks(dataset, preparation, split, seed, limit, block, dtype)
 
 

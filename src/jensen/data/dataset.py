@@ -3,8 +3,8 @@
 import difflib
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ from torch import Tensor
 from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.named import NAMED, Named
+from jensen.data.shares import Share
+from jensen.data.stored import LARGE, Stored
+from jensen.data.stream import RowStream
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -26,9 +29,10 @@ class Dataset:
 
     Attributes:
         name: the name or path as given to ``load``.
-        x: ``[N, *event]``, in the dtype it is stored in.
+        x: ``[N, *event]``, in the dtype it is stored in; on disk where it is larger than `LARGE`.
         labels: ``[N]`` int64, used only to colour plots, or None.
-        splits: "train", "validation" and "test" -> int64 row numbers into ``x``, ascending.
+        splits: "train", "validation" and "test" -> int64 row numbers into ``x``, ascending; by a rule where
+            they are too many to list.
         value_range: the grey range; the black and the white of an image.
         digest: SHA-256 over dtype, shape and bytes of ``x``.
         is_binary: all values are 0 or 1.
@@ -37,9 +41,9 @@ class Dataset:
     """
 
     name: str
-    x: Tensor
+    x: Tensor | Stored
     labels: Tensor | None
-    splits: dict[str, Tensor]
+    splits: Mapping[str, Tensor | Share]
     value_range: tuple[float, float]
     digest: str
     is_binary: bool
@@ -56,11 +60,40 @@ class Dataset:
         """Whether one datum is an image: ``[H, W]``, or with 1, 3 or 4 channels first or last."""
         return image_layout(self.event_shape) is not None
 
-    def rows(self, split: str) -> Tensor:
-        """The rows ``[n, *event]`` of a split, as stored."""
+    def numbers(self, split: str) -> Tensor | Share:
+        """The row numbers of a split.
+
+        Raises:
+            UserError: there is no such split.
+        """
         if split not in self.splits:
             raise UserError(f"{self.name} has no split {split!r}; the splits are {', '.join(self.splits)}")
-        return self.x[self.splits[split]]
+        return self.splits[split]
+
+    def rows(self, split: str) -> Tensor:
+        """The rows ``[n, *event]`` of a split, as stored, all in memory."""
+        return self.x[self.numbers(split)[:]]
+
+    def stream(self, split: str, seed: int = 0, epoch_rows: int | None = None) -> Tensor | RowStream:
+        """The rows of a split for training: all at once, or as a stream where they are on disk.
+
+        Args:
+            split: which.
+            seed: of a stream's order.
+            epoch_rows: rows of an epoch, at most; None for all.
+        """
+        few = epoch_rows is None or epoch_rows >= len(self.numbers(split))
+        if isinstance(self.x, Tensor) and few:
+            return self.rows(split)
+        return RowStream(self.x, self.numbers(split), seed, epoch_rows)
+
+    def thinned(self, split: str, most: int) -> "Dataset":
+        """The same data, where they are on disk with only ``most`` rows of a split, evenly spaced, in memory."""
+        numbers = self.numbers(split)
+        if isinstance(self.x, Tensor) or len(numbers) <= most:
+            return self
+        some = numbers[torch.arange(most) * len(numbers) // most]
+        return replace(self, x=self.x[some], splits={split: torch.arange(most)})
 
 
 def image_layout(event_shape: tuple[int, ...]) -> str | None:
@@ -74,11 +107,12 @@ def image_layout(event_shape: tuple[int, ...]) -> str | None:
     return None
 
 
-def digest_rows(x: Tensor) -> str:
+def digest_rows(x: Tensor | Stored) -> str:
     """SHA-256 over dtype, shape and bytes, in hexadecimal."""
-    array = np.ascontiguousarray(x.numpy())
-    digest = hashlib.sha256(f"{array.dtype.name} {array.shape} ".encode())
-    digest.update(array.reshape(-1).data)
+    dtype = str(x.dtype).removeprefix("torch.")
+    digest = hashlib.sha256(f"{dtype} {tuple(x.shape)} ".encode())
+    for rows in arrays.chunks(x):
+        digest.update(np.ascontiguousarray(x[rows].numpy()).reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -127,23 +161,41 @@ def load_rows(
     """
     source = str(source)
     raw = _read(source, data_dir, schema, strict, on_choice)
-    return _dataset(source, raw, {"all": np.arange(len(raw.x), dtype=np.int64)})
+    return _dataset(source, raw, {"all": _all_rows(raw.x)})
 
 
-def _dataset(source: str, raw: Named, splits: dict[str, Array]) -> Dataset:
-    # A copy where the array is a read-only view of a file's bytes: torch tensors are always writable.
-    x = torch.from_numpy(raw.x if raw.x.flags.writeable else raw.x.copy())
-    binary = raw.schema is None and arrays.is_binary(raw.x)
+def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Dataset:
+    x = _rows_of(raw.x)
+    binary = raw.schema is None and arrays.is_binary(x)
     return Dataset(
         name=source,
         x=x,
         labels=None if raw.labels is None else torch.from_numpy(raw.labels),
-        splits={name: torch.from_numpy(rows) for name, rows in splits.items()},
+        splits={
+            name: rows if isinstance(rows, Share) else torch.from_numpy(rows) for name, rows in splits.items()
+        },
         value_range=(0.0, 1.0) if binary else raw.value_range,
-        digest=digest_rows(x),
+        digest=raw.digest or digest_rows(x),
         is_binary=binary,
         schema=raw.schema,
     )
+
+
+def _rows_of(x: Array | Stored) -> Tensor | Stored:
+    """An array as a tensor; a mapped file that is large as rows on disk."""
+    if isinstance(x, Stored):
+        return x
+    if isinstance(x, np.memmap) and x.filename and x.nbytes >= LARGE:
+        whole = Stored(Path(x.filename))
+        if whole.shape == x.shape:
+            return whole
+    # A copy where the array is a read-only view of a file's bytes: torch tensors are always writable.
+    return torch.from_numpy(x if x.flags.writeable else x.copy())
+
+
+def _all_rows(x: Array | Stored) -> Array | Share:
+    """The numbers of all rows."""
+    return Share(len(x)) if isinstance(x, Stored) else np.arange(len(x), dtype=np.int64)
 
 
 def absolute(source: str) -> str:
@@ -207,8 +259,12 @@ def _check_options(seed: int, validation_fraction: float, test_fraction: float) 
 
 def _split(
     source: str, raw: Named, seed: int, validation_fraction: float, test_fraction: float
-) -> dict[str, Array]:
-    """Published splits, completed from "train" by one permutation of its rows."""
+) -> dict[str, Array | Share]:
+    """Published splits, completed from "train" by one permutation of its rows; of rows on disk, shares."""
+    if isinstance(raw.x, Stored):
+        n, held = len(raw.x), test_fraction + validation_fraction
+        bounds = {"train": (held, 1.0), "validation": (test_fraction, held), "test": (0.0, test_fraction)}
+        return {name: Share(n, seed, *bounds[name]) for name in SPLITS}
     train = raw.splits["train"]
     drawn = {
         name: _at_least_one(len(train) * fraction)

@@ -1,5 +1,6 @@
 """Whether data lie where a likelihood lives; if not, which values do not, and what to do about it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from jensen.data.arrays import Array, chunks, first_place
 from jensen.data.preparation import BINARIZE
+from jensen.data.stored import Stored
 from jensen.errors import UserError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -15,7 +17,7 @@ _REAL = "--likelihood normal, laplace or student-t"
 
 
 def check_domain(
-    x: Tensor, support: str, binarize: str, value_range: tuple[float, float], *, name: str = "the data"
+    x: Tensor | Stored, support: str, binarize: str, value_range: tuple[float, float], *, name: str = "the data"
 ) -> None:
     """Refuse rows ``[N, *event]`` with values outside a likelihood's domain (see `SUPPORTS`).
 
@@ -45,9 +47,9 @@ def check_domain(
         mend = f"a likelihood of discrete values needs them: use {_REAL}"
     else:
         return
-    outside, first = _outside(x.numpy(), inside)
+    outside, first = _outside(x, inside)
     if outside:
-        raise UserError(f"{name} has {outside} of {x.numel()} values {what} ({first}), but {mend}")
+        raise UserError(f"{name} has {outside} of {math.prod(x.shape)} values {what} ({first}), but {mend}")
 
 
 def _between(low: float, high: float) -> Callable[[Array], Mask]:
@@ -66,13 +68,14 @@ def _levels(high: float) -> Callable[[Array], Mask]:
     return lambda values: _whole(values) & (values <= high)
 
 
-def _outside(array: Array, inside: Callable[[Array], Mask]) -> tuple[int, str]:
+def _outside(x: Tensor | Stored, inside: Callable[[Array], Mask]) -> tuple[int, str]:
     """How many values are not inside, and the first of them in words."""
     count, first = 0, ""
-    for rows in chunks(array):
-        bad = ~inside(array[rows])
+    for rows in chunks(x):
+        values = x[rows].numpy()
+        bad = ~inside(values)
         if bad.any() and not first:
             index, where = first_place(bad, rows.start)
-            first = f"the first is {array[rows][index]} at {where}"
+            first = f"the first is {values[index]} at {where}"
         count += int(bad.sum())
     return count, first

@@ -1,22 +1,27 @@
 """Choosing the preparation of a data set: which domain its values fit, and its shift and scale."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.data.arrays import Array, chunks
+from jensen.data.arrays import CHUNK, Array, chunks
 from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.domains import check_domain
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import generator
+from jensen.data.shares import Share, draw_distinct
+from jensen.data.stored import Stored
 from jensen.data.tables.marginals import fit_marginals
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 SCALINGS = ("auto", "none", "standard", "per-dimension")
+SAMPLE = 1 << 19
+"""Training rows to which the columns of a table larger than memory are fitted."""
 _STATIC_BLOCK = 1024  # rows per generator of static binarization; changing it changes the drawn data
 
 
@@ -83,8 +88,17 @@ def _table(dataset: Dataset, schema: Schema) -> Preparation:
         value_range=dataset.value_range,
         stored_dtype=dataset.x.dtype,
         support="table",
-        marginals=fit_marginals(schema, dataset.rows("train").numpy()),
+        marginals=fit_marginals(schema, _for_marginals(dataset).numpy()),
     )
+
+
+def _for_marginals(dataset: Dataset) -> Tensor:
+    """The training rows, or `SAMPLE` of them where they are on disk, drawn alike at every call."""
+    if isinstance(dataset.x, Tensor):
+        return dataset.rows("train")
+    numbers = dataset.numbers("train")
+    some = draw_distinct(len(numbers), SAMPLE, generator("marginals"))
+    return dataset.x[numbers[some.sort().values]]
 
 
 def binarize_static(dataset: Dataset, seed: int) -> Dataset:
@@ -95,6 +109,10 @@ def binarize_static(dataset: Dataset, seed: int) -> Dataset:
     Raises:
         UserError: values outside the grey range.
     """
+    if isinstance(dataset.x, Stored):
+        raise UserError(
+            f"{dataset.name} is larger than memory, and --binarize static would need it there; use dynamic"
+        )
     check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
     low, high = dataset.value_range
     drawn = torch.empty_like(dataset.x, dtype=torch.uint8)
@@ -151,7 +169,7 @@ def _levels(dataset: Dataset) -> tuple[float, float]:
     """The range of the levels of discrete data: the grey range of images, else 0 to the largest value."""
     if dataset.value_range[1] > 1:
         return dataset.value_range
-    return 0.0, max(1.0, float(dataset.x.max()))
+    return 0.0, max(1.0, *(float(dataset.x[rows].max()) for rows in chunks(dataset.x)))
 
 
 def _unit_range(dataset: Dataset, dequantize: bool) -> tuple[Tensor, Tensor]:
@@ -166,9 +184,8 @@ def _statistics(dataset: Dataset, scaling: str, dequantize: bool) -> tuple[Tenso
     event_shape = dataset.event_shape if scaling == "per-dimension" else ()
     shift, scale = np.zeros(event_shape), np.ones(event_shape)
     if scaling != "none":
-        x = dataset.x.numpy()
         mean, deviation, constant = _moments(
-            x, dataset.splits["train"].numpy(), per_dimension=bool(event_shape)
+            dataset.x, dataset.numbers("train"), per_dimension=bool(event_shape)
         )
         if dequantize:  # u has mean 1/2 and variance 1/12
             mean, deviation = mean + 0.5, np.sqrt(deviation**2 + 1 / 12)
@@ -176,24 +193,30 @@ def _statistics(dataset: Dataset, scaling: str, dequantize: bool) -> tuple[Tenso
     return torch.as_tensor(shift, dtype=torch.float64), torch.as_tensor(scale, dtype=torch.float64)
 
 
-def _moments(x: Array, rows: Array, *, per_dimension: bool) -> tuple[Array, Array, Array]:
+def _moments(
+    x: Tensor | Stored, rows: Tensor | Share, *, per_dimension: bool
+) -> tuple[Array, Array, Array]:
     """Mean, standard deviation and "is constant" of ``x[rows]``, float64, ``()`` or event-shaped.
 
     Two passes, on differences: exact for a constant, and no square overflows or vanishes.
     """
-    axes = (0,) if per_dimension else tuple(range(x.ndim))
+    axes = (0,) if per_dimension else tuple(range(len(x.shape)))
     count = len(rows) if per_dimension else len(rows) * math.prod(x.shape[1:])
-    pieces = [rows[piece] for piece in chunks(x) if piece.start < len(rows)]  # slices as long as x's
-    origin = x[rows[0]].astype(np.float64)
+
+    def pieces() -> Iterator[Array]:
+        for numbers in rows.split(max(1, CHUNK // math.prod(x.shape[1:]))):
+            yield x[numbers].numpy().astype(np.float64)
+
+    origin = x[rows[:1]].numpy()[0].astype(np.float64)
     origin = origin if per_dimension else origin.flat[0]
     total = low = high = np.zeros(origin.shape)
-    for piece in pieces:
-        difference = x[piece].astype(np.float64) - origin
+    for piece in pieces():
+        difference = piece - origin
         total = total + difference.sum(axes)
         low, high = np.minimum(low, difference.min(axes)), np.maximum(high, difference.max(axes))
     mean, constant = origin + total / count, low == high
     spread = np.where(constant, 1.0, high - low)
     squares = np.zeros(origin.shape)
-    for piece in pieces:
-        squares = squares + (((x[piece].astype(np.float64) - mean) / spread) ** 2).sum(axes)
+    for piece in pieces():
+        squares = squares + (((piece - mean) / spread) ** 2).sum(axes)
     return mean, spread * np.sqrt(squares / count), constant

@@ -12,6 +12,7 @@ from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.download import locate
 from jensen.data.origins import DRAWERS, ORIGINS
+from jensen.data.stored import Stored
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -26,13 +27,15 @@ class Named:
         splits: row numbers of the published splits; ``load`` draws from "train" what is not among them.
         value_range: the grey range of ``x``.
         schema: what the columns of a table are; None for arrays.
+        digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).
     """
 
-    x: Array
+    x: Array | Stored
     labels: Array | None
     splits: dict[str, Array]
     value_range: tuple[float, float]
     schema: Schema | None = None
+    digest: str = ""
 
 
 def digits(data_dir: Path | None) -> Named:

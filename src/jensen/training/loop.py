@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.data.seeds import derive_seed
+from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.objectives import Bound
 from jensen.trace import Model
@@ -25,8 +26,8 @@ Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
 class TrainingData:
     """What the loop needs of the data: rows as stored, made ready batch by batch."""
 
-    rows: Tensor
-    """The training rows as stored, ``[N, *event]``."""
+    rows: Tensor | RowStream
+    """The training rows as stored, ``[N, *event]``; a stream where they are larger than memory."""
     prepare: Callable[[Tensor, torch.Generator], Tensor]
     """Stored rows -> model inputs ``[B, *event]``; draws (binarization) from the generator."""
     validation: Callable[[], Iterator[Tensor]]
@@ -67,14 +68,14 @@ def train(
             lr = state.learning_rate.at(state.epoch)
             for group in state.optimizer.param_groups:
                 group["lr"] = lr
-            value = _epoch(state, data, warmed_up(bound, state.epoch, plan), estimator, plan)
+            value, rows = _epoch(state, data, warmed_up(bound, state.epoch, plan), estimator, plan)
             trained = time.perf_counter() - began
             record: Record = {
                 "epoch": state.epoch + 1,
                 "train_bound": value + data.log_det,
                 "lr": lr,
                 **validate(state.model, data, bound, plan),
-                "rows_per_second": len(data.rows) / trained,
+                "rows_per_second": rows / trained,
             }
             _check_validation(record)
             seconds = time.perf_counter() - began
@@ -91,16 +92,17 @@ def _epoch(
     bound: Bound,
     estimator: Estimator,
     plan: Plan,
-) -> float:
-    """One pass over the rows in random order: the mean of the bound over them."""
+) -> tuple[float, int]:
+    """One pass over the rows in random order: the mean of the bound over them, and their number."""
     model, optimizer = state.model, state.optimizer
     device = next(model.parameters()).device
-    generator = torch.Generator(data.rows.device).manual_seed(derive_seed(plan.seed, "rows", state.epoch))
-    order = torch.randperm(len(data.rows), generator=generator, device=data.rows.device)
+    where = data.rows.device if isinstance(data.rows, Tensor) else "cpu"
+    generator = torch.Generator(where).manual_seed(derive_seed(plan.seed, "rows", state.epoch))
+    rows = 0
     total = torch.zeros((), dtype=torch.float64, device=device)
     model.train()
-    for batch in order.split(plan.batch_size):
-        x = data.prepare(data.rows[batch], generator).to(device)
+    for stored in _batches(data.rows, plan.batch_size, generator, state.epoch):
+        x = data.prepare(stored, generator).to(device)
         values = estimator(bound, model, x, plan.num_samples)
         optimizer.zero_grad(set_to_none=True)
         (-values.mean()).backward()
@@ -108,9 +110,22 @@ def _epoch(
             nn.utils.clip_grad_norm_(model.parameters(), plan.grad_clip)
         optimizer.step()
         total += values.detach().sum()
+        rows += len(x)
     if not torch.isfinite(total):
         raise UserError(_cause_of_divergence(model, x, state.epoch + 1))
-    return total.item() / len(order)
+    return total.item() / rows, rows
+
+
+def _batches(
+    rows: Tensor | RowStream, batch_size: int, generator: torch.Generator, epoch: int
+) -> Iterator[Tensor]:
+    """The rows of an epoch as stored, in random order, batch by batch."""
+    if isinstance(rows, RowStream):
+        yield from rows.batches(batch_size, generator, epoch)
+        return
+    order = torch.randperm(len(rows), generator=generator, device=rows.device)
+    for batch in order.split(batch_size):
+        yield rows[batch]
 
 
 @torch.no_grad()

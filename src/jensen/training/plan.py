@@ -13,6 +13,9 @@ class Plan:
 
     epochs: int = 200
     """Passes over the training data, at most."""
+    epoch_rows: int | None = None
+    """Rows of an epoch, at most; the next epoch goes on from there. Left out: all rows for training, or
+    262,144 where the data are larger than memory."""
     max_time: float | None = None
     """Seconds of training: stop before the epoch that would go beyond it."""
     patience: int = 30
@@ -40,7 +43,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used, naming the option and what it allows."""
-        check_options(self, "epochs batch_size num_samples", lambda v: v >= 1, "at least 1")
+        check_options(self, "epochs epoch_rows batch_size num_samples", lambda v: v >= 1, "at least 1")
         check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
         check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")
