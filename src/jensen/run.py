@@ -9,7 +9,7 @@ The checkpoint is written first: from it, resuming writes the others anew.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -204,12 +204,17 @@ def _as_lines(history: list[Record]) -> bytes:
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in strict).encode()
 
 
-def load_dataset(settings: Settings, schema: Schema | None = None) -> Dataset:
+def load_dataset(
+    settings: Settings,
+    schema: Schema | None = None,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Dataset:
     """The data that settings name, split by their seed, and drawn once if binarization is static.
 
     Args:
         settings: of the run.
         schema: of a table that was read before, so that its columns are read alike.
+        on_choice: told of what takes long.
     """
     if not settings.data:
         raise UserError("no data given: name a data set (digits, mnist, ...) or a .npy or .npz file")
@@ -220,6 +225,7 @@ def load_dataset(settings: Settings, schema: Schema | None = None) -> Dataset:
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         schema=schema or settings.schema,
+        on_choice=on_choice,
     )
     return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
 

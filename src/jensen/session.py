@@ -48,7 +48,7 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
-    dataset = load_dataset(settings)
+    dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, said = resolve(settings, dataset)
     if isinstance(dataset.x, Stored):
@@ -88,9 +88,9 @@ def _bounded_epochs(settings: Settings, dataset: Dataset) -> tuple[Settings, str
     rows = len(dataset.numbers("train"))
     settings = settings.replace(epoch_rows=min(settings.epoch_rows or EPOCH_ROWS, rows))
     return settings, (
-        f"{dataset.name} is large: its {len(dataset.x):,} rows stay on disk while training. An epoch takes the "
-        f"next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its validation bound is "
-        f"that of at most {VALIDATION_ROWS:,} rows"
+        f"{dataset.name} is large: its {len(dataset.x):,} rows stay on disk while training. An epoch takes "
+        f"the next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its validation "
+        f"bound is that of at most {VALIDATION_ROWS:,} rows"
     )
 
 

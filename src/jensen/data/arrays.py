@@ -15,7 +15,6 @@ from jensen.errors import UserError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-
 class Rows(Protocol):
     """What has rows and gives slices of them: an array, a tensor, rows on disk."""
 

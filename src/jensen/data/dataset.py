@@ -88,7 +88,7 @@ class Dataset:
         return RowStream(self.x, self.numbers(split), seed, epoch_rows)
 
     def thinned(self, split: str, most: int) -> "Dataset":
-        """The same data, where they are on disk with only ``most`` rows of a split, evenly spaced, in memory."""
+        """The same data; where they are on disk, ``most`` rows of a split, evenly spaced, in memory."""
         numbers = self.numbers(split)
         if isinstance(self.x, Tensor) or len(numbers) <= most:
             return self
@@ -124,6 +124,7 @@ def load(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     schema: Schema | Path | None = None,
+    on_choice: Callable[[str], None] = lambda said: None,
 ) -> Dataset:
     """The data set of a name, a ``.npy`` or ``.npz`` file or one array in it (``FILE.npz:key``), or a table.
 
@@ -135,7 +136,7 @@ def load(
     """
     source = str(source)
     _check_options(seed, validation_fraction, test_fraction)
-    raw = _read(source, data_dir, schema)
+    raw = _read(source, data_dir, schema, on_choice=on_choice)
     return _dataset(source, raw, _split(source, raw, seed, validation_fraction, test_fraction))
 
 
@@ -230,7 +231,7 @@ def _read(
 
         if isinstance(schema, Schema):
             return read_like(table, schema, strict=strict, on_choice=on_choice)
-        return read_named(table, schema)
+        return read_named(table, schema, on_choice)
     if parsed is None:
         close = difflib.get_close_matches(source.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
         nearest = f" (did you mean {close[0]}?)" if close else ""

@@ -17,7 +17,12 @@ _REAL = "--likelihood normal, laplace or student-t"
 
 
 def check_domain(
-    x: Tensor | Stored, support: str, binarize: str, value_range: tuple[float, float], *, name: str = "the data"
+    x: Tensor | Stored,
+    support: str,
+    binarize: str,
+    value_range: tuple[float, float],
+    *,
+    name: str = "the data",
 ) -> None:
     """Refuse rows ``[N, *event]`` with values outside a likelihood's domain (see `SUPPORTS`).
 

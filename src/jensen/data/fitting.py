@@ -193,9 +193,7 @@ def _statistics(dataset: Dataset, scaling: str, dequantize: bool) -> tuple[Tenso
     return torch.as_tensor(shift, dtype=torch.float64), torch.as_tensor(scale, dtype=torch.float64)
 
 
-def _moments(
-    x: Tensor | Stored, rows: Tensor | Share, *, per_dimension: bool
-) -> tuple[Array, Array, Array]:
+def _moments(x: Tensor | Stored, rows: Tensor | Share, *, per_dimension: bool) -> tuple[Array, Array, Array]:
     """Mean, standard deviation and "is constant" of ``x[rows]``, float64, ``()`` or event-shaped.
 
     Two passes, on differences: exact for a constant, and no square overflows or vanishes.

@@ -12,7 +12,7 @@ from jensen.data.arrays import Array
 from jensen.errors import UserError
 
 LARGE = 1 << 28
-"""Bytes of rows (of a table: 8 for each cell) from which on they stay on disk, 256 MiB; less is read whole."""
+"""Bytes of rows (of a table: 8 for each cell) from which on they stay on disk: 256 MiB."""
 GAP = 1 << 16
 """Bytes: rows that lie no farther apart are read together, with what is between them."""
 

@@ -15,6 +15,7 @@ from jensen.data.tables.filling import fill_file
 from jensen.data.tables.infer import apply_edits, infer_schema, read_schema, write_schema
 from jensen.data.tables.read import read_table, table_source
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.summary import summarise
 from jensen.data.tables.writing import write_table
 from jensen.errors import UserError
 
@@ -218,7 +219,7 @@ def test_unknown_categories_are_counted_or_refused() -> None:
     encoded = encode_table(table, schema)
     assert encoded.unknown == {"kind": 1}
     assert np.isnan(encoded.x[1, 1])
-    with pytest.raises(UserError, match="'kind' has 1 cells of categories that training had not"):
+    with pytest.raises(UserError, match="'kind' has 1 cell of categories that training had not"):
         encode_table(table, schema, strict=True)
 
 
@@ -231,17 +232,18 @@ def test_a_schema_can_be_edited(tmp_path: Path) -> None:
     write_schema(path, inferred)
     assert read_schema(path) == inferred
     edits = Schema((Column("n", "categorical", ""), Column("size", "ordinal", "", levels=("S", "M", "L"))))
-    schema = apply_edits(edits, inferred, table)
+    summaries = summarise([table])
+    schema = apply_edits(edits, inferred, summaries)
     assert schema.columns[0].levels == (1, 2, 3, 4)
     assert schema.columns[1].levels == ("S", "M", "L")
     assert schema.columns[2] == inferred.columns[2]
     assert decode_table(encode_table(table, schema).x, schema).to_pydict() == table.to_pydict()
     with pytest.raises(UserError, match=r"'siz' that the table lacks \(did you mean size\?\)"):
-        apply_edits(Schema((Column("siz", "ignore", ""),)), inferred, table)
+        apply_edits(Schema((Column("siz", "ignore", ""),)), inferred, summaries)
     with pytest.raises(UserError, match="cannot be count: it has -1"):
-        apply_edits(Schema((Column("v", "count", ""),)), inferred, table)
+        apply_edits(Schema((Column("v", "count", ""),)), inferred, summaries)
     with pytest.raises(UserError, match="cannot be continuous"):
-        apply_edits(Schema((Column("size", "continuous", ""),)), inferred, table)
+        apply_edits(Schema((Column("size", "continuous", ""),)), inferred, summaries)
 
 
 @pytest.mark.parametrize(

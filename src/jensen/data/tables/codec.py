@@ -22,9 +22,16 @@ class Encoded:
 
 
 def encode_table(
-    table: "pa.Table", schema: Schema, *, strict: bool = False, name: str = "the data"
+    table: "pa.Table", schema: Schema, *, strict: bool = False, name: str = "the data", before: int = 0
 ) -> Encoded:
     """Codes ``[N, C]`` of the modelled columns, NaN where a cell is missing or its category unknown.
+
+    Args:
+        table: the rows.
+        schema: what the columns are.
+        strict: refuse unknown categories.
+        name: of the data, for messages.
+        before: rows of the data that came before these, for messages.
 
     Raises:
         UserError: a column is missing, or a new one is there, or one is of another type; infinite numbers;
@@ -43,18 +50,29 @@ def encode_table(
     unknown: dict[str, int] = {}
     for place, column in enumerate(schema.modelled):
         cells = table[column.name].combine_chunks()
-        x[:, place], lost = _numbers(cells, column, name) if column.numeric else _levels(cells, column)
+        x[:, place], lost = (
+            _numbers(cells, column, name, before) if column.numeric else _levels(cells, column)
+        )
         if lost:
             if strict:
-                raise UserError(
-                    f"{name}: column {column.name!r} has {lost} cells of categories that training had not; "
-                    "leave --strict out to take them as missing"
-                )
+                unknown_cells(name, column.name, lost, strict=True)
             unknown[column.name] = lost
     return Encoded(x, unknown)
 
 
-def _numbers(cells: Any, column: Column, name: str) -> tuple[Array, int]:
+def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
+    """What to say of cells of unknown categories, which are missing.
+
+    Raises:
+        UserError: with ``strict``.
+    """
+    cells = f"{count} {'cell' if count == 1 else 'cells'} of categories that training had not"
+    if strict:
+        raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
+    return f"{name}: column {column!r} has {cells}; they are taken as missing (--strict refuses them)"
+
+
+def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array, int]:
     """Numbers, dates as days or seconds since 1970, float64; NaN where there is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -78,7 +96,7 @@ def _numbers(cells: Any, column: Column, name: str) -> tuple[Array, int]:
     if infinite.any():
         raise UserError(
             f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
-            f"{int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
+            f"{before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
     return found, 0
 

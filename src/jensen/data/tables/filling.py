@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from jensen.data.arrays import Array
 from jensen.data.tables.codec import decode_table
-from jensen.data.tables.read import MISSING, TEXT, read_table, read_text_cells, suffix_of
+from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.text import MISSING, read_text_cells
 from jensen.data.tables.writing import check_table_suffix, write_table
 from jensen.errors import UserError
 

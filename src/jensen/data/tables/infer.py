@@ -1,7 +1,7 @@
 """What each column of a table is, from its cells."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import yaml
 
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
 from jensen.files import atomic
 
@@ -23,7 +24,6 @@ DISTINCT = 0.5
 SKEW = 5.0
 """A positive column whose largest value is so many times its median is taken as positive, on a log scale."""
 MEND = "to change it, edit schema.yaml of the run and train again with --schema"
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 HEADER = """\
 # The columns of the table. To change what a column is taken for, edit a copy of this file and train again
 # with --schema FILE. Types: continuous, positive (above 0), count (0, 1, 2, ...), binary, categorical,
@@ -33,78 +33,76 @@ HEADER = """\
 
 def infer_schema(table: "pa.Table") -> Schema:
     """The type of each column by its content, with a warning for each that is left out."""
+    return schema_of(summarise([table]))
+
+
+def schema_of(summaries: list[Summary], numbers_rows: Callable[[Summary], bool] | None = None) -> Schema:
+    """The type of each column by the summary of its cells.
+
+    Args:
+        summaries: of the columns.
+        numbers_rows: whether all numbers of a column differ; asked only where a summary cannot tell.
+    """
     columns, warnings = [], []
-    for name in table.column_names:
-        column, warning = _column(name, table[name].combine_chunks())
+    for summary in summaries:
+        column, warning = _column(summary, numbers_rows or (lambda summary: False))
         columns.append(column)
         if warning:
-            warnings.append(f"column {name!r} {warning}; {MEND}")
+            warnings.append(f"column {summary.name!r} {warning}; {MEND}")
     return Schema(tuple(columns), tuple(warnings))
 
 
-def _column(name: str, cells: Any) -> tuple[Column, str]:
+def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Column, str]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    kind = cells.type
+    name, kind = summary.name, summary.kind
     storage = str(kind)
-    there = pc.drop_null(cells)
-    if len(there) == 0:
+    if summary.there == 0:
         return Column(name, "ignore", storage), "is left out: all its cells are missing"
-    distinct = pc.unique(there.dictionary_decode() if pa.types.is_dictionary(kind) else there)
-    if len(distinct) == 1:
-        constant = distinct[0].as_py()
+    if summary.num_distinct == 1:
+        [constant] = summary.distinct
         text = constant if isinstance(constant, str | int | float | bool) else None
         return Column(name, "ignore", storage, constant=text), f"is left out: it is always {constant!r}"
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
         step = 1.0 if pa.types.is_date(kind) else None
         return Column(name, "date", storage, step=step), ""
     if pa.types.is_dictionary(kind):
-        levels = [level for level in cells.dictionary.to_pylist() if level is not None]
-        return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, tuple(levels)), ""
+        levels = tuple(summary.levels)
+        return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, levels), ""
     if pa.types.is_boolean(kind):
         return Column(name, "binary", storage, (False, True)), ""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _text(name, storage, there, distinct)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _number(name, storage, there)
+        return _text(summary, storage)
+    if summary.numbers is not None:
+        return _number(summary, summary.numbers, storage, all_differ)
     return Column(name, "ignore", storage), f"is left out: cells of type {kind} cannot be modelled"
 
 
-def _discrete(levels: list[Any]) -> str:
+def _discrete(levels: Sequence[Any]) -> str:
     return "binary" if len(levels) == 2 else "categorical"
 
 
-def _text(name: str, storage: str, there: Any, distinct: Any) -> tuple[Column, str]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for form in DATES:
-        try:
-            pc.strptime(distinct, format=form, unit="s")
-        except pa.ArrowInvalid:
-            continue
-        step = None if "%H" in form else 1.0
-        return Column(name, "date", storage, step=step or 1.0, format=form), ""
-    if len(distinct) > MANY_LEVELS and len(distinct) > DISTINCT * len(there):
+def _text(summary: Summary, storage: str) -> tuple[Column, str]:
+    if summary.forms:
+        return Column(summary.name, "date", storage, step=1.0, format=summary.forms[0]), ""
+    many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
+    if summary.too_many or many:
+        count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
         return (
-            Column(name, "ignore", storage),
-            f"is left out: {len(distinct)} of its {len(there)} cells are different texts, such as names",
+            Column(summary.name, "ignore", storage),
+            f"is left out: {count} of its {summary.there} cells are different texts, such as names",
         )
-    levels = sorted(distinct.to_pylist())
-    return Column(name, _discrete(levels), storage, tuple(levels)), ""
+    levels = sorted(summary.distinct)
+    return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
 
 
-def _number(name: str, storage: str, there: Any) -> tuple[Column, str]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = pc.cast(there, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    values = values[~np.isnan(values)]
-    if len(values) > 20 and (values == np.floor(values)).all() and _numbers_rows(values):
-        return Column(name, "ignore", storage), "is left out: it numbers the rows"
-    column = infer_column(name, values, storage)
-    return column, "" if column.modelled else "is left out: all its cells are missing"
+def _number(
+    summary: Summary, numbers: Numbers, storage: str, all_differ: Callable[[Summary], bool]
+) -> tuple[Column, str]:
+    column = _number_column(summary.name, numbers, storage)
+    if numbers.count > 20 and numbers.whole and _numbers_rows(summary, numbers, all_differ):
+        return Column(summary.name, "ignore", storage), "is left out: it numbers the rows"
+    return column, ""
 
 
 def infer_column(name: str, values: Array, storage: str = "double") -> Column:
@@ -113,39 +111,35 @@ def infer_column(name: str, values: Array, storage: str = "double") -> Column:
     Raises:
         UserError: infinite values.
     """
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
+    numbers = Numbers()
+    numbers.add(values[~np.isnan(values)])
+    return _number_column(name, numbers, storage)
+
+
+def _number_column(name: str, numbers: Numbers, storage: str) -> Column:
+    if numbers.count == 0:
         return Column(name, "ignore", storage)
-    if not np.isfinite(values).all():
+    if not numbers.finite:
         raise UserError(f"column {name!r} has infinite values; remove those rows, or leave the cells empty")
-    whole = bool((values == np.floor(values)).all())
-    distinct = np.unique(values)
+    distinct = numbers.distinct
     if len(distinct) == 1:
         return Column(name, "ignore", storage, constant=float(distinct[0]))
     if len(distinct) == 2:
-        levels = tuple(int(v) if whole else float(v) for v in distinct)
+        levels = tuple(int(v) if numbers.whole else float(v) for v in distinct)
         return Column(name, "binary", storage, levels)
-    if whole:
-        return Column(name, "count" if distinct[0] >= 0 else "continuous", storage, step=1.0)
-    step = _step(distinct)
-    positive = distinct[0] > 0 and distinct[-1] > SKEW * float(np.median(values))
-    return Column(name, "positive" if positive else "continuous", storage, step=step)
+    if numbers.whole:
+        return Column(name, "count" if numbers.low >= 0 else "continuous", storage, step=1.0)
+    positive = numbers.low > 0 and numbers.high > SKEW * numbers.median
+    return Column(name, "positive" if positive else "continuous", storage, step=numbers.step)
 
 
-def _numbers_rows(values: Array) -> bool:
+def _numbers_rows(summary: Summary, numbers: Numbers, all_differ: Callable[[Summary], bool]) -> bool:
     """Whether whole numbers are all different, and go up from row to row or are a shuffle of 1, 2, 3, ..."""
-    if len(np.unique(values)) < len(values):
+    if numbers.ascending:
+        return True
+    if not numbers.count - 1 <= numbers.high - numbers.low < 1.01 * numbers.count:
         return False
-    return float(np.ptp(values)) < 1.01 * len(values) or bool((np.diff(values) > 0).all())
-
-
-def _step(values: Array) -> float | None:
-    """The power of ten, 0.0001 at least, of which all values are multiples; None if there is none."""
-    for decimals in range(1, 5):
-        scaled = values * 10.0**decimals
-        if np.abs(scaled - scaled.round()).max() <= 1e-6 * max(1.0, float(np.abs(scaled).max()) * 1e-6):
-            return float(10.0**-decimals)
-    return None
+    return all_differ(summary) if summary.too_many else summary.num_distinct == numbers.count
 
 
 def read_schema(path: Path) -> Schema:
@@ -172,7 +166,7 @@ def write_schema(path: Path, schema: Schema) -> None:
         temporary.write_text(HEADER + text, encoding="utf-8")
 
 
-def apply_edits(edited: Schema, inferred: Schema, table: "pa.Table") -> Schema:
+def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> Schema:
     """The schema that was inferred, with the columns that a user has edited.
 
     Raises:
@@ -187,49 +181,47 @@ def apply_edits(edited: Schema, inferred: Schema, table: "pa.Table") -> Schema:
             )
     edits = {column.name: column for column in edited.columns}
     columns = [
-        _edited(edits[column.name], column, table[column.name].combine_chunks())
-        if column.name in edits
-        else column
-        for column in inferred.columns
+        _edited(edits[column.name], column, summary) if column.name in edits else column
+        for column, summary in zip(inferred.columns, summaries, strict=True)
     ]
     changed = {c.name for c, old in zip(columns, inferred.columns, strict=True) if c.type != old.type}
     warnings = [w for w in inferred.warnings if not any(w.startswith(f"column {name!r}") for name in changed)]
     return Schema(tuple(columns), tuple(warnings))
 
 
-def _edited(edit: Column, inferred: Column, cells: Any) -> Column:
+def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     """One column as edited, with what the edit leaves open taken from its cells."""
     if edit.type == inferred.type and not edit.levels:
         return replace(inferred, step=edit.step if edit.step is not None else inferred.step)
     column = replace(edit, storage=inferred.storage)
     if column.type in ("binary", "categorical", "ordinal") and not column.levels:
-        levels = [level for level in cells.unique().to_pylist() if level is not None]
-        column = replace(column, levels=tuple(sorted(levels)))
+        if summary.too_many:
+            raise UserError(
+                f"column {column.name!r} cannot be {column.type}: it has more than {MOST_DISTINCT:,} levels; "
+                "give it another type, or ignore"
+            )
+        column = replace(column, levels=tuple(sorted(summary.distinct)))
     if column.type in ("continuous", "positive", "count"):
-        _check_numbers(column, cells)
+        _check_numbers(column, summary)
         column = replace(column, step=1.0 if column.type == "count" else column.step or inferred.step)
     if column.type == "date" and column.format is None:
         column = replace(column, format=inferred.format)
     return column
 
 
-def _check_numbers(column: Column, cells: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        values = pc.cast(pc.drop_null(cells), pa.float64()).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+def _check_numbers(column: Column, summary: Summary) -> None:
+    numbers = summary.numbers
+    if numbers is None:
         raise UserError(
-            f"column {column.name!r} cannot be {column.type}: its cells are of type {cells.type}"
-        ) from None
-    tests: dict[str, Callable[[Any], Any]] = {
-        "continuous": np.isfinite,
-        "positive": lambda v: v > 0,
-        "count": lambda v: (v >= 0) & (v == np.floor(v)),
-    }
-    fits = tests[column.type](values)
-    if not fits.all():
+            f"column {column.name!r} cannot be {column.type}: its cells are of type {summary.kind}"
+        )
+    if not numbers.finite:
+        raise UserError(f"column {column.name!r} cannot be {column.type}: it has infinite values")
+    if (column.type == "positive" and numbers.low <= 0) or (column.type == "count" and numbers.low < 0):
         raise UserError(
-            f"column {column.name!r} cannot be {column.type}: it has {values[~fits][0]:g}; give another type"
+            f"column {column.name!r} cannot be {column.type}: it has {numbers.low:g}; give another type"
+        )
+    if column.type == "count" and not numbers.whole:
+        raise UserError(
+            f"column {column.name!r} cannot be count: not all its numbers are whole; give another type"
         )

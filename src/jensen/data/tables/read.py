@@ -1,12 +1,11 @@
 """Tables from files: CSV and TSV (also gzipped), Parquet, Arrow, and folders of them."""
 
-import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.text import one_line, read_text
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 PARQUET = (".parquet",)
 ARROW = (".arrow", ".feather", ".ipc")
 SUFFIXES = (*TEXT, *PARQUET, *ARROW)
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
-"""What a missing cell of a text file looks like, blanks around it aside."""
 
 
 def suffix_of(path: Path) -> str | None:
@@ -30,11 +27,11 @@ def table_source(source: str) -> Path | None:
     """The path of a table file, or of a folder with table files of one kind; None for anything else."""
     path = Path(source).expanduser()
     if path.is_dir():
-        return path if _files(path) else None
+        return path if table_files(path) else None
     return path if suffix_of(path) else None
 
 
-def _files(folder: Path) -> list[Path]:
+def table_files(folder: Path) -> list[Path]:
     """The table files directly in a folder, in the order of their names."""
     return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path))
 
@@ -57,19 +54,14 @@ def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
     import pyarrow as pa
 
     tables: list[pa.Table] = []
-    for file in _files(path):
+    for file in table_files(path):
         table = _checked(_read_file(file, schema), file)
-        if tables and set(table.column_names) != set(tables[0].column_names):
-            odd = sorted(set(table.column_names) ^ set(tables[0].column_names))
-            raise UserError(
-                f"{file} has not the columns of the other files of {path} (column {odd[0]!r}); give them the "
-                "same columns"
-            )
+        check_names(table.column_names, file, (tables or [table])[0].column_names, path)
         tables.append(table if not tables else table.select(tables[0].column_names))
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowInvalid as error:
-        raise UserError(f"the files of {path} have columns of different types ({_one_line(error)})") from None
+        raise UserError(f"the files of {path} have columns of different types ({one_line(error)})") from None
 
 
 def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
@@ -77,7 +69,7 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
 
     suffix = suffix_of(path)
     if suffix in TEXT:
-        return _read_text(path, schema)
+        return read_text(path, schema)
     try:
         if suffix in PARQUET:
             from pyarrow.parquet import ParquetFile
@@ -90,184 +82,34 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
                 stream.seek(0)
                 return pa.ipc.open_stream(stream).read_all()
     except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: BaseException) -> UserError:
+    """What to say of a file that cannot be read."""
+    return UserError(f"{path} is damaged or of another format ({one_line(error)}); write it again")
+
+
+def check_names(names: list[str], file: Path, others: list[str], folder: Path) -> None:
+    """Refuse a column name that a file has twice, and columns that other files of its folder have not.
+
+    Raises:
+        UserError: which column, and of which file.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
+    if set(names) != set(others):
+        odd = sorted(set(names) ^ set(others))
         raise UserError(
-            f"{path} is damaged or of another format ({_one_line(error)}); write it again"
-        ) from None
+            f"{file} has not the columns of the other files of {folder} (column {odd[0]!r}); give them the "
+            "same columns"
+        )
 
 
 def _checked(table: "pa.Table", path: Path) -> "pa.Table":
     """Refuse a table without rows or columns, or with a name given twice."""
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        raise UserError(f"{path} has {len(twice) and 'two columns'} named {twice[0]!r}; rename one of them")
+    check_names(table.column_names, path, table.column_names, path)
     if not table.column_names or not len(table):
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
     return table
-
-
-def read_text_cells(path: Path) -> "pa.Table":
-    """The table of a text file with every cell as it is written.
-
-    Raises:
-        UserError: as for `read_table`.
-    """
-    return _cells_of(path)[0]
-
-
-def _cells_of(path: Path) -> "tuple[pa.Table, int]":
-    """The cells of a text file as they are written, and the line of the first row."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    delimiter = "\t" if ".tsv" in path.name.lower() else ","
-    header = _header(path, delimiter)
-    numbers = all(_is_number(name) for name in header)
-    names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UserError(f"{path} has two columns named {twice[0]!r}; rename one of them")
-
-    def read(*, threads: bool) -> "pa.Table":
-        return csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(
-                column_names=names, skip_rows=0 if numbers else 1, use_threads=threads
-            ),
-            parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-
-    try:
-        try:
-            table = read(threads=True)
-        except pa.ArrowInvalid:
-            table = read(threads=False)  # which says the number of the line that is wrong
-    except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, str(error), len(names))) from None
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path} is damaged ({_one_line(error)}); copy or write it again") from None
-    return table, 1 if numbers else 2
-
-
-def _read_text(path: Path, schema: Schema | None) -> "pa.Table":
-    import pyarrow as pa
-
-    table, first = _cells_of(path)
-    known = {} if schema is None else {column.name: column.storage for column in schema.columns}
-    columns = {name: _typed(table[name], name, known.get(name), path, first) for name in table.column_names}
-    return pa.table(columns)
-
-
-def _header(path: Path, delimiter: str) -> list[str]:
-    """The names in the first line of a text file."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    try:
-        with csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda row: "skip"),
-            convert_options=csv.ConvertOptions(check_utf8=False),
-        ) as reader:
-            width = len(reader.schema)
-        with csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda row: "skip"),
-            convert_options=csv.ConvertOptions(
-                column_types={f"f{i}": pa.string() for i in range(width)}, strings_can_be_null=False
-            ),
-        ) as reader:
-            row = reader.read_next_batch().slice(0, 1).to_pylist()[0]
-    except pa.ArrowInvalid as error:
-        if "mpty" in str(error):
-            raise UserError(f"{path} is empty; give a table with a header line and rows below it") from None
-        raise UserError(_mend(path, str(error), 0)) from None
-    except (OSError, EOFError, StopIteration) as error:
-        raise UserError(f"{path} is damaged ({_one_line(error)}); copy or write it again") from None
-    return list(row.values())
-
-
-def _mend(path: Path, error: str, width: int) -> str:
-    """What pyarrow found wrong in a text file, in the user's terms."""
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
-    if ragged:
-        line, expected, got = ragged.groups()
-        return (
-            f"{path}, line {line}: {got} cells where the header has {expected}; mend that line (a cell with "
-            "a comma needs quotes)"
-        )
-    if "UTF8" in error or "utf8" in error:
-        return f"{path} is not written in UTF-8; save it again as UTF-8 (iconv -f latin1 -t utf-8)"
-    return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
-
-
-def _typed(cells: Any, name: str, storage: str | None, path: Path, first_line: int) -> Any:
-    """Cells of text as whole numbers, numbers, truth values or text: the first kind that all of them are."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    text = pc.utf8_trim_whitespace(cells)
-    text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), None, text)
-    if storage is not None:
-        return _cast(text, storage, name, path, first_line)
-    if text.null_count == len(text):
-        return text
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return pc.cast(text, kind)
-        except pa.ArrowInvalid:
-            continue
-    return _truth(text)
-
-
-def _truth(text: Any) -> Any:
-    """Text that says true or false only, as truth values."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    lower = pc.utf8_lower(text)
-    if pc.all(pc.is_in(pc.drop_null(lower), value_set=pa.array(["true", "false"]))).as_py():
-        return pc.equal(lower, "true")
-    return text
-
-
-def _cast(text: Any, storage: str, name: str, path: Path, first_line: int) -> Any:
-    """Cells of text as the type that they had in training."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if storage == "bool":
-        return _truth(text)
-    kinds: dict[str, Callable[[], Any]] = {"int64": pa.int64, "double": pa.float64}
-    if storage not in kinds:
-        return text
-    try:
-        return pc.cast(text, kinds[storage]())
-    except pa.ArrowInvalid:
-        pass
-    try:
-        return pc.cast(text, pa.float64())  # a column of whole numbers may come with decimals
-    except pa.ArrowInvalid:
-        number = next(
-            i for i, cell in enumerate(text.to_pylist()) if cell is not None and not _is_number(cell)
-        )
-        raise UserError(
-            f"{path}, line {number + first_line}: {text[number].as_py()!r} in column {name!r} is no number, "
-            "and in training all were; mend the cell, or leave it empty if it is missing"
-        ) from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,41 +8,69 @@ from typing import Any
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.data.download import cache_dir
 from jensen.data.named import Named
-from jensen.data.tables.codec import encode_table
-from jensen.data.tables.infer import apply_edits, infer_schema, read_schema
+from jensen.data.tables.batches import is_large
+from jensen.data.tables.codec import encode_table, unknown_cells
+from jensen.data.tables.infer import apply_edits, read_schema, schema_of
 from jensen.data.tables.read import read_table
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.summary import summarise
 from jensen.errors import UserError
 
 
-def read_named(path: Path, schema: Path | None = None) -> Named:
+def read_named(
+    path: Path, schema: Path | None = None, on_choice: Callable[[str], None] = lambda said: None
+) -> Named:
     """The rows of a table file as codes, all for training, with the schema in ``Named.schema``.
+
+    Codes that are larger than `jensen.data.stored.LARGE` are on disk.
 
     Raises:
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
-    return named(read_table(path), str(path), None if schema is None else read_schema(schema))
+    edited = None if schema is None else read_schema(schema)
+    if not is_large(path):
+        return named(read_table(path), str(path), edited)
+    from jensen.data.tables import large
+
+    on_choice(
+        f"{path} is large: it is read in pieces, first for its types, then for its codes, which are kept in "
+        f"{cache_dir()}"
+    )
+    found = _modelled(large.find_schema(path, edited), str(path))
+    return large.read_large(path, found, on_choice=on_choice)
 
 
 def named(table: Any, name: str, edited: Schema | None = None) -> Named:
     """An Arrow table as codes; types are inferred but for those that ``edited`` gives."""
-    schema = infer_schema(table)
+    summaries = summarise([table])
+    schema = schema_of(summaries)
     if edited is not None:
-        schema = apply_edits(edited, schema, table)
+        schema = apply_edits(edited, schema, summaries)
+    schema = _modelled(schema, name)
+    x = encode_table(table, schema, name=name).x
+    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
+
+
+def _modelled(schema: Schema, name: str) -> Schema:
+    """A schema, refused if no column of it is modelled."""
     if not schema.modelled:
         raise UserError(
             f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
             "give one a type with --schema"
         )
-    x = encode_table(table, schema, name=name).x
-    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
+    return schema
 
 
 def read_like(
     path: Path, schema: Schema, *, strict: bool = False, on_choice: Callable[[str], None] = lambda said: None
 ) -> Named:
     """The rows of a table file as codes of a schema that is known (see `encode_like`)."""
+    if is_large(path):
+        from jensen.data.tables.large import read_large
+
+        return read_large(path, schema, strict=strict, on_choice=on_choice)
     table = read_table(path, schema)
     x = encode_like(table, schema, str(path), strict=strict, on_choice=on_choice)
     rows = {"train": np.arange(len(x))}
@@ -64,11 +92,7 @@ def encode_like(
     """
     encoded = encode_table(table, schema, strict=strict, name=name)
     for column, count in encoded.unknown.items():
-        cells = "cell" if count == 1 else "cells"
-        on_choice(
-            f"{name}: column {column!r} has {count} {cells} of categories that training had not; they are "
-            "taken as missing (--strict refuses them)"
-        )
+        on_choice(unknown_cells(name, column, count, strict=False))
     return encoded.x
 
 

@@ -1,0 +1,186 @@
+"""Tables in pieces: what `read` reads whole, for files larger than memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jensen.data.stored import LARGE
+from jensen.data.tables.read import ARROW, PARQUET, TEXT, check_names, damaged, suffix_of, table_files
+from jensen.data.tables.schema import Schema
+from jensen.data.tables.text import (
+    storage_of,
+    text_errors,
+    text_layout,
+    text_options,
+    typed_cells,
+    typed_storage,
+)
+from jensen.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 1 << 16
+"""Rows of a piece, at most."""
+TEXT_BLOCK = 1 << 23
+"""Bytes of text that are parsed at a time."""
+
+
+def is_large(path: Path) -> bool:
+    """Whether the codes of a table file, or of a folder of them, would take `LARGE` bytes or more.
+
+    They are 8 bytes for each cell of a Parquet file; other files are taken to hold as many as their own.
+    """
+    return path.exists() and sum(_bytes(file) for file in files_of(path)) >= LARGE
+
+
+def _bytes(file: Path) -> int:
+    if suffix_of(file) not in PARQUET:
+        return file.stat().st_size
+    import pyarrow as pa
+    from pyarrow.parquet import read_metadata
+
+    try:
+        metadata = read_metadata(file)
+    except (pa.ArrowException, OSError):
+        return 0  # damaged: reading it says so
+    return 8 * int(metadata.num_rows) * int(metadata.num_columns)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a table: itself, or those of the folder that it is."""
+    return table_files(path) if path.is_dir() else [path]
+
+
+class Pieces:
+    """The rows of a table file, or of a folder of files one after the other, as tables of few rows.
+
+    Every iteration reads anew. All pieces have the columns and the types of the first file's columns, or of
+    those that hold the cells of all files.
+
+    Args:
+        path: the file or folder.
+        schema: of a table read before: text is read as what it was then; else as what all its cells are,
+            which takes a first pass over them.
+
+    Raises:
+        UserError: as for `jensen.data.tables.read.read_table`.
+    """
+
+    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+        self.path = path
+        self.files = files_of(path)
+        self._storage = {file: storage_of(schema) for file in self.files}
+        if schema is None:
+            self._storage = {file: typed_storage(_cells(file)) for file in self.files if _is_text(file)}
+            self._kinds = self._united([_fields(file, self._storage.get(file, {})) for file in self.files])
+
+    def __iter__(self) -> "Iterator[pa.Table]":
+        for file in self.files:
+            yield from self._typed(file)
+
+    def cells(self) -> "Iterator[pa.Table]":
+        """The pieces with every cell as it is: in text files as it is written."""
+        for file in self.files:
+            yield from _cells(file)
+
+    def _typed(self, file: Path) -> "Iterator[pa.Table]":
+        rows = text_layout(file)[1] if _is_text(file) else 0
+        for piece in _cells(file):
+            table = piece
+            if _is_text(file):
+                table = typed_cells(piece, self._storage[file], file, rows)
+                rows += len(piece)
+            yield self._alike(table, file)
+
+    def _alike(self, table: "pa.Table", file: Path) -> "pa.Table":
+        """A piece with the columns of all files; where types are not known beforehand, as it is."""
+        if not hasattr(self, "_kinds"):
+            return table
+        import pyarrow as pa
+
+        try:
+            return table.select(self._kinds.names).cast(self._kinds)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise damaged(file, error) from None
+
+    def _united(self, fields: "list[pa.Schema]") -> "pa.Schema":
+        import pyarrow as pa
+
+        for file, found in zip(self.files, fields, strict=True):
+            check_names(found.names, file, fields[0].names, self.path)
+        try:
+            return pa.unify_schemas(fields, promote_options="permissive").remove_metadata()
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            words = " ".join(str(error).split())
+            raise UserError(f"the files of {self.path} have columns of different types ({words})") from None
+
+
+def _is_text(file: Path) -> bool:
+    return suffix_of(file) in TEXT
+
+
+def _fields(file: Path, storage: dict[str, str]) -> "pa.Schema":
+    """Names and types of the columns of a file."""
+    import pyarrow as pa
+
+    if _is_text(file):
+        kinds = {"int64": pa.int64(), "double": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
+        return pa.schema([(name, kinds[storage[name]]) for name in text_layout(file)[0]])
+    first: pa.Table = next(_cells(file))
+    return first.schema
+
+
+def _cells(file: Path) -> "Iterator[pa.Table]":
+    """The rows of a file in pieces of at most `ROWS`, with their cells as they are."""
+    import pyarrow as pa
+
+    if _is_text(file):
+        yield from _text_cells(file)
+        return
+    some = False
+    try:
+        for batch in _parquet(file) if suffix_of(file) in PARQUET else _arrow(file):
+            for start in range(0, batch.num_rows, ROWS):
+                yield pa.Table.from_batches([batch.slice(start, ROWS)])
+                some = True
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(file, error) from None
+    if not some:
+        raise UserError(f"{file} has no rows; give a table with a header line and rows below it")
+
+
+def _text_cells(file: Path) -> "Iterator[pa.Table]":
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names, first = text_layout(file)
+    with text_errors(file):
+        options = text_options(file, names, first, threads=False, block=TEXT_BLOCK)
+        with csv.open_csv(file, **options) as reader:
+            for batch in reader:
+                for start in range(0, batch.num_rows, ROWS):
+                    yield pa.Table.from_batches([batch.slice(start, ROWS)])
+
+
+def _parquet(file: Path) -> Iterator[Any]:
+    from pyarrow.parquet import ParquetFile
+
+    # Buffered, so that of a row group no more than a piece is in memory, however large it is.
+    with ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as parquet:
+        yield from parquet.iter_batches(ROWS, use_threads=False)
+
+
+def _arrow(file: Path) -> Iterator[Any]:
+    import pyarrow as pa
+
+    assert suffix_of(file) in ARROW
+    with pa.OSFile(str(file)) as stream:
+        try:
+            reader = pa.ipc.open_file(stream)
+        except pa.ArrowInvalid:
+            stream.seek(0)
+            yield from pa.ipc.open_stream(stream)
+            return
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
