@@ -1,4 +1,4 @@
-"""Writing files so that a crash at any moment leaves either the old file or the new one."""
+"""Writing files so that a crash at any moment leaves either the old file or the new one; YAML."""
 
 import glob
 import hashlib
@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from jensen.errors import UserError
 
@@ -55,3 +58,15 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 digest of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_yaml_text(text: str) -> Any:
+    """What YAML says, read by libyaml where it is there: the schema of a table can have 50,000 levels."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def write_yaml_text(values: Any) -> str:
+    """YAML for people to read: keys in order, short lists on a line."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(values, Dumper=dumper, sort_keys=False, default_flow_style=None, width=100)
+    return text

@@ -17,7 +17,7 @@ from jensen._version import __version__
 from jensen.config.choices import DataSettings, ModelSettings, ObjectiveSettings
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError, check_options
-from jensen.files import atomic
+from jensen.files import atomic, read_yaml_text, write_yaml_text
 from jensen.training.plan import Plan
 
 
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is missing or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml_text(path.read_text(encoding="utf-8"))
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give a file, such as {path / 'config.yaml'}") from None
     except OSError as error:
@@ -103,12 +103,11 @@ def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) ->
         key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
         for key, value in dataclasses.asdict(settings).items()
     }
-    layout: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 100}
     with atomic(path) as temporary:
         temporary.write_text(
             f"# Written by jensen {__version__}. The settings; `jensen train --config` takes this file.\n"
-            + yaml.safe_dump(values, **layout)
+            + write_yaml_text(values)
             + "\n# What jensen found in the data and decided. Not settings: do not edit.\n"
-            + yaml.safe_dump({"recorded": dict(recorded)}, **layout),
+            + write_yaml_text({"recorded": dict(recorded)}),
             encoding="utf-8",
         )

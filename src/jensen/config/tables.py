@@ -10,6 +10,7 @@ from jensen.data.arrays import Array
 from jensen.data.tables.marginals import Marginal
 from jensen.distributions.column_layout import Layout
 from jensen.distributions.marginals import Marginals
+from jensen.distributions.members import group_size
 from jensen.errors import UserError
 from jensen.families.columns import Columns
 from jensen.networks.columns import ColumnInputs
@@ -19,17 +20,22 @@ COMPONENTS = 5
 
 
 def column_family(marginals: Sequence[Marginal]) -> Columns:
-    """The product family of a table's columns, with fresh weights nowhere: it has none."""
+    """The product family of a table's columns; of weights it has those of grouped levels alone."""
     numeric, discrete = _sorted(marginals)
     layout = Layout(
         _scales([marginals[i] for i in numeric]),
         numeric,
         discrete,
-        [marginals[i].levels for i in discrete],
+        [len(_grouped(marginals[i])) if marginals[i].grouped else marginals[i].levels for i in discrete],
         [len(marginals[i].atoms) for i in numeric],
         COMPONENTS,
     )
-    return Columns(layout, torch.cat([_logits(marginal) for marginal in marginals]))
+    members = {
+        i: (_grouped(m) / _grouped(m).sum(1, keepdim=True)).log().float()
+        for i, m in enumerate(marginals)
+        if m.grouped
+    }
+    return Columns(layout, torch.cat([_logits(marginal) for marginal in marginals]), members)
 
 
 def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, int]:
@@ -49,11 +55,21 @@ def marginals_of(preparation: Preparation) -> Sequence[Marginal]:
 
 def _logits(marginal: Marginal) -> torch.Tensor:
     """Logits of the classes of a column, of its marginal distribution: levels, or atoms and components."""
+    if marginal.grouped:
+        return _grouped(marginal).sum(1).log().float()
     shares = torch.as_tensor(marginal.shares, dtype=torch.float64)
     if not marginal.levels:
         rest = (1 - shares.sum()).clamp_min(1e-3)
         shares = torch.cat([shares, (rest / COMPONENTS).expand(COMPONENTS)])
     return shares.log().float()
+
+
+def _grouped(marginal: Marginal) -> torch.Tensor:
+    """The shares of the levels of a column in groups, ``[G, S]``; 0 past the last."""
+    size = group_size(marginal.levels)
+    shares = torch.zeros(-(-marginal.levels // size) * size, dtype=torch.float64)
+    shares[: marginal.levels] = torch.as_tensor(marginal.shares)
+    return shares.reshape(-1, size)
 
 
 def _sorted(marginals: Sequence[Marginal]) -> tuple[list[int], list[int]]:

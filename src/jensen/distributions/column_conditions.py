@@ -12,13 +12,12 @@ FAR = 1e6
 
 def log_probability_of_levels(p: Columns, place: int, levels: Tensor) -> Tensor:
     """log P(the column at ``place`` is one of ``levels``), ``[*batch]``."""
-    classes = p.layout.starts[place] + levels
-    return p.logits[..., classes].logsumexp(-1) - p.layout.normalizers(p.logits)[..., place]
+    return p.log_levels(place, levels).logsumexp(-1)
 
 
 def draw_level(p: Columns, place: int, levels: Tensor) -> Tensor:
     """A draw of the column given that it is one of ``levels``, ``[*batch]`` of float64."""
-    logits = p.logits[..., p.layout.starts[place] + levels]
+    logits = p.log_levels(place, levels)
     chosen = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
     return levels[chosen].double()
 

@@ -1,5 +1,7 @@
 """The rows of a table, one distribution for each column."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
@@ -7,6 +9,7 @@ from torch.nn.functional import logsigmoid
 
 from jensen.distributions.column_layout import Layout
 from jensen.distributions.marginals import Marginals
+from jensen.distributions.members import Members
 
 NEVER = -1e9
 """The log-probability of what cannot be, finite so that gradients are too."""
@@ -35,14 +38,18 @@ class Columns(Distribution):
         logits: of all classes of all columns, ``[*batch, W]``.
         loc: m, ``[*batch, Cn, K]`` for Cn numeric columns.
         scale: s, ``[*batch, Cn, K]``.
+        members: of the columns of very many levels, whose classes in ``logits`` are groups of levels.
     """
 
     arg_constraints = {}  # noqa: RUF012, the name and the type are torch's
     support = constraints.real_vector
     has_rsample = False
 
-    def __init__(self, layout: Layout, logits: Tensor, loc: Tensor, scale: Tensor) -> None:
+    def __init__(
+        self, layout: Layout, logits: Tensor, loc: Tensor, scale: Tensor, members: Sequence[Members] = ()
+    ) -> None:
         self.layout, self.logits, self.loc, self.scale = layout, logits, loc, scale
+        self.members = {some.place: some for some in members}
         super().__init__(logits.shape[:-1], torch.Size([layout.size]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -56,16 +63,29 @@ class Columns(Distribution):
         scores = self.logits.new_empty(0)
         parts, places = [], []
         if len(layout.discrete):
-            codes = torch.where(there, value, 0.0)[..., layout.discrete].long()
-            codes = codes.clamp_min(0) + layout.starts[layout.discrete]
-            parts.append(_pick(self.logits, codes))
+            codes = torch.where(there, value, 0.0)[..., layout.discrete].long().clamp_min(0)
+            for place, members in self.members.items():
+                codes = torch.where(layout.discrete == place, codes // members.size, codes)
+            parts.append(_pick(self.logits, codes + layout.starts[layout.discrete]))
             places.append(layout.discrete)
         if layout.marginals is not None:
             x = torch.where(there, value, 1.0)[..., layout.numeric]
             parts.append(self._log_numbers(layout.marginals, x))
             places.append(layout.numeric)
-        scores = torch.cat(parts, -1)[..., torch.cat(places).argsort()]
-        return torch.where(there, scores - layout.normalizers(self.logits), 0.0)
+        scores = torch.cat(parts, -1)[..., torch.cat(places).argsort()] - layout.normalizers(self.logits)
+        for place, members in self.members.items():
+            codes = torch.where(there, value, 0.0)[..., place].long().clamp_min(0)
+            column = torch.tensor([place], device=scores.device)
+            scores = scores.index_add(-1, column, members.log_prob(codes)[..., None])
+        return torch.where(there, scores, 0.0)
+
+    def log_levels(self, place: int, levels: Tensor) -> Tensor:
+        """log P of each of ``levels`` ``[n]`` of a discrete column: ``[*batch, n]``, nats."""
+        members, start = self.members.get(place), self.layout.starts[place]
+        total = self.layout.normalizers(self.logits)[..., place, None]
+        if members is None:
+            return self.logits[..., start + levels] - total
+        return self.logits[..., start + levels // members.size] - total + members.log_prob_of_levels(levels)
 
     def _log_numbers(self, marginals: Marginals, x: Tensor) -> Tensor:
         """log of the mixture of numbers ``[..., Cn]``, not yet normalized by the classes."""
@@ -102,6 +122,8 @@ class Columns(Distribution):
                 u = torch.rand(sample_shape + self.loc.shape[:-1], device=self.loc.device)
                 noise = torch.logit(u.double(), eps=1e-7)
                 rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
+            for place, members in self.members.items():
+                rows[..., place] = members.draw(classes[..., place]).double()
             return rows
 
     def _numbers(self, classes: Tensor, noise: Tensor) -> Tensor:
@@ -127,6 +149,10 @@ class Columns(Distribution):
             rows = self.layout.likeliest(self.logits).double()
             if self.layout.marginals is not None:
                 rows[..., self.layout.numeric] = self._means(self.layout.marginals)
+            for place, members in self.members.items():
+                start = self.layout.starts[place]
+                groups = self.logits[..., start : start + len(members.start)].log_softmax(-1)
+                rows[..., place] = members.likeliest(groups).double()
             return rows
 
     def _means(self, marginals: Marginals) -> Tensor:

@@ -13,7 +13,7 @@ from jensen.data.arrays import Array
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
-from jensen.files import atomic
+from jensen.files import atomic, read_yaml_text, write_yaml_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,7 +149,7 @@ def read_schema(path: Path) -> Schema:
         UserError: no such file, or it is no schema.
     """
     try:
-        return Schema.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Schema.from_dict(read_yaml_text(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"cannot read the schema {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -162,8 +162,7 @@ def read_schema(path: Path) -> Schema:
 def write_schema(path: Path, schema: Schema) -> None:
     """Write a schema for a user to read, edit and pass back."""
     with atomic(path) as temporary:
-        text = yaml.safe_dump(schema.to_dict(), sort_keys=False, default_flow_style=None, width=100)
-        temporary.write_text(HEADER + text, encoding="utf-8")
+        temporary.write_text(HEADER + write_yaml_text(schema.to_dict()), encoding="utf-8")
 
 
 def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> Schema:

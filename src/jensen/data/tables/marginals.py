@@ -14,6 +14,9 @@ MOST_KNOTS = 64
 ROWS_PER_KNOT = 25
 """A knot of the scale for so many rows: fewer would carry the noise of the quantiles into the density."""
 MOST_ATOMS = 128
+MOST_FLAT = 1000
+"""Levels of a column beyond which they are modelled in groups: a decoder's outputs, and its time, grow with
+their square root then."""
 ATOM_SHARE = 0.001
 ATOM_COUNT = 10
 """A value is an atom when at least so great a share of the rows, and so many rows, have it."""
@@ -38,6 +41,7 @@ class Marginal:
         knots: float64, ascending.
         scores: normal scores of the knots, float64, ascending.
         atoms: values with a probability of their own, ascending.
+        grouped: whether a decoder chooses a group of levels first, and then one of its members.
     """
 
     name: str
@@ -49,12 +53,15 @@ class Marginal:
     knots: Array = field(default_factory=lambda: np.zeros(0))
     scores: Array = field(default_factory=lambda: np.zeros(0))
     atoms: Array = field(default_factory=lambda: np.zeros(0))
+    grouped: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A record for YAML, exact to the last bit."""
         record: dict[str, Any] = {"name": self.name}
         if self.levels:
             record["levels"] = self.levels
+            if self.grouped:
+                record["grouped"] = True
         else:
             record |= {"step": self.step, "log": self.log}
         if np.isfinite(self.low):
@@ -78,7 +85,7 @@ def fit_marginal(column: Column, codes: Array) -> Marginal:
     if not column.numeric:
         levels = max(2, len(column.levels))
         counts = np.bincount(values.astype(np.int64), minlength=levels) + 0.5  # none is impossible
-        return Marginal(column.name, levels, counts / counts.sum())
+        return Marginal(column.name, levels, counts / counts.sum(), grouped=levels > MOST_FLAT)
     values = values[:: max(1, len(values) // SAMPLED)]
     step = column.step or 0.0
     low = 0.0 if column.type == "count" or (column.type == "positive" and step) else -np.inf

@@ -1,0 +1,97 @@
+"""Columns of very many levels: the two steps, group and member, against one softmax over all levels."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from jensen.config.tables import column_family
+from jensen.data.tables import marginals
+from jensen.data.tables.schema import Column, Schema
+from jensen.distributions.column_conditions import draw_level, log_probability_of_levels
+from jensen.distributions.columns import Columns
+from jensen.families.columns import Columns as Family
+from tests.chance import within_chance
+
+LEVELS = 11  # groups of 4, the last of them with 3 members
+COLUMNS = (
+    Column("kind", "categorical", "string", levels=("a", "b", "c")),
+    Column("place", "categorical", "string", levels=tuple(str(i) for i in range(LEVELS))),
+    Column("size", "continuous", "double"),
+)
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Family:
+    monkeypatch.setattr(marginals, "MOST_FLAT", 10)
+    torch.manual_seed(0)
+    places = torch.randint(LEVELS, (500,)) * (torch.rand(500) < 0.7)
+    codes = torch.stack([torch.randint(3, (500,)), places, torch.randn(500)], 1).double()
+    fitted = marginals.fit_marginals(Schema(COLUMNS), codes.numpy())
+    assert [m.grouped for m in fitted] == [False, True, False]
+    assert marginals.Marginal.from_dict(fitted[1].to_dict()).grouped
+    return column_family(fitted)
+
+
+def rows(levels: Tensor) -> Tensor:
+    return torch.stack([torch.zeros(len(levels)), levels, torch.zeros(len(levels))], 1).double()
+
+
+def probabilities(p: Columns) -> Tensor:
+    """P of every level, ``[LEVELS, *batch]``, by log_prob_of_columns on one level after the other."""
+    shape = p.batch_shape[:-1] + (1,)
+    x = rows(torch.arange(LEVELS))
+    each = [p.log_prob_of_columns(row.expand(p.batch_shape[-1:] + (3,)))[..., 1] for row in x]
+    return torch.stack(each).exp().reshape(LEVELS, *shape[:-1], p.batch_shape[-1])
+
+
+def test_a_decoder_of_zeros_says_the_marginal_shares(family: Family) -> None:
+    p = family(torch.zeros(1, family.num_outputs))
+    fitted = torch.tensor([0.0])
+    found = probabilities(p)[:, 0]
+    assert found.sum().item() == pytest.approx(1, abs=1e-5)
+    assert found[0] > 3 * found[1:].max(), "level 0 has about 0.36 of the rows, the others 0.06 each"
+    assert fitted.isfinite().all()
+
+
+def test_two_steps_are_one_distribution(family: Family) -> None:
+    p = family(torch.randn(2, 5, family.num_outputs))
+    found = probabilities(p)
+    assert found.shape == (LEVELS, 2, 5)
+    assert torch.allclose(found.sum(0), torch.ones(2, 5), atol=1e-5)
+    levels = p.log_levels(1, torch.arange(LEVELS)).exp()
+    assert torch.allclose(levels, found.movedim(0, -1), atol=1e-6)
+    different = torch.randint(LEVELS, (2, 5))  # codes of their own for each latent sample
+    x = torch.stack([torch.zeros(2, 5), different, torch.zeros(2, 5)], -1).double()
+    picked = found.gather(0, different[None])[0]
+    assert torch.allclose(p.log_prob_of_columns(x)[..., 1].exp(), picked, atol=1e-6)
+    assert torch.equal(p.mean[..., 1], found.argmax(0).double())
+
+
+def test_draws_have_the_probabilities(family: Family) -> None:
+    p = family(torch.randn(1, family.num_outputs))
+    expected = probabilities(p)[:, 0]
+    drawn = p.sample([20_000])[:, 0, 1]
+    for level in range(LEVELS):
+        assert within_chance((drawn == level).double(), expected[level].item(), tests=LEVELS)
+
+
+def test_conditions_on_levels(family: Family) -> None:
+    p = family(torch.randn(3, family.num_outputs))
+    some = torch.tensor([1, 4, 10])
+    expected = probabilities(p)[some]
+    assert torch.allclose(log_probability_of_levels(p, 1, some).exp(), expected.sum(0), atol=1e-6)
+    torch.manual_seed(1)
+    drawn = torch.stack([draw_level(p, 1, some) for _ in range(2000)])
+    share = (expected / expected.sum(0))[0, 0].item()
+    assert within_chance((drawn[:, 0] == 1).double(), share)
+    assert set(drawn.unique().tolist()) <= {1.0, 4.0, 10.0}
+
+
+def test_missing_cells_add_nothing_and_gradients_reach_the_table(family: Family) -> None:
+    p = family(torch.randn(2, family.num_outputs))
+    x = rows(torch.tensor([3.0, torch.nan]))
+    scores = p.log_prob_of_columns(x)
+    assert scores[1, 1] == 0
+    scores.sum().backward()
+    gradients = [parameter.grad for parameter in family.parameters()]
+    assert all(g is not None and g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
