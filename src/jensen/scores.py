@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent
 from jensen.data import generator
 from jensen.data.shares import draw_distinct
 from jensen.errors import UserError
-from jensen.evaluation.score import Scores, score
+from jensen.evaluation.score import Scores, score_blocks
 from jensen.models import VAE
 from jensen.run import Run
 from jensen.tensors import load_tensors, save_tensors
@@ -23,14 +23,14 @@ REFERENCE_ROWS = 2000
 
 def score_rows(
     run: Run, model: VAE, blocks: Iterator[Tensor], *, num_samples: int, seed: int, per_column: bool = False
-) -> Scores:
-    """The scores of prepared rows, in nats of the data as given.
+) -> Iterator[Scores]:
+    """The scores of prepared rows, block after block, in nats of the data as given.
 
     Raises:
         UserError: shares of the columns were asked for, and the likelihood does not split.
     """
     where = next(model.parameters()).device
-    return score(
+    return score_blocks(
         model,
         (x.to(where) for x in blocks),
         num_samples,
@@ -81,6 +81,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
     train = dataset.numbers("train")
     some = train[draw_distinct(len(train), REFERENCE_ROWS, generator(seed, "reference"))]
     rows = run.blocks(replace(dataset, splits={"train": some}), "train")
-    found = score_rows(run, model, rows, num_samples=num_samples, seed=seed).log_px
+    parts = score_rows(run, model, rows, num_samples=num_samples, seed=seed)
+    found = torch.cat([part.log_px for part in parts])
     save_tensors(path, {"log_px": found}, {"key": digest})
     return found

@@ -25,7 +25,7 @@ from jensen.training.state import TrainingState
 
 SAVE_SECONDS = 5.0
 """A checkpoint is written at an epoch's end when so much time has passed since the last one."""
-EPOCH_ROWS = 1 << 18
+EPOCH_ROWS = 1 << 16
 """Rows of an epoch where the data are larger than memory, unless --epoch-rows says otherwise."""
 VALIDATION_ROWS = 20_000
 """Validation rows, evenly spaced, on which each epoch is judged where the data are larger than memory."""

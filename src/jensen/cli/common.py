@@ -3,7 +3,8 @@
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,21 +104,34 @@ def check_data_suffix(run: "Run", path: Path) -> None:
 
 
 def write_data(run: "Run", path: Path, x: "Tensor", *, mean: bool = False) -> None:
-    """Write rows of the model's domain as the data were given: a table with its columns, or an array.
+    """Write rows ``[N, *event]`` of the model's domain (see `data_writer`)."""
+    with data_writer(run, path, mean=mean) as write:
+        write(x)
+
+
+@contextmanager
+def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Callable[[Tensor], object]]":
+    """Yield a function that writes rows as the data were given: a table with its columns, or an array.
+
+    It takes pieces ``[n, *event]`` in the model's domain; the file is there when the block ends.
 
     Args:
         run: whose data they are.
         path: the file; its suffix decides the format.
-        x: ``[N, *event]``, in the model's domain.
-        mean: x is an expectation, not a datum (see `jensen.data.Preparation.invert`).
+        mean: they are expectations, not data (see `jensen.data.Preparation.invert`).
     """
-    given = run.preparation.invert(x, mean=mean).numpy()
-    if run.schema is not None:
-        from jensen.data.tables.codec import decode_table
-        from jensen.data.tables.writing import write_table
+    from jensen.data import row_writer
+    from jensen.data.tables.codec import decode_table
+    from jensen.data.tables.writing import table_writer
 
-        write_table(path, decode_table(given, run.schema))
-        return
-    from jensen.data import write_rows
+    preparation, schema = run.preparation, run.schema
 
-    write_rows(path, given, value_range=run.preparation.shown_range)
+    def given(x: "Tensor") -> Any:
+        return preparation.invert(x, mean=mean).numpy()
+
+    if schema is None:
+        with row_writer(path, value_range=preparation.shown_range) as write_rows:
+            yield lambda x: write_rows(given(x))
+    else:
+        with table_writer(path) as write_table:
+            yield lambda x: write_table(decode_table(given(x), schema))

@@ -1,5 +1,6 @@
 """jensen encode RUN DATA -o FILE: the posterior of each row."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,18 +18,22 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(EncodeOptions, arguments, "jensen encode")
     import torch
 
-    from jensen.data import check_suffix, write_rows
-    from jensen.evaluation import encode
+    from jensen.data import check_suffix, row_writer
+    from jensen.evaluation.latents import encode_blocks
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
-    model = run.model(choose_device(options.device))
+    device = choose_device(options.device)
+    model = run.model(device)
     check_suffix(options.out, (1,))
     dataset = rows_for(run, options)
-    latents = encode(model, run.blocks(dataset, "all"))
-    numbers = range(latents.mean.shape[1])
+    blocks = (x.to(device) for x in run.blocks(dataset, "all"))
+    parts = encode_blocks(model, blocks)
+    first = next(parts)
+    numbers = range(first.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]
-    table = torch.cat([latents.mean, latents.standard_deviation], 1)
-    write_rows(options.out, table.numpy(), names)
+    with row_writer(options.out, names) as write:
+        for latents in itertools.chain([first], parts):
+            write(torch.cat([latents.mean, latents.standard_deviation], 1).numpy())
     what = f"posterior mean and standard deviation of {len(numbers)} dimensions"
-    say(f"{options.out}: {len(table)} rows, {what}")
+    say(f"{options.out}: {len(dataset.x)} rows, {what}")

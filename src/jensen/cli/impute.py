@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jensen.cli.common import RowsOptions, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data.tables.filling import check_fillable, fill_file
-    from jensen.evaluation.impute import impute, impute_draws
+    from jensen.evaluation.impute import draw_blocks, impute_blocks
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
@@ -50,21 +54,30 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_fillable(Path(options.data), options.out)
     dataset = rows_for(run, options)
-    missing = dataset.x.isnan()
-    blocks = (x.to(device) for x in run.blocks(dataset, "all"))
+    missing = Missing()
+    blocks = (missing.count(x).to(device) for x in run.blocks(dataset, "all"))
+    spent = {"num_samples": options.num_samples, "seed": options.seed}
     if options.draws is None:
+        outs, how = [options.out], "filled, posterior means and likeliest levels"
         discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
-        x = impute(model, blocks, discrete, num_samples=options.num_samples, seed=options.seed)
-        fill_file(Path(options.data), options.out, x.numpy(), run.schema)
-        how = "posterior means and likeliest levels"
-        say(f"{options.out}: {int(missing.sum())} missing cells in {_rows(missing)} rows filled, {how}")
-        return
-    tables = impute_draws(model, blocks, options.draws, num_samples=options.num_samples, seed=options.seed)
-    for number, x in enumerate(tables, 1):
-        out = options.out.with_name(f"{options.out.stem}-{number}{options.out.suffix}")
-        fill_file(Path(options.data), out, x.numpy(), run.schema)
-        say(f"{out}: {int(missing.sum())} missing cells in {_rows(missing)} rows drawn from the posterior")
+        filled = (x[None].numpy() for x in impute_blocks(model, blocks, discrete, **spent))
+    else:
+        name, suffix = options.out.stem, options.out.suffix
+        outs = [options.out.with_name(f"{name}-{number}{suffix}") for number in range(1, options.draws + 1)]
+        how = "drawn from the posterior"
+        filled = (x.numpy() for x in draw_blocks(model, blocks, options.draws, **spent))
+    fill_file(Path(options.data), outs, filled, run.schema)
+    for out in outs:
+        say(f"{out}: {missing.cells} missing cells in {missing.rows} rows {how}")
 
 
-def _rows(missing: "object") -> int:
-    return int(missing.any(1).sum())  # type: ignore[attr-defined]
+class Missing:
+    """How many cells of the blocks that have passed are missing, and in how many rows."""
+
+    cells = rows = 0
+
+    def count(self, x: "Tensor") -> "Tensor":
+        """Count a block ``[B, C]``, and give it back."""
+        self.cells += int(x.isnan().sum())
+        self.rows += int(x.isnan().any(1).sum())
+        return x

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.cli.common import RowsOptions, check_data_suffix, rows_for, say, write_data
+from jensen.cli.common import RowsOptions, check_data_suffix, data_writer, rows_for, say
 from jensen.config.parse import parse
 
 
@@ -15,7 +15,8 @@ class ReconstructOptions(RowsOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, encode, decode, write."""
     options = parse(ReconstructOptions, arguments, "jensen reconstruct")
-    from jensen.evaluation import encode, reconstruct
+    from jensen.evaluation import reconstruct
+    from jensen.evaluation.latents import encode_blocks
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_data_suffix(run, options.out)
     dataset = rows_for(run, options)
-    latents = encode(model, run.blocks(dataset, "all"))
-    x = reconstruct(model.decoder, latents.mean.to(device))
-    write_data(run, options.out, x, mean=True)
-    say(f"{options.out}: {len(x)} reconstructions by {options.run}")
+    blocks = (x.to(device) for x in run.blocks(dataset, "all"))
+    with data_writer(run, options.out, mean=True) as write:
+        for latents in encode_blocks(model, blocks):
+            write(reconstruct(model.decoder, latents.mean.to(device)))
+    say(f"{options.out}: {len(dataset.x)} reconstructions by {options.run}")

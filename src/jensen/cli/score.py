@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(ScoreOptions, arguments, "jensen score")
     import torch
 
-    from jensen.data import check_suffix, write_rows
+    from jensen.data import check_suffix, row_writer
     from jensen.evaluation.score import percentiles
     from jensen.run import Run, choose_device
     from jensen.scores import column_names, reference_scores, score_rows
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_suffix(options.out, (1,))
     dataset = rows_for(run, options)
-    scores = score_rows(
+    reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
+    parts = score_rows(
         run,
         model,
         run.blocks(dataset, "all"),
@@ -53,15 +54,17 @@ def main(arguments: Sequence[str]) -> None:
         seed=options.seed,
         per_column=options.per_column,
     )
-    reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
-    table = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
     names = ["log_px", "percentile", "effective_sample_size"]
-    if scores.columns is not None and scores.latents is not None:
-        table += [scores.latents, *scores.columns.unbind(1)]
-        names += ["latents", *column_names(run)]
-    write_rows(options.out, torch.stack(table, 1).numpy(), names)
-    mean = scores.log_px.mean().item()
+    names += ["latents", *column_names(run)] if options.per_column else []
+    total, rows = 0.0, len(dataset.x)
+    with row_writer(options.out, names) as write:
+        for scores in parts:
+            table = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
+            if scores.columns is not None and scores.latents is not None:
+                table += [scores.latents, *scores.columns.unbind(1)]
+            write(torch.stack(table, 1).numpy())
+            total += scores.log_px.sum().item()
     say(
-        f"{options.out}: {len(scores.log_px)} rows, log p(x) by {options.num_samples} importance samples, "
-        f"mean {mean:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
+        f"{options.out}: {rows} rows, log p(x) by {options.num_samples} importance samples, "
+        f"mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
     )

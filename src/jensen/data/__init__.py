@@ -16,7 +16,7 @@ from jensen.data.fitting import (
 from jensen.data.named import NAMED
 from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
 from jensen.data.seeds import derive_seed, generator
-from jensen.data.writers import WRITERS, check_suffix, image_grid, write_rows
+from jensen.data.writers import WRITERS, check_suffix, image_grid, row_writer, write_rows
 
 __all__ = [
     "BINARIZE",
@@ -40,5 +40,6 @@ __all__ = [
     "load",
     "load_rows",
     "match_preparation",
+    "row_writer",
     "write_rows",
 ]

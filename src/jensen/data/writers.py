@@ -1,8 +1,10 @@
 """Writing rows as a table, an array file or a picture, by suffix."""
 
 import csv
+import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,14 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.dataset import image_layout
+from jensen.data.npy import NpyFile
 from jensen.errors import UserError
 from jensen.files import atomic
 
+Write = Callable[[Array], object]
+Range = tuple[float, float] | None
+PIECE = 1 << 16
+"""Rows that are written at a time."""
 _GAP = 2  # pixels between the tiles of a grid
 _BACKGROUND = 128
 _SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
@@ -33,18 +40,56 @@ def write_rows(
     Raises:
         UserError: another suffix, a picture of what is no image, a wrong number of names, no such folder.
     """
+    with row_writer(path, names, value_range=value_range) as write:
+        write(x)
+
+
+@contextmanager
+def row_writer(
+    path: str | Path, names: Sequence[str] | None = None, *, value_range: tuple[float, float] | None = None
+) -> Iterator[Write]:
+    """Yield a function that takes rows ``[n, *event]`` piece by piece, for `write_rows`.
+
+    Of ``.csv``, ``.parquet`` and ``.npy`` no more than `PIECE` rows are held in memory. The file is there,
+    whole, when the block ends.
+
+    Raises:
+        UserError: as for `write_rows`, with the first piece.
+    """
     path = Path(path)
-    if x.ndim == 0:
-        raise UserError(f"cannot write {path}: a single number is no row; give an array of shape [N, ...]")
-    check_suffix(path, x.shape[1:])
-    width = math.prod(x.shape[1:])
-    if names is not None and len(names) != width:
-        raise UserError(f"cannot write {path}: {len(names)} names for {width} columns; give one per column")
-    if path.suffix.lower() == ".png":
-        value_range = value_range or ((0.0, 255.0) if x.dtype == np.uint8 else (0.0, 1.0))
-        x = image_grid(x, value_range)
-    with atomic(path) as temporary:
-        WRITERS[path.suffix.lower()](temporary, x, names)
+    held: list[Array] = []
+
+    def check(x: Array) -> None:
+        if x.ndim == 0:
+            raise UserError(
+                f"cannot write {path}: a single number is no row; give an array of shape [N, ...]"
+            )
+        check_suffix(path, x.shape[1:])
+        width = math.prod(x.shape[1:])
+        if names is not None and len(names) != width:
+            raise UserError(
+                f"cannot write {path}: {len(names)} names for {width} columns; give one per column"
+            )
+
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        check_suffix(path, ())
+        return
+    with atomic(path) as temporary, writer(temporary, names, value_range) as write:
+
+        def take(x: Array) -> None:
+            check(x)
+            held.append(x)
+            if sum(map(len, held)) >= PIECE:
+                flush()
+
+        def flush() -> None:
+            if held:
+                write(np.concatenate(held) if len(held) > 1 else held[0])
+                held.clear()
+
+        yield take
+        flush()
 
 
 def check_suffix(path: str | Path, event_shape: Sequence[int]) -> None:
@@ -114,40 +159,69 @@ def _table(x: Array, names: Sequence[str] | None) -> Any:
     return pa.Table.from_arrays(columns, names=list(names or (f"x{i}" for i in range(len(columns)))))
 
 
-def _write_csv(path: Path, x: Array, names: Sequence[str] | None) -> None:
+@contextmanager
+def _csv(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
     from pyarrow.csv import WriteOptions, write_csv
 
-    table = _table(x, names)
-    with open(path, "w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerow(table.column_names)  # quoted only where needed
-    with open(path, "ab") as stream:
-        write_csv(table, stream, WriteOptions(include_header=False))
+    with open(path, "wb") as stream:
+
+        def write(x: Array) -> None:
+            table = _table(x, names)
+            if not stream.tell():
+                header = io.StringIO()
+                csv.writer(header, lineterminator="\n").writerow(
+                    table.column_names
+                )  # quoted where needed only
+                stream.write(header.getvalue().encode())
+            write_csv(table, stream, WriteOptions(include_header=False))
+
+        yield write
 
 
-def _write_parquet(path: Path, x: Array, names: Sequence[str] | None) -> None:
-    from pyarrow.parquet import write_table
+@contextmanager
+def _parquet(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
+    from pyarrow.parquet import ParquetWriter
 
-    write_table(_table(x, names), path)
+    with ExitStack() as stack:
+        opened: list[Any] = []
+
+        def write(x: Array) -> None:
+            table = _table(x, names)
+            if not opened:
+                opened.append(stack.enter_context(ParquetWriter(path, table.schema)))
+            opened[0].write_table(table)
+
+        yield write
 
 
-def _write_npy(path: Path, x: Array, names: Sequence[str] | None) -> None:
-    np.save(path, x, allow_pickle=False)
+@contextmanager
+def _npy(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
+    with NpyFile(path) as file:
+        yield file.write
 
 
-def _write_npz(path: Path, x: Array, names: Sequence[str] | None) -> None:
-    np.savez_compressed(path, allow_pickle=False, x=x)
+@contextmanager
+def _npz(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
+    parts: list[Array] = []
+    yield parts.append
+    np.savez_compressed(path, allow_pickle=False, x=np.concatenate(parts))
 
 
-def _write_png(path: Path, picture: Array, names: Sequence[str] | None) -> None:
+@contextmanager
+def _png(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
     from PIL import Image
 
+    parts: list[Array] = []
+    yield parts.append
+    x = np.concatenate(parts)
+    picture = image_grid(x, value_range or ((0.0, 255.0) if x.dtype == np.uint8 else (0.0, 1.0)))
     Image.fromarray(picture).save(path, format="PNG")
 
 
-WRITERS: dict[str, Callable[[Path, Array, Sequence[str] | None], None]] = {
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-    ".npy": _write_npy,
-    ".npz": _write_npz,
-    ".png": _write_png,
+WRITERS: dict[str, Callable[[Path, Sequence[str] | None, Range], AbstractContextManager[Write]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".png": _png,
 }

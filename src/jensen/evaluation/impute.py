@@ -1,6 +1,6 @@
 """Missing cells filled from the posterior, by importance weighting."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -68,18 +68,24 @@ def impute(
         num_samples: K importance samples.
         seed: of all draws; the same seed and rows give the same result.
     """
-    filled = []
-    with torch.random.fork_rng():
-        for number, x in enumerate(blocks):
-            torch.manual_seed(derive_seed(seed, "impute", number))
-            rows = x.isnan().any(1)
-            if rows.any():
+    return torch.cat(list(impute_blocks(model, blocks, discrete, num_samples=num_samples, seed=seed)))
+
+
+@torch.no_grad()
+def impute_blocks(
+    model: Decodes, blocks: Iterable[Tensor], discrete: Tensor, *, num_samples: int = 200, seed: int = 0
+) -> Iterator[Tensor]:
+    """What `impute` gives, block after block."""
+    for number, x in enumerate(blocks):
+        rows = x.isnan().any(1)
+        if rows.any():
+            with torch.random.fork_rng():
+                torch.manual_seed(derive_seed(seed, "impute", number))
                 draws = draw_missing(model, x[rows], DRAWS, num_samples)
-                center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
-                x = x.clone()
-                x[rows] = torch.where(x[rows].isnan(), center, x[rows])
-            filled.append(x.cpu())
-    return torch.cat(filled)
+            center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
+            x = x.clone()
+            x[rows] = torch.where(x[rows].isnan(), center, x[rows])
+        yield x.cpu()
 
 
 @torch.no_grad()
@@ -87,13 +93,19 @@ def impute_draws(
     model: Decodes, blocks: Iterable[Tensor], num_draws: int, *, num_samples: int = 200, seed: int = 0
 ) -> Tensor:
     """N completed tables for multiple imputation (Rubin 1987), ``[num_draws, N, C]``; see `draw_missing`."""
-    tables = []
-    with torch.random.fork_rng():
-        for number, x in enumerate(blocks):
-            torch.manual_seed(derive_seed(seed, "impute", number))
-            completed = x.expand(num_draws, *x.shape).clone()
-            rows = x.isnan().any(1)
-            if rows.any():
+    return torch.cat(list(draw_blocks(model, blocks, num_draws, num_samples=num_samples, seed=seed)), 1)
+
+
+@torch.no_grad()
+def draw_blocks(
+    model: Decodes, blocks: Iterable[Tensor], num_draws: int, *, num_samples: int = 200, seed: int = 0
+) -> Iterator[Tensor]:
+    """What `impute_draws` gives, block after block: ``[num_draws, B, C]``."""
+    for number, x in enumerate(blocks):
+        completed = x.expand(num_draws, *x.shape).clone()
+        rows = x.isnan().any(1)
+        if rows.any():
+            with torch.random.fork_rng():
+                torch.manual_seed(derive_seed(seed, "impute", number))
                 completed[:, rows] = draw_missing(model, x[rows], num_draws, num_samples)
-            tables.append(completed.cpu())
-    return torch.cat(tables, 1)
+        yield completed.cpu()

@@ -1,6 +1,6 @@
 """What the latents hold: posterior means and spreads, and the rate of each dimension."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -42,13 +42,17 @@ def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
 @torch.no_grad()
 def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
     """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension."""
-    means, spreads, rates = [], [], []
+    parts = list(encode_blocks(model, blocks))
+    rates = [part.rate for part in parts if part.rate is not None]
+    means, spreads = [part.mean for part in parts], [part.standard_deviation for part in parts]
+    return Latents(torch.cat(means), torch.cat(spreads), torch.cat(rates) if rates else None)
+
+
+@torch.no_grad()
+def encode_blocks(model: Model, blocks: Iterable[Tensor]) -> Iterator[Latents]:
+    """What `encode` gives, block after block."""
     for x in blocks:
         trace = model.trace(x, 1)
         q, p = trace.posterior[0], trace.prior[0]
-        means.append(q.mean.cpu())
-        spreads.append(q.stddev.cpu())
         rate = rate_per_dimension(q, p)
-        if rate is not None:
-            rates.append(rate.cpu())
-    return Latents(torch.cat(means), torch.cat(spreads), torch.cat(rates) if rates else None)
+        yield Latents(q.mean.cpu(), q.stddev.cpu(), None if rate is None else rate.cpu())

@@ -1,7 +1,8 @@
 """How likely each row is under the model, and which columns make it so."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,18 +58,39 @@ def score(
             their noise: a row's score depends on the row alone, not on the rows beside it.
         on_block: told the number of rows of each finished block, for progress.
     """
-    parts: list[tuple[Tensor, ...]] = []
-    with torch.random.fork_rng():
-        for x in blocks:
+    options: dict[str, Any] = {"log_det": log_det, "per_column": per_column, "seed": seed}
+    parts = list(score_blocks(model, blocks, num_samples, on_block=on_block, **options))
+    columns = [part.columns for part in parts if part.columns is not None]
+    latents = [part.latents for part in parts if part.latents is not None]
+    return Scores(
+        torch.cat([part.log_px for part in parts]),
+        torch.cat([part.effective_sample_size for part in parts]),
+        torch.cat(columns) if columns else None,
+        torch.cat(latents) if latents else None,
+    )
+
+
+@torch.no_grad()
+def score_blocks(
+    model: Model,
+    blocks: Iterable[Tensor],
+    num_samples: int = 200,
+    *,
+    log_det: float = 0.0,
+    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
+    seed: int = 0,
+    on_block: Callable[[int], None] = lambda rows: None,
+) -> Iterator[Scores]:
+    """What `score` gives, block after block."""
+    for x in blocks:
+        with torch.random.fork_rng():
             torch.manual_seed(seed)
-            parts.append(_score_block(model, x, num_samples, per_column))
-            on_block(len(x))
-    log_px, size, *shares = (torch.cat(part) for part in zip(*parts, strict=True))
-    log_px = log_px + log_det
-    if per_column is None:
-        return Scores(log_px, size, None, None)
-    columns = shares[0] + log_det / shares[0].shape[1]
-    return Scores(log_px, size, columns, log_px - columns.sum(1))
+            log_px, size, *shares = _score_block(model, x, num_samples, per_column)
+        on_block(len(x))
+        log_px = log_px + log_det
+        columns = shares[0] + log_det / shares[0].shape[1] if shares else None
+        latents = None if columns is None else log_px - columns.sum(1)
+        yield Scores(log_px, size, columns, latents)
 
 
 def _score_block(

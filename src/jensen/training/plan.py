@@ -15,7 +15,7 @@ class Plan:
     """Passes over the training data, at most."""
     epoch_rows: int | None = None
     """Rows of an epoch, at most; the next epoch goes on from there. Left out: all rows for training, or
-    262,144 where the data are larger than memory."""
+    65,536 where the data are larger than memory."""
     max_time: float | None = None
     """Seconds of training: stop before the epoch that would go beyond it."""
     patience: int = 30

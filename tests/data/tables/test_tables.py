@@ -271,7 +271,7 @@ def test_filling_a_text_file_leaves_all_else_character_for_character(tmp_path: P
     schema = infer_schema(table)
     x = encode_table(table, schema).x
     x = np.where(np.isnan(x), 1.0, x)
-    fill_file(source, tmp_path / "out.csv", x, schema)
+    fill_file(source, [tmp_path / "out.csv"], [x[None]], schema)
     before, after = source.read_text().splitlines(), (tmp_path / "out.csv").read_text().splitlines()
     assert before[:-2] == after[:-2]
     assert after[-2] == "07,1,b, padded"
@@ -284,7 +284,7 @@ def test_filling_a_parquet_file_leaves_all_else_bit_for_bit(tmp_path: Path) -> N
     pyarrow.parquet.write_table(table, source)
     schema = infer_schema(table)
     x = encode_table(table, schema).x
-    fill_file(source, tmp_path / "out.parquet", np.where(np.isnan(x), 1.0, x), schema)
+    fill_file(source, [tmp_path / "out.parquet"], [np.where(np.isnan(x), 1.0, x)[None]], schema)
     filled = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     assert filled.schema.types == table.schema.types
     for name in ZOO:

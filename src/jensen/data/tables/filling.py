@@ -1,14 +1,19 @@
 """A table's file with its missing cells filled, and all else as it was."""
 
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jensen.data.arrays import Array
+from jensen.data.tables.batches import Pieces, is_large
 from jensen.data.tables.codec import decode_table
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.text import MISSING, read_text_cells
-from jensen.data.tables.writing import check_table_suffix, write_table
+from jensen.data.tables.writing import check_table_suffix, table_writer
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,16 +31,49 @@ def check_fillable(source: Path, out: Path) -> None:
         raise UserError(f"{source} is not one table file; give one, such as data.csv or data.parquet")
 
 
-def fill_file(source: Path, out: Path, x: Array, schema: Schema) -> None:
-    """Write the table of ``source`` with its missing cells from the codes ``x`` ``[N, C]``.
+def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> None:
+    """Write the table of ``source`` several times, each with its missing cells from other codes.
 
     Observed cells stay as they are: in text files character for character (blanks, decimals and all), in
     Parquet and Arrow files bit for bit.
+
+    Args:
+        source: the table's file.
+        outs: S files to write.
+        codes: complete codes in the order of the rows, in pieces ``[S, n, C]``.
+        schema: of the codes.
     """
-    decoded = decode_table(x, schema)
     text = suffix_of(source) in TEXT
-    table = read_text_cells(source) if text else read_table(source, schema)
-    write_table(out, fill_table(table, decoded, schema, text=text))
+    taken = _Taken(codes)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(table_writer(out)) for out in outs]
+        for table in _pieces(source, schema, text=text):
+            for write, x in zip(writers, taken.next(len(table)), strict=True):
+                write(fill_table(table, decode_table(x, schema), schema, text=text))
+
+
+def _pieces(source: Path, schema: Schema, *, text: bool) -> "Iterable[pa.Table]":
+    """The rows of a file as they are written; of a large one in pieces."""
+    if is_large(source):
+        pieces = Pieces(source, schema)
+        return pieces.cells() if text else pieces
+    return [read_text_cells(source) if text else read_table(source, schema)]
+
+
+class _Taken:
+    """Pieces ``[S, n, C]`` taken in other lengths than they come in."""
+
+    def __init__(self, pieces: Iterable[Array]) -> None:
+        self._pieces = iter(pieces)
+        self._held: list[Array] = []
+
+    def next(self, count: int) -> Array:
+        """The next ``count`` rows, ``[S, count, C]``."""
+        while sum(piece.shape[1] for piece in self._held) < count:
+            self._held.append(next(self._pieces))
+        rows = np.concatenate(self._held, 1)
+        self._held = [rows[:, count:]]
+        return rows[:, :count]
 
 
 def fill_table(table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: bool = False) -> "pa.Table":

@@ -1,18 +1,19 @@
 """Tables larger than memory: read in pieces, written once as codes on disk."""
 
+import itertools
 import json
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from jensen.data.arrays import Array
+from jensen.data.arrays import Array, chunks
 from jensen.data.cache import cached, identity_of
 from jensen.data.dataset import digest_rows
 from jensen.data.named import Named
+from jensen.data.npy import NpyFile
 from jensen.data.stored import Stored
 from jensen.data.tables.batches import Pieces, files_of
 from jensen.data.tables.codec import encode_table, unknown_cells
@@ -68,13 +69,18 @@ def read_large(
     """
 
     def build(folder: Path) -> None:
-        codes, unknown = CodesFile(folder / "codes.npy", len(schema.modelled)), Counter[str]()
-        for piece in Pieces(path, schema):
-            encoded = encode_table(piece, schema, strict=strict, name=str(path), before=codes.rows)
-            unknown.update(encoded.unknown)
-            codes.add(encoded.x)
-        codes.close()
-        record = {"digest": digest_rows(Stored(codes.path)), "unknown": unknown}
+        unknown = Counter[str]()
+
+        def pieces() -> Iterator[Array]:
+            rows = 0
+            for piece in Pieces(path, schema):
+                encoded = encode_table(piece, schema, strict=strict, name=str(path), before=rows)
+                unknown.update(encoded.unknown)
+                rows += len(piece)
+                yield encoded.x
+
+        write_codes(folder / "codes.npy", pieces())
+        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "unknown": unknown}
         (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
     folder = cached("tables", [FORM, identity_of(files_of(path)), schema.to_dict()], build)
@@ -85,47 +91,39 @@ def read_large(
     return Named(x, None, {}, (0.0, 1.0), schema=schema, digest=record["digest"])
 
 
-class CodesFile:
-    """Codes ``[N, C]`` written piece by piece as a ``.npy`` file, float32 where that holds them exactly.
+def write_codes(path: Path, pieces: Iterable[Array]) -> None:
+    """Write codes ``[N, C]`` of float64 as a ``.npy`` file: of float32 where that holds all of them exactly.
 
-    It begins as float32; with the first number that would be rounded, what is there is written anew as
-    float64.
+    It begins as float32; at the first number that would be rounded, what is there is written anew as float64.
     """
+    pieces = iter(pieces)
+    left: list[Array] = []
+    with NpyFile(path) as file:
+        for codes in pieces:
+            narrow = _narrow(codes)
+            if narrow is None:
+                left = [codes]
+                break
+            file.write(narrow)
+    if not left:
+        return
+    written = path.rename(path.with_suffix(".narrow"))
+    with NpyFile(path) as file:
+        if file_rows := _rows_in(written):
+            for rows in chunks(file_rows):
+                file.write(file_rows[rows].numpy().astype(np.float64))
+        for codes in itertools.chain(left, pieces):
+            file.write(codes)
+    written.unlink()
 
-    def __init__(self, path: Path, width: int, dtype: str = "float32") -> None:
-        self.path, self.width, self.dtype = path, width, np.dtype(dtype)
-        self.rows = 0
-        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close`)
-        self._write_header()
 
-    def add(self, codes: Array) -> None:
-        """Write rows ``[n, C]`` of float64."""
-        with np.errstate(over="ignore"):
-            narrow = codes.astype(self.dtype)
-        if not ((narrow == codes) | np.isnan(codes)).all():
-            self._widen()
-            narrow = codes
-        self._file.write(np.ascontiguousarray(narrow).data)
-        self.rows += len(codes)
+def _rows_in(path: Path) -> Stored | None:
+    """The rows of a file; None where none was written."""
+    return Stored(path) if path.stat().st_size else None
 
-    def close(self) -> None:
-        """Write how many rows there are, and all to disk."""
-        self._file.seek(0)
-        self._write_header()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
 
-    def _write_header(self) -> None:
-        shape = (self.rows, self.width)  # NumPy leaves room, so that N may grow
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def _widen(self) -> None:
-        self.close()
-        narrow = self.path.rename(self.path.with_suffix(".narrow"))
-        rows = Stored(narrow)
-        self.__init__(self.path, self.width, "float64")  # type: ignore[misc]
-        for start in range(0, len(rows), 1 << 16):
-            self.add(rows[start : start + (1 << 16)].numpy().astype(np.float64))
-        narrow.unlink()
+def _narrow(codes: Array) -> Array | None:
+    """Codes as float32, or None where that would round one of them."""
+    with np.errstate(over="ignore"):
+        narrow = codes.astype(np.float32)
+    return narrow if ((narrow == codes) | np.isnan(codes)).all() else None

@@ -1,10 +1,12 @@
 """Writing tables, by suffix."""
 
 import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.read import ARROW, PARQUET, SUFFIXES, TEXT, suffix_of
+from jensen.data.tables.read import PARQUET, SUFFIXES, TEXT, suffix_of
 from jensen.errors import UserError
 from jensen.files import atomic
 
@@ -32,32 +34,63 @@ def write_table(path: Path, table: "pa.Table") -> None:
     Raises:
         UserError: see `check_table_suffix`.
     """
+    with table_writer(path) as write:
+        write(table)
+
+
+@contextmanager
+def table_writer(path: Path) -> "Iterator[Callable[[pa.Table], None]]":
+    """Yield a function that takes a table piece by piece, for `write_table`; the file is there at the end.
+
+    Raises:
+        UserError: see `check_table_suffix`.
+    """
     check_table_suffix(path)
     suffix = suffix_of(path)
-    with atomic(path) as temporary:
-        if suffix in TEXT:
-            _write_text(temporary, table, "\t" if suffix.startswith(".tsv") else ",", suffix.endswith(".gz"))
-        elif suffix in PARQUET:
-            from pyarrow.parquet import write_table as write_parquet
+    with atomic(path) as temporary, ExitStack() as stack:
+        writers: list[Any] = []
 
-            write_parquet(table, temporary)
-        elif suffix in ARROW:
-            import pyarrow as pa
+        def write(table: "pa.Table") -> None:
+            if not writers:
+                writers.append(stack.enter_context(_opened(temporary, suffix or "", table)))
+            writers[0].write_table(table)
 
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        yield write
 
 
-def _write_text(path: Path, table: "pa.Table", delimiter: str, zipped: bool) -> None:
+def _opened(path: Path, suffix: str, table: "pa.Table") -> Any:
+    """A writer of tables with the columns of ``table``, as a context."""
+    if suffix in TEXT:
+        return _TextWriter(path, table, "\t" if suffix.startswith(".tsv") else ",", suffix.endswith(".gz"))
+    if suffix in PARQUET:
+        from pyarrow.parquet import ParquetWriter
+
+        return ParquetWriter(path, table.schema)
+    import pyarrow as pa
+
+    return pa.ipc.new_file(str(path), table.schema)
+
+
+class _TextWriter:
     """Text with quotes only where they are needed, which pyarrow's writer puts around every text."""
-    import csv
 
-    opened: Any = gzip.open if zipped else open
-    with opened(path, "wt", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(table.column_names)
+    def __init__(self, path: Path, table: "pa.Table", delimiter: str, zipped: bool) -> None:
+        import csv
+
+        opened: Any = gzip.open if zipped else open
+        self._stream = opened(path, "wt", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._stream, delimiter=delimiter, lineterminator="\n")
+        self._writer.writerow(table.column_names)
+
+    def __enter__(self) -> "_TextWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def write_table(self, table: "pa.Table") -> None:
         for batch in table.to_batches(max_chunksize=1 << 16):
-            writer.writerows(zip(*(_as_text(column) for column in batch.columns), strict=True))
+            self._writer.writerows(zip(*(_as_text(column) for column in batch.columns), strict=True))
 
 
 def _as_text(cells: Any) -> list[str | None]:
