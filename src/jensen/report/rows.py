@@ -127,6 +127,9 @@ def _units(look: Look) -> str:
 
 
 def _histogram(ax: Axes, data: Array, drawn: Array) -> None:
+    data = data[~np.isnan(data)]  # missing cells, of which draws have none
+    if not len(data):
+        return
     low, high = (float(v) for v in np.quantile(data, [CUT, 1 - CUT]))
     if high - low <= 1e-6 * max(abs(low), abs(high)):  # a constant column
         low, high = low - 0.5, high + 0.5

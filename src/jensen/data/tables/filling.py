@@ -104,7 +104,11 @@ def _filled(cells: Any, new: Any, *, text: bool) -> Any:
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
     joined = pc.if_else(missing, pc.cast(_plain(new), cells.type.value_type), _plain(cells))
-    return joined.dictionary_encode().cast(cells.type)
+    # The levels of the schema first, so that all pieces of a table have the same ones.
+    known = new.dictionary if pa.types.is_dictionary(new.type) else new.dictionary_encode().dictionary
+    levels = pc.unique(pa.concat_arrays([known.cast(cells.type.value_type), joined.drop_null()]))
+    indices = pc.index_in(joined, value_set=levels).cast(cells.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, levels, ordered=cells.type.ordered)
 
 
 def _plain(cells: Any) -> Any:
