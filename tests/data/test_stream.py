@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from jensen.data import stored
 from jensen.data.shares import GRAIN, Share, draw_distinct
 from jensen.data.stored import Stored
 from jensen.data.stream import RowStream
@@ -25,13 +26,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_rows_on_disk_are_read_like_a_tensor(path: Path) -> None:
-    stored, x = Stored(path), torch.from_numpy(np.load(path))
-    assert stored.shape == tuple(x.shape)
-    assert stored.dtype == x.dtype
-    assert len(stored) == len(x)
+@pytest.mark.parametrize(("gap", "most"), [(stored.GAP, stored.MOST), (20, 300)])
+def test_rows_on_disk_are_read_like_a_tensor(
+    path: Path, monkeypatch: pytest.MonkeyPatch, gap: int, most: int
+) -> None:
+    monkeypatch.setattr(stored, "GAP", gap)
+    monkeypatch.setattr(stored, "MOST", most)
+    rows_on_disk, x = Stored(path), torch.from_numpy(np.load(path))
+    assert rows_on_disk.shape == tuple(x.shape)
+    assert rows_on_disk.dtype == x.dtype
+    assert len(rows_on_disk) == len(x)
     for rows in (slice(0, 0), slice(5, 900), slice(N - 3, N + 9), slice(None)):
-        assert torch.equal(stored[rows], x[rows])
+        assert torch.equal(rows_on_disk[rows], x[rows])
     places = torch.randperm(N)[:500]
     for numbers in (
         places,
@@ -39,7 +45,18 @@ def test_rows_on_disk_are_read_like_a_tensor(path: Path) -> None:
         torch.tensor([7, 7, 0]),
         torch.tensor([], dtype=torch.long),
     ):
-        assert torch.equal(stored[numbers], x[numbers])
+        assert torch.equal(rows_on_disk[numbers], x[numbers])
+
+
+def test_what_is_read_together_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "MOST", 1000)
+    rows_on_disk, lengths = Stored(path), []
+    read = rows_on_disk._read
+    monkeypatch.setattr(
+        rows_on_disk, "_read", lambda start, stop: lengths.append(stop - start) or read(start, stop)
+    )
+    assert len(rows_on_disk[torch.arange(0, N, 7)]) == -(-N // 7)
+    assert max(lengths) * 12 <= 1000
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
@@ -52,12 +69,12 @@ def test_images_of_any_dtype_are_read(tmp_path: Path, dtype: type) -> None:
 def test_a_file_that_is_cut_short_or_gone_is_said(tmp_path: Path, path: Path) -> None:
     cut = tmp_path / "cut.npy"
     cut.write_bytes(path.read_bytes()[:-8])
-    stored = Stored(cut)
+    rows_on_disk = Stored(cut)
     with pytest.raises(UserError, match="cut short"):
-        stored[N - 5 :]
+        rows_on_disk[N - 5 :]
     cut.unlink()
     with pytest.raises(UserError, match="cannot read"):
-        stored[:5]
+        rows_on_disk[:5]
     with pytest.raises(UserError, match="holds no rows"):
         Stored(cut)
 

@@ -5,7 +5,7 @@ and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends 
 """
 
 from jensen.data.blocks import evaluation_blocks
-from jensen.data.dataset import SPLITS, Dataset, absolute, image_layout, load, load_rows
+from jensen.data.dataset import Dataset, absolute, image_layout, load, load_rows
 from jensen.data.domains import check_domain
 from jensen.data.fitting import (
     SCALINGS,
@@ -16,6 +16,7 @@ from jensen.data.fitting import (
 from jensen.data.named import NAMED
 from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
 from jensen.data.seeds import derive_seed, generator
+from jensen.data.splits import SPLITS
 from jensen.data.writers import WRITERS, check_suffix, image_grid, row_writer, write_rows
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,11 @@ from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.named import NAMED, Named
 from jensen.data.shares import Share
+from jensen.data.splits import check_fractions, draw_splits
 from jensen.data.stored import LARGE, Stored
 from jensen.data.stream import RowStream
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +133,9 @@ def load(
         UserError: no such set or file, unusable values, fractions that leave a split empty.
     """
     source = str(source)
-    _check_options(seed, validation_fraction, test_fraction)
+    check_fractions(seed, validation_fraction, test_fraction)
     raw = _read(source, data_dir, schema, on_choice=on_choice)
-    return _dataset(source, raw, _split(source, raw, seed, validation_fraction, test_fraction))
+    return _dataset(source, raw, draw_splits(source, raw, seed, validation_fraction, test_fraction))
 
 
 def load_rows(
@@ -243,49 +241,3 @@ def _read(
     x, labels = arrays.read_file(*parsed)
     picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
     return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))
-
-
-def _check_options(seed: int, validation_fraction: float, test_fraction: float) -> None:
-    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
-        if not 0 < fraction < 1:  # also true of NaN
-            raise UserError(f"{name} is {fraction}; give a number between 0 and 1, such as 0.1")
-    if validation_fraction + test_fraction >= 1:
-        raise UserError(
-            f"validation_fraction {validation_fraction} and test_fraction {test_fraction} leave nothing "
-            "to train on; give two numbers whose sum is below 1, such as 0.1 and 0.1"
-        )
-    if seed < 0:
-        raise UserError(f"seed is {seed}; give a whole number of 0 or more")
-
-
-def _split(
-    source: str, raw: Named, seed: int, validation_fraction: float, test_fraction: float
-) -> dict[str, Array | Share]:
-    """Published splits, completed from "train" by one permutation of its rows; of rows on disk, shares."""
-    if isinstance(raw.x, Stored):
-        n, held = len(raw.x), test_fraction + validation_fraction
-        bounds = {"train": (held, 1.0), "validation": (test_fraction, held), "test": (0.0, test_fraction)}
-        return {name: Share(n, seed, *bounds[name]) for name in SPLITS}
-    train = raw.splits["train"]
-    drawn = {
-        name: _at_least_one(len(train) * fraction)
-        for name, fraction in (("test", test_fraction), ("validation", validation_fraction))
-        if name not in raw.splits
-    }
-    if len(train) <= len(drawn):
-        raise UserError(
-            f"{source} has {len(train)} rows, too few to train, validate and test on; "
-            f"give at least {len(drawn) + 1}"
-        )
-    while sum(drawn.values()) >= len(train):  # rounding up has left no row to train on
-        drawn[max(drawn, key=lambda name: drawn[name])] -= 1
-    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(train)
-    splits = dict(raw.splits)
-    for name, count in drawn.items():
-        splits[name], shuffled = shuffled[:count], shuffled[count:]
-    splits["train"] = shuffled
-    return {name: np.sort(splits[name]).astype(np.int64) for name in SPLITS}
-
-
-def _at_least_one(count: float) -> int:
-    return max(1, math.floor(count + 0.5))

@@ -16,6 +16,9 @@ LARGE = 1 << 28
 GAP = 1 << 16
 """Bytes: rows that lie no farther apart are read together, with what is between them."""
 
+MOST = 1 << 24
+"""Bytes that are read together, at most."""
+
 
 class Stored:
     """Rows ``[N, *event]`` of a ``.npy`` file.
@@ -61,8 +64,9 @@ class Stored:
         order = np.argsort(numbers, kind="stable")
         ordered = numbers[order]
         found = np.empty((len(numbers), *self.shape[1:]), self._numpy)
-        far = np.flatnonzero(np.diff(ordered) * self.row_bytes > GAP + self.row_bytes) + 1
-        for places in np.split(np.arange(len(ordered)), far):
+        far = np.diff(ordered) * self.row_bytes > GAP + self.row_bytes
+        full = np.diff(ordered // max(1, MOST // self.row_bytes)) > 0
+        for places in np.split(np.arange(len(ordered)), np.flatnonzero(far | full) + 1):
             if len(places):
                 first, last = int(ordered[places[0]]), int(ordered[places[-1]])
                 found[order[places]] = self._read(first, last + 1)[ordered[places] - first]

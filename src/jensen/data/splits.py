@@ -1,0 +1,68 @@
+"""Which rows train, validate and test, where their authors have not published it."""
+
+import math
+
+import numpy as np
+
+from jensen.data.arrays import Array
+from jensen.data.named import Named
+from jensen.data.shares import Share
+from jensen.data.stored import Stored
+from jensen.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+def check_fractions(seed: int, validation_fraction: float, test_fraction: float) -> None:
+    """Refuse a seed or fractions that leave a split without rows.
+
+    Raises:
+        UserError: what was given, and what is allowed.
+    """
+    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 < fraction < 1:  # also true of NaN
+            raise UserError(f"{name} is {fraction}; give a number between 0 and 1, such as 0.1")
+    if validation_fraction + test_fraction >= 1:
+        raise UserError(
+            f"validation_fraction {validation_fraction} and test_fraction {test_fraction} leave nothing "
+            "to train on; give two numbers whose sum is below 1, such as 0.1 and 0.1"
+        )
+    if seed < 0:
+        raise UserError(f"seed is {seed}; give a whole number of 0 or more")
+
+
+def draw_splits(
+    source: str, raw: Named, seed: int, validation_fraction: float, test_fraction: float
+) -> dict[str, Array | Share]:
+    """Published splits, completed from "train" by one permutation of its rows; of rows on disk, shares.
+
+    Raises:
+        UserError: there are too few rows.
+    """
+    if isinstance(raw.x, Stored):
+        n, held = len(raw.x), test_fraction + validation_fraction
+        bounds = {"train": (held, 1.0), "validation": (test_fraction, held), "test": (0.0, test_fraction)}
+        return {name: Share(n, seed, *bounds[name]) for name in SPLITS}
+    train = raw.splits["train"]
+    drawn = {
+        name: _at_least_one(len(train) * fraction)
+        for name, fraction in (("test", test_fraction), ("validation", validation_fraction))
+        if name not in raw.splits
+    }
+    if len(train) <= len(drawn):
+        raise UserError(
+            f"{source} has {len(train)} rows, too few to train, validate and test on; "
+            f"give at least {len(drawn) + 1}"
+        )
+    while sum(drawn.values()) >= len(train):  # rounding up has left no row to train on
+        drawn[max(drawn, key=lambda name: drawn[name])] -= 1
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(train)
+    splits = dict(raw.splits)
+    for name, count in drawn.items():
+        splits[name], shuffled = shuffled[:count], shuffled[count:]
+    splits["train"] = shuffled
+    return {name: np.sort(splits[name]).astype(np.int64) for name in SPLITS}
+
+
+def _at_least_one(count: float) -> int:
+    return max(1, math.floor(count + 0.5))
