@@ -25,7 +25,9 @@ FORM = 1
 """Of what is kept; a change makes jensen prepare anew all that it kept before."""
 
 
-def find_schema(path: Path, edited: Schema | None = None) -> Schema:
+def find_schema(
+    path: Path, edited: Schema | None = None, on_choice: Callable[[str], None] = lambda said: None
+) -> Schema:
     """The schema of a table by all its rows, read in pieces; found once for the same files.
 
     The types are those of `jensen.data.tables.infer.infer_schema`, but that text with more than 200,000
@@ -34,6 +36,7 @@ def find_schema(path: Path, edited: Schema | None = None) -> Schema:
     """
 
     def build(folder: Path) -> None:
+        on_choice(f"{path} is large: reading all of it, piece by piece, for the types of its columns")
         pieces = Pieces(path)
         summaries = summarise(pieces, bounded=True)
         schema = schema_of(summaries, lambda summary: _all_differ(pieces, summary))
@@ -69,6 +72,7 @@ def read_large(
     """
 
     def build(folder: Path) -> None:
+        on_choice(f"writing the cells of {path} as numbers to {folder.parent}, once for these files")
         unknown = Counter[str]()
 
         def pieces() -> Iterator[Array]:

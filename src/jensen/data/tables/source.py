@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.download import cache_dir
 from jensen.data.named import Named
 from jensen.data.tables.batches import is_large
 from jensen.data.tables.codec import encode_table, unknown_cells
@@ -34,11 +33,7 @@ def read_named(
         return named(read_table(path), str(path), edited)
     from jensen.data.tables import large
 
-    on_choice(
-        f"{path} is large: it is read in pieces, first for its types, then for its codes, which are kept in "
-        f"{cache_dir()}"
-    )
-    found = _modelled(large.find_schema(path, edited), str(path))
+    found = _modelled(large.find_schema(path, edited, on_choice), str(path))
     return large.read_large(path, found, on_choice=on_choice)
 
 
