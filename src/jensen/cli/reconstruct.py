@@ -24,6 +24,6 @@ def main(arguments: Sequence[str]) -> None:
     check_data_suffix(run, options.out)
     dataset = rows_for(run, options)
     latents = encode(model, run.blocks(dataset, "all"))
-    x = reconstruct(model.decoder, latents.mean.to(device))
+    x = reconstruct(model.decoder, latents.mean.to(device), context=model.context_of(dataset.x))
     write_data(run, options.out, x, mean=True)
     say(f"{options.out}: {len(x)} reconstructions by {options.run}")

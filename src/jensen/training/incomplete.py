@@ -58,7 +58,8 @@ def reads_incomplete(estimator: Estimator, share: float) -> Estimator:
     def both(bound: Bound, model: Any, x: Tensor, num_samples: int) -> Tensor:
         values = estimator(bound, model, x, num_samples)
         rows = x[: max(1, round(share * len(x)))]
-        hidden = estimator(bound, encoder_only(model), hide_cells(rows), num_samples)
+        given = model.context_of(rows)  # stays in sight: what is given is never missing
+        hidden = estimator(bound, encoder_only(model), hide_cells(rows), num_samples, context=given)
         return values + nn.functional.pad(hidden - hidden.detach(), (0, len(x) - len(rows)))
 
     return both
