@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))
     check_suffix(options.out, (1,))
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     latents = encode(model, run.blocks(dataset, "all"))
     numbers = range(latents.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]

@@ -14,7 +14,7 @@ class ImputeOptions(RowsOptions):
     """Fill the missing cells of a table, given the others.
 
     A number becomes its posterior mean, a category its likeliest level. Observed cells come back as they
-    were, character for character.
+    were, character for character. What a run with --condition takes as given it cannot fill.
     """
 
     draws: int | None = None
@@ -49,8 +49,11 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_fillable(Path(options.data), options.out)
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     missing = dataset.x.isnan()
+    if run.places_given and bool(left := int(missing[:, run.places_given].sum())):
+        say(f"{options.data}: {left} missing cells of {', '.join(run.settings.condition)}, which are given, stay so")
+        missing[:, run.places_given] = False
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
     if options.draws is None:
         discrete = torch.tensor([not column.numeric for column in run.schema.modelled])

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_data_suffix(run, options.out)
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     latents = encode(model, run.blocks(dataset, "all"))
     x = reconstruct(model.decoder, latents.mean.to(device), context=model.context_of(dataset.x))
     write_data(run, options.out, x, mean=True)

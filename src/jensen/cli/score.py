@@ -12,6 +12,7 @@ from jensen.errors import check_options
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
+    In a run with --condition it is log p(x | c), of the other columns given those: rare for its c.
     Columns: log_px, the importance-weighted estimate; percentile, the per cent of training rows that score no
     higher; effective_sample_size, of the K importance samples.
     """
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     scores = score_rows(
         run,
         model,
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str]) -> None:
         names += ["latents", *column_names(run)]
     write_rows(options.out, torch.stack(table, 1).numpy(), names)
     mean = scores.log_px.mean().item()
+    given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(
-        f"{options.out}: {len(scores.log_px)} rows, log p(x) by {options.num_samples} importance samples, "
+        f"{options.out}: {len(scores.log_px)} rows, log p(x{given}) by {options.num_samples} importance samples, "
         f"mean {mean:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
     )
