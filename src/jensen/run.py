@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from jensen.config.build import build_model
-from jensen.config.tables import places_given
 from jensen.config.settings import Settings, read_run_settings, read_yaml
+from jensen.config.tables import places_given
 from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError

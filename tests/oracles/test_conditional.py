@@ -93,7 +93,9 @@ def test_with_the_exact_posterior_the_bound_is_log_p_of_x_given_c(truth: Truth, 
     moved = rows.clone()
     moved[:, GIVEN] += 5.0
     moved[:, MODELLED] += 5.0 * truth.slope.sum(1)
-    torch.testing.assert_close(importance_weighted(model, moved, 1)["iwae"], values["iwae"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        importance_weighted(model, moved, 1)["iwae"], values["iwae"], atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("estimator", [pathwise, sticking_the_landing, doubly_reparameterized])
@@ -115,7 +117,7 @@ def test_every_estimator_takes_a_context_in_the_place_of_the_rows_own(
 
 def test_plain_parts_take_an_explicit_context(truth: Truth, rows: Tensor) -> None:
     """A researcher's VAE: no rows that carry c, but x beside a context."""
-    plain, shifted = truth.at(rows)
+    plain, _ = truth.at(rows)
 
     class Beside(nn.Module):
         def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:

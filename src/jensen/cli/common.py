@@ -106,8 +106,8 @@ def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
         if lacking and not known:
             raise UserError(
                 f"{dataset.name}: column {run.schema.modelled[place].name!r} is given to {run.path}, and in "
-                f"{lacking} of {len(dataset.x)} rows it is missing or of a category that training had not; give "
-                "it there, or leave those rows out"
+                f"{lacking} of {len(dataset.x)} rows it is missing or of a category that training had not; "
+                "give it there, or leave those rows out"
             )
 
 

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data.tables.filling import check_fillable, fill_file
+    from jensen.data.tables.read import suffix_of
     from jensen.evaluation.impute import impute, impute_draws
     from jensen.run import Run, choose_device
 
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
     dataset = rows_for(run, model, options)
     missing = dataset.x.isnan()
     if run.places_given and bool(left := int(missing[:, run.places_given].sum())):
-        say(f"{options.data}: {left} missing cells of {', '.join(run.settings.condition)}, which are given, stay so")
+        given = ", ".join(run.settings.condition)
+        say(f"{options.data}: {left} missing cells of {given}, which are given, stay so")
         missing[:, run.places_given] = False
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
     if options.draws is None:
@@ -64,7 +66,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     tables = impute_draws(model, blocks, options.draws, num_samples=options.num_samples, seed=options.seed)
     for number, x in enumerate(tables, 1):
-        out = options.out.with_name(f"{options.out.stem}-{number}{options.out.suffix}")
+        ending = suffix_of(options.out) or ""
+        out = options.out.with_name(f"{options.out.name[: -len(ending)]}-{number}{ending}")
         fill_file(Path(options.data), out, x.numpy(), run.schema)
         say(f"{out}: {int(missing.sum())} missing cells in {_rows(missing)} rows drawn from the posterior")
 

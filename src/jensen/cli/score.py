@@ -64,6 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     mean = scores.log_px.mean().item()
     given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(
-        f"{options.out}: {len(scores.log_px)} rows, log p(x{given}) by {options.num_samples} importance samples, "
-        f"mean {mean:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
+        f"{options.out}: {len(scores.log_px)} rows, log p(x{given}) by {options.num_samples} importance "
+        f"samples, mean {mean:.2f} nats of the data as given; percentiles among {len(reference)} training "
+        "rows"
     )

@@ -60,8 +60,8 @@ class DataSettings:
     """For a table, a file that gives the types of its columns (an edited schema.yaml of a run); left out:
     they are inferred."""
     condition: Names = ()
-    """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others, samples
-    are drawn for the c that --where asks for, and every figure is of log p(x | c)."""
+    """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
+    samples are drawn for the c that --where asks for, and every figure is of log p(x | c)."""
     scaling: Literal["auto", "none", "standard", "per-dimension"] = "auto"
     """standard: one mean and scale for all; per-dimension: one for each. auto: standard for images,
     per-dimension for rows, none where the likelihood's domain is fixed. Figures are always in nats of the

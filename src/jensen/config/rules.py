@@ -153,8 +153,8 @@ def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
         left_out = next((c for c in schema.columns if c.name == name and not c.modelled), None)
         if left_out is not None:
             raise UserError(
-                f"--condition {name}: this column is left out of the data (its type is {left_out.type}); give "
-                "it another type with --schema, or leave it out of --condition"
+                f"--condition {name}: this column is left out of the data (its type is {left_out.type}); "
+                "give it another type with --schema, or leave it out of --condition"
             )
         if name not in names:
             near = difflib.get_close_matches(name, names, 1, 0.0)[0]

@@ -54,7 +54,11 @@ def modelled_of(condition: Sequence[str], preparation: Preparation) -> list[Marg
 
 def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[ColumnInputs | None, int]:
     """What stands between the given columns and a decoder, and how many numbers it makes of them."""
-    given = [marginal for marginal in marginals_of(preparation) if marginal.name in condition] if condition else []
+    given = (
+        [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
+        if condition
+        else []
+    )
     return column_inputs(given) if given else (None, 0)
 
 

@@ -42,8 +42,9 @@ class Drawn:
     """How many latents were drawn from the prior."""
 
 
-def log_probability(p: Columns, conditions: Sequence[Any]) -> Tensor:
+def log_probability(p: Any, conditions: Sequence[Any]) -> Tensor:
     """log P(all conditions | z), ``[*batch]``: the columns are independent given z."""
+    p = p.base if isinstance(p, Given) else p
     parts = [
         log_probability_between(p, c.place, c.low, c.high)
         if c.levels is None
@@ -83,11 +84,15 @@ def sample_where(
         weights: list[Tensor] = []
         while True:
             z = model.prior().sample((CHUNK,))
-            c = None if contexts is None else contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]
+            c = (
+                None
+                if contexts is None
+                else contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]
+            )
             latents.append(z)
             given += [] if c is None else [c]
             p = model.likelihood((z,), context=c)
-            weights.append(log_probability(p.base if isinstance(p, Given) else p, conditions).double())
+            weights.append(log_probability(p, conditions).double())
             log_w = torch.cat(weights)
             total = log_w.logsumexp(0)
             size = float((2 * total - (2 * log_w).logsumexp(0)).exp())

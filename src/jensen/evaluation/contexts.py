@@ -13,7 +13,9 @@ TOLERANCE = 1e-9
 """Relative: 3 * 0.1 is not 0.3, but near."""
 
 
-def split_conditions(conditions: Sequence[Any], given: Sequence[int], size: int) -> tuple[list[Any], list[Any]]:
+def split_conditions(
+    conditions: Sequence[Any], given: Sequence[int], size: int
+) -> tuple[list[Any], list[Any]]:
     """Conditions on the given columns, and on the modelled ones, each with its place among its kind.
 
     Args:
@@ -51,8 +53,8 @@ def choose_contexts(contexts: Tensor, conditions: Sequence[Any], asked: str = "t
     if len(values) == contexts.shape[1]:
         return contexts.new_tensor([[values[place] for place in range(len(values))]])
     raise UserError(
-        f"--where {asked!r}: none of {len(contexts):,} training rows meets it, so that there is nothing to draw "
-        "the given columns from; give each of them one value (COLUMN = VALUE), or ask for something likelier"
+        f"--where {asked!r}: none of {len(contexts):,} training rows meets it, so that there is nothing to "
+        "draw the given columns from; give each of them one value (COLUMN = VALUE), or ask for less"
     )
 
 
@@ -60,7 +62,8 @@ def _meets(values: Tensor, allowed: Any) -> Tensor:
     if allowed.levels is not None:
         return torch.isin(values, values.new_tensor(allowed.levels))
     slack = TOLERANCE * values.abs()
-    return (values >= allowed.low - slack) & (values <= allowed.high + slack)
+    within: Tensor = (values >= allowed.low - slack) & (values <= allowed.high + slack)
+    return within
 
 
 def _only_value(allowed: Any) -> float | None:

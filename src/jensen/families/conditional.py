@@ -35,7 +35,9 @@ class Conditional(nn.Module):
         split = x.dim() - self.event_dim
         batch, event = x.shape[:split], x.shape[split:]
         flat = x.reshape(-1, *event)
-        raw: Tensor = self.network(flat) if context is None else self.network(flat, self._read(context, batch))
+        raw: Tensor = (
+            self.network(flat) if context is None else self.network(flat, self._read(context, batch))
+        )
         return raw.reshape(*batch, -1)
 
     def _read(self, context: Tensor, batch: torch.Size) -> Tensor:

@@ -15,7 +15,9 @@ MOST_CONTEXTS = 20_000
 
 
 class ConditionalVAE(VAE):
-    """``p(x | c) = int p(x | z, c) p(z) dz`` with q(z | x, c) (Sohn, Lee & Yan 2015, eq. 4, with p(z) for p(z | c)).
+    """``p(x | c) = int p(x | z, c) p(z) dz`` with q(z | x, c) (Sohn, Lee & Yan 2015).
+
+    The bound is that paper's eq. 4, with p(z) for p(z | c): z is what c does not say.
 
     A datum is a whole row ``[C]``, of which the entries ``given`` are c. So ``trace(x)`` needs nothing
     more than any VAE's, and whatever it leads to is of log p(x | c). A ``context`` ``[B, Cc]`` that is passed
@@ -30,7 +32,9 @@ class ConditionalVAE(VAE):
 
     given: Tensor
 
-    def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module, given: Sequence[int]) -> None:
+    def __init__(
+        self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module, given: Sequence[int]
+    ) -> None:
         super().__init__(prior, encoder, decoder)
         self.register_buffer("given", torch.tensor(given), persistent=False)
         self.contexts = Contexts(len(given))
@@ -40,7 +44,7 @@ class ConditionalVAE(VAE):
         return x[..., self.given]
 
     def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
-        """n whole rows: c as in ``context`` ``[n, Cc]``, or drawn from `contexts`; then z ~ p(z), x ~ p(x | z, c)."""
+        """n whole rows: c as in ``context`` ``[n, Cc]``, or drawn from `contexts`; then z and x given c."""
         return super().sample(n, context=self.contexts.draw(n) if context is None else context, mean=mean)
 
 
