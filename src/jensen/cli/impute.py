@@ -14,7 +14,7 @@ class ImputeOptions(RowsOptions):
     """Fill the missing cells of a table, given the others.
 
     A number becomes its posterior mean, a category its likeliest level. Observed cells come back as they
-    were, character for character. What a run with --condition takes as given it cannot fill.
+    were, character for character. What a conditional run takes as given it cannot fill.
     """
 
     draws: int | None = None

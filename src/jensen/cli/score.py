@@ -12,7 +12,7 @@ from jensen.errors import check_options
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
-    In a run with --condition it is log p(x | c), of the other columns given those: rare for its c.
+    In a conditional run it is log p(x | c), of the other columns given those: rare for its c.
     Columns: log_px, the importance-weighted estimate; percentile, the per cent of training rows that score no
     higher; effective_sample_size, of the K importance samples.
     """

@@ -61,7 +61,7 @@ class DataSettings:
     they are inferred."""
     condition: Names = ()
     """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
-    samples are drawn for the c that --where asks for, and every figure is of log p(x | c)."""
+    samples are drawn for any c that is asked for, and every figure is of log p(x | c)."""
     scaling: Literal["auto", "none", "standard", "per-dimension"] = "auto"
     """standard: one mean and scale for all; per-dimension: one for each. auto: standard for images,
     per-dimension for rows, none where the likelihood's domain is fixed. Figures are always in nats of the

@@ -68,7 +68,13 @@ def _filled(cells: Any, new: Any, *, text: bool) -> Any:
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
     joined = pc.if_else(missing, pc.cast(_plain(new), cells.type.value_type), _plain(cells))
-    return joined.dictionary_encode().cast(cells.type)
+    # The categories as they were and in their order, and after them any that only training had.
+    used = pc.drop_null(pc.unique(joined))
+    levels = cells.dictionary
+    more = used.filter(pc.invert(pc.is_in(used, value_set=levels)))
+    levels = pa.concat_arrays([levels, more])
+    indices = pc.cast(pc.index_in(joined, value_set=levels), cells.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, levels, ordered=cells.type.ordered)
 
 
 def _plain(cells: Any) -> Any:
