@@ -126,6 +126,8 @@ def _bounds(it: _Subject, values: dict[str, Tensor]) -> dict[str, Any]:
     figures["binarize"] = preparation.binarize
     figures["dequantize"] = preparation.dequantize
     figures["log_det"] = run.log_det
+    if run.settings.condition:
+        figures["condition"] = list(run.settings.condition)
     return figures
 
 

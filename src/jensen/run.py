@@ -20,6 +20,7 @@ from torch import Tensor
 
 from jensen.config.build import build_model
 from jensen.config.settings import Settings, read_run_settings, read_yaml
+from jensen.config.tables import places_given
 from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
 from jensen.data.shares import Share
 from jensen.data.tables.schema import Schema
@@ -120,6 +121,11 @@ class Run:
             return Schema.from_dict(found)
         except UserError as error:
             raise UserError(f"{self.config}: {error}") from None
+
+    @property
+    def places_given(self) -> list[int]:
+        """The places of the columns that the model is conditional on, among those of a row."""
+        return places_given(self.settings.condition, self.preparation)
 
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, checked against the digest that was recorded.

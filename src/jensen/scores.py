@@ -60,7 +60,7 @@ def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
 def column_names(run: Run) -> list[str]:
     """The names of the columns of a datum: those of the table, or x0, x1, ..."""
     if run.schema is not None:
-        return [column.name for column in run.schema.modelled]
+        return [c.name for c in run.schema.modelled if c.name not in run.settings.condition]
     return [f"x{i}" for i in range(int(torch.Size(run.event_shape).numel()))]
 
 

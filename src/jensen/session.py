@@ -17,7 +17,8 @@ from jensen.data.seeds import derive_seed
 from jensen.data.stored import Stored
 from jensen.errors import UserError
 from jensen.files import sweep
-from jensen.models import VAE
+from jensen.models import VAE, ConditionalVAE
+from jensen.models.conditional import MOST_CONTEXTS
 from jensen.run import FREE, WRITTEN, Run, choose_device, describe, load_dataset
 from jensen.tensors import save_tensors
 from jensen.training.loop import TrainingData, train
@@ -161,7 +162,16 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
                 f"--kl closed-form: there is none for --posterior {settings.posterior} and --prior "
                 f"{settings.prior}; leave --kl out, or use --posterior diagonal and --prior standard"
             )
+        if isinstance(model, ConditionalVAE):
+            torch.manual_seed(derive_seed(settings.seed, "contexts"))
+            model.contexts.remember(model.context_of(run.preparation(_some(dataset, MOST_CONTEXTS))))
     return model.to(device)
+
+
+def _some(dataset: Dataset, most: int) -> torch.Tensor:
+    """So many training rows as stored, drawn evenly, or all of them."""
+    train = dataset.numbers("train")
+    return dataset.x[train[torch.randperm(len(train))[:most].sort().values]]
 
 
 def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[TrainingState], None]) -> Run:

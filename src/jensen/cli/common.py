@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jensen.data import Dataset
+    from jensen.models import VAE
     from jensen.run import Run
 
 
@@ -63,8 +64,8 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def rows_for(run: "Run", options: RowsOptions) -> "Dataset":
-    """The rows of ``options.data``, checked against what ``run`` was trained on.
+def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
+    """The rows of ``options.data``, checked against what ``run`` and its ``model`` were trained on.
 
     Raises:
         UserError: another number or arrangement of features, or values that the model cannot take.
@@ -84,7 +85,32 @@ def rows_for(run: "Run", options: RowsOptions) -> "Dataset":
             f"{options.data} has rows of shape {list(dataset.event_shape)}, but {run.path} was trained on "
             f"rows of shape {list(run.event_shape)}; give data of that shape"
         )
+    _check_given(run, model, dataset)
     return match_preparation(dataset, run.preparation, run.settings.seed)
+
+
+def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
+    """Refuse rows without what a conditional model is given, where it learned from rows that all have it.
+
+    Where some training rows lack it, its absence is a value like any other.
+
+    Raises:
+        UserError: which column, in how many rows, and the mend.
+    """
+    from jensen.data.arrays import chunks
+    from jensen.models import ConditionalVAE
+
+    if not isinstance(model, ConditionalVAE) or run.schema is None:
+        return
+    learned = model.contexts.rows.isnan().any(0).tolist()
+    for place, known in zip(model.given.tolist(), learned, strict=True):
+        lacking = sum(int(dataset.x[rows][:, place].isnan().sum()) for rows in chunks(dataset.x))
+        if lacking and not known:
+            raise UserError(
+                f"{dataset.name}: column {run.schema.modelled[place].name!r} is given to {run.path}, and in "
+                f"{lacking} of {len(dataset.x)} rows it is missing or of a category that training had not; "
+                "give it there, or leave those rows out"
+            )
 
 
 def check_data_suffix(run: "Run", path: Path) -> None:

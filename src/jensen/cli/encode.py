@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
     parts = encode_blocks(model, blocks)
     first = next(parts)

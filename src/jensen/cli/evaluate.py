@@ -160,8 +160,10 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
 
 
 def note(figures: dict[str, Any]) -> str:
-    """How the data were made binary or continuous, without which the figures compare with nothing."""
+    """How the data were made binary or continuous, and what is given: figures compare only with such."""
     parts = []
+    if "condition" in figures:
+        parts.append(f"p(x) is of the other columns given {', '.join(figures['condition'])}")
     if figures["binarize"] != "none":
         parts.append(f"{figures['binarize']} binarization")
     if figures["dequantize"]:

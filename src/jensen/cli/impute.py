@@ -18,7 +18,7 @@ class ImputeOptions(RowsOptions):
     """Fill the missing cells of a table, given the others.
 
     A number becomes its posterior mean, a category its likeliest level. Observed cells come back as they
-    were, character for character.
+    were, character for character. What a conditional run takes as given it cannot fill.
     """
 
     draws: int | None = None
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data.tables.filling import check_fillable, fill_file
+    from jensen.data.tables.read import suffix_of
     from jensen.evaluation.impute import draw_blocks, impute_blocks
     from jensen.run import Run, choose_device
 
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_fillable(Path(options.data), options.out)
-    dataset = rows_for(run, options)
-    missing = Missing()
+    dataset = rows_for(run, model, options)
+    missing = Missing(run.places_given)
     blocks = (missing.count(x).to(device) for x in run.blocks(dataset, "all"))
     spent = {"num_samples": options.num_samples, "seed": options.seed}
     if options.draws is None:
@@ -62,22 +63,35 @@ def main(arguments: Sequence[str]) -> None:
         discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
         filled = (x[None].numpy() for x in impute_blocks(model, blocks, discrete, **spent))
     else:
-        name, suffix = options.out.stem, options.out.suffix
-        outs = [options.out.with_name(f"{name}-{number}{suffix}") for number in range(1, options.draws + 1)]
+        ending = suffix_of(options.out) or ""
+        name = options.out.name.removesuffix(ending)
+        outs = [options.out.with_name(f"{name}-{number}{ending}") for number in range(1, options.draws + 1)]
         how = "drawn from the posterior"
         filled = (x.numpy() for x in draw_blocks(model, blocks, options.draws, **spent))
     fill_file(Path(options.data), outs, filled, run.schema)
+    if missing.given:
+        given = ", ".join(run.settings.condition)
+        say(f"{options.data}: {missing.given} missing cells of {given}, which are given, stay so")
     for out in outs:
         say(f"{out}: {missing.cells} missing cells in {missing.rows} rows {how}")
 
 
 class Missing:
-    """How many cells of the blocks that have passed are missing, and in how many rows."""
+    """How many cells of the blocks that have passed are missing, and in how many rows.
 
-    cells = rows = 0
+    Args:
+        places_given: the columns that a conditional model is given, which are counted apart.
+    """
+
+    def __init__(self, places_given: Sequence[int]) -> None:
+        self.places_given = list(places_given)
+        self.cells = self.rows = self.given = 0
 
     def count(self, x: "Tensor") -> "Tensor":
         """Count a block ``[B, C]``, and give it back."""
-        self.cells += int(x.isnan().sum())
-        self.rows += int(x.isnan().any(1).sum())
+        missing = x.isnan()
+        self.given += int(missing[:, self.places_given].sum())
+        missing[:, self.places_given] = False
+        self.cells += int(missing.sum())
+        self.rows += int(missing.any(1).sum())
         return x

@@ -15,17 +15,17 @@ class ReconstructOptions(RowsOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, encode, decode, write."""
     options = parse(ReconstructOptions, arguments, "jensen reconstruct")
-    from jensen.evaluation import reconstruct
-    from jensen.evaluation.latents import encode_blocks
+    from jensen.evaluation import encode, reconstruct
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
     device = choose_device(options.device)
     model = run.model(device)
     check_data_suffix(run, options.out)
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
     with data_writer(run, options.out, mean=True) as write:
-        for latents in encode_blocks(model, blocks):
-            write(reconstruct(model.decoder, latents.mean.to(device)))
+        for x in blocks:
+            z = encode(model, [x]).mean.to(device)
+            write(reconstruct(model.decoder, z, context=model.context_of(x)))
     say(f"{options.out}: {len(dataset.x)} reconstructions by {options.run}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -31,7 +31,8 @@ class SampleOptions(RunOptions):
     where: str | None = None
     """Only rows that meet a condition, such as "education = Masters and age > 40": comparisons (= != < <= >
     >=, in (A, B)) joined by `and`. For tables; drawn without rejection, and how likely the condition is,
-    said."""
+    said. In a conditional run, what it asks of the given columns chooses them from the training rows (or
+    is taken as it is where it leaves one value to each and no row has them)."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -50,33 +51,77 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
     if options.where is not None:
-        write_data(run, options.out, _where(run, model, options))
+        write_data(run, options.out, _where(run, model, options), mean=options.mean)
         return
     x = sample(model, options.num, mean=options.mean, seed=options.seed)
     write_data(run, options.out, x, mean=options.mean)
-    kind = "decoder means" if options.mean else "samples"
-    say(f"{options.out}: {options.num} {kind} of {options.run}")
+    given = ", ".join(run.settings.condition)
+    say(
+        f"{options.out}: {options.num} {_kind(options)} of {options.run}"
+        + (f", for the {given} of training rows (--where chooses)" if given else "")
+    )
+
+
+def _kind(options: SampleOptions) -> str:
+    return "decoder means" if options.mean else "samples"
 
 
 def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     """Rows that meet the condition; what they rest on is said."""
     from jensen.data.tables.where import parse_where
     from jensen.evaluation.conditions import sample_where
+    from jensen.evaluation.contexts import split_conditions
 
     if run.schema is None or run.settings.likelihood != "columns":
         raise UserError(
             f"--where is for tables, and {run.path} is of none with --likelihood columns; leave it out"
         )
+    conditions = parse_where(options.where or "", run.schema)
+    given, modelled = split_conditions(conditions, run.places_given, len(run.schema.modelled))
+    contexts = _contexts(run, model, given, options)
+    if not modelled and contexts is not None:
+        return _under(model, contexts, options)
     if options.mean:
         raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
-    conditions = parse_where(options.where or "", run.schema)
-    drawn = sample_where(model, options.num, conditions, seed=options.seed)
+    drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
     say(
         f"{options.out}: {options.num} samples of {run.path} where {options.where}; under the model that has "
         f"probability {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
+        + (f" given {', '.join(run.settings.condition)}" if contexts is not None else "")
     )
     size = drawn.effective_sample_size
     say(f"effective sample size {size:,.0f}: so many different latents, of {drawn.proposed:,} proposed")
     if size < options.num:
         say(f"fewer than the {options.num} rows: rows that share a latent resemble each other")
     return drawn.x
+
+
+def _contexts(run: "Run", model: "VAE", given: list[Any], options: SampleOptions) -> "Tensor | None":
+    """The contexts that a conditional model samples under, and how many there are, said; else None."""
+    from jensen.evaluation.contexts import choose_contexts
+    from jensen.models import ConditionalVAE
+
+    if not isinstance(model, ConditionalVAE):
+        return None
+    remembered = model.contexts.rows
+    chosen = choose_contexts(remembered, given, options.where or "")
+    names, seen = ", ".join(run.settings.condition), f"{len(remembered):,} training rows"
+    if given and len(chosen) == 1 and not bool((remembered == chosen).all(1).any()):
+        say(f"{names}: none of {seen} has these values; the model has not seen what it is asked for")
+    else:
+        say(f"{names}: as in {len(chosen):,} of {seen}")
+    return chosen
+
+
+def _under(model: "VAE", contexts: "Tensor", options: SampleOptions) -> "Tensor":
+    """Rows, or decoder means, for contexts drawn from those given."""
+    import torch
+
+    from jensen.data import generator
+    from jensen.evaluation import sample
+
+    picks = torch.randint(len(contexts), (options.num,), generator=generator(options.seed, "contexts"))
+    context = contexts[picks.to(contexts.device)]
+    x = sample(model, options.num, context=context, mean=options.mean, seed=options.seed)
+    say(f"{options.out}: {options.num} {_kind(options)} of {options.run} where {options.where}")
+    return x

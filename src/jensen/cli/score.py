@@ -12,6 +12,7 @@ from jensen.errors import check_options
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
+    In a conditional run it is log p(x | c), of the other columns given those: rare for its c.
     Columns: log_px, the importance-weighted estimate; percentile, the per cent of training rows that score no
     higher; effective_sample_size, of the K importance samples.
     """
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))
-    dataset = rows_for(run, options)
+    dataset = rows_for(run, model, options)
     reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
     parts = score_rows(
         run,
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str]) -> None:
                 table += [scores.latents, *scores.columns.unbind(1)]
             write(torch.stack(table, 1).numpy())
             total += scores.log_px.sum().item()
+    given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(
-        f"{options.out}: {rows} rows, log p(x) by {options.num_samples} importance samples, "
+        f"{options.out}: {rows} rows, log p(x{given}) by {options.num_samples} importance samples, "
         f"mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
     )

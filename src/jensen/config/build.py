@@ -10,12 +10,20 @@ from torch import Tensor, nn
 
 from jensen import families, objectives, priors
 from jensen.config.settings import Settings
-from jensen.config.tables import column_family, column_inputs, marginals_of
+from jensen.config.tables import (
+    column_family,
+    column_inputs,
+    context_inputs,
+    marginals_of,
+    modelled_of,
+    places_given,
+)
 from jensen.data import Preparation
 from jensen.families import Conditional
-from jensen.models import VAE
+from jensen.models import VAE, ConditionalVAE
+from jensen.models.conditional import RowDecoder, RowEncoder
 from jensen.models.local import semi_amortized, two_tier
-from jensen.networks import Log1p, OneHot, mlp
+from jensen.networks import Beside, Log1p, OneHot, mlp
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
@@ -65,7 +73,7 @@ LIKELIHOODS: dict[str, Callable[[Settings, Shape, Preparation], Any]] = {
     "zero-inflated-negative-binomial": lambda s, shape, p: families.ZeroInflatedNegativeBinomial(
         shape, _scale(s, shape)
     ),
-    "columns": lambda s, shape, p: column_family(marginals_of(p)),
+    "columns": lambda s, shape, p: column_family(modelled_of(s.condition, p)),
 }
 SUPPORT: dict[str, str] = {
     "normal": "real",
@@ -163,22 +171,42 @@ def build_model(
     """
     hidden = () if settings.network == "linear" else settings.hidden
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
-    likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
-    latents = math.prod(family.event_shape)
-    decoder = Conditional(mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation), likelihood)
+    decoder = _decoder(settings, math.prod(family.event_shape), hidden, event_shape, preparation)
+    given = places_given(settings.condition, preparation)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
-        return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))
+        return _given(given, two_tier(prior, family, decoder, maximise, event_dim=len(event_shape)))
     inputs = math.prod(event_shape)
     if preparation.support in INPUTS:
         transform, inputs = INPUTS[preparation.support](preparation, inputs)
         network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
     else:
         network = mlp(inputs, hidden, family.num_outputs, settings.activation)
-    encoder = Conditional(network, family, event_dim=len(event_shape))
+    encoder: nn.Module = Conditional(network, family, event_dim=len(event_shape))
     start = torch.zeros(settings.components, *event_shape) if rows is None else rows
     prior = PRIORS[settings.prior](settings, encoder, start)
+    if given:
+        encoder = RowEncoder(encoder, given)
     if settings.inference == "semi-amortized":
-        return semi_amortized(prior, encoder, decoder, maximise)
-    return VAE(prior, encoder, decoder)
+        return _given(given, semi_amortized(prior, encoder, decoder, maximise))
+    return _given(given, VAE(prior, encoder, decoder))
+
+
+def _decoder(
+    settings: Settings, latents: int, hidden: Sequence[int], event_shape: Shape, preparation: Preparation
+) -> nn.Module:
+    """p(x | z), or p(x | z, c) as a distribution of whole rows."""
+    likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
+    reads, more = context_inputs(settings.condition, preparation)
+    network = mlp(latents + more, hidden[::-1], likelihood.num_outputs, settings.activation)
+    if reads is None:
+        return Conditional(network, likelihood)
+    decoder = Conditional(Beside(network), likelihood, reads=reads)
+    given = places_given(settings.condition, preparation)
+    return RowDecoder(decoder, given, math.prod(event_shape))
+
+
+def _given(places: Sequence[int], model: VAE) -> VAE:
+    """The model, told which places of a row are given."""
+    return ConditionalVAE(model.prior, model.encoder, model.decoder, places) if places else model

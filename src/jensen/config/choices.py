@@ -15,6 +15,10 @@ def _parse_widths(arguments: list[str]) -> tuple[int, ...]:
         raise ValueError(f"{text!r} is no list of whole numbers such as 200,200") from None
 
 
+def _parse_names(arguments: list[str]) -> tuple[str, ...]:
+    return tuple(name for part in arguments[0].split(",") if (name := part.strip()))
+
+
 Widths = Annotated[
     tuple[int, ...],
     tyro.constructors.PrimitiveConstructorSpec(
@@ -26,6 +30,19 @@ Widths = Annotated[
     ),
 ]
 """Layer widths, written ``200,200``."""
+
+
+Names = Annotated[
+    tuple[str, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="COLUMN,COLUMN,...",
+        instance_from_str=_parse_names,
+        is_instance=lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value),
+        str_from_instance=lambda value: [",".join(value)],
+    ),
+]
+"""Names of columns, written ``sex,education``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +59,9 @@ class DataSettings:
     schema: Path | None = None
     """For a table, a file that gives the types of its columns (an edited schema.yaml of a run); left out:
     they are inferred."""
+    condition: Names = ()
+    """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
+    samples are drawn for any c that is asked for, and every figure is of log p(x | c)."""
     scaling: Literal["auto", "none", "standard", "per-dimension"] = "auto"
     """standard: one mean and scale for all; per-dimension: one for each. auto: standard for images,
     per-dimension for rows, none where the likelihood's domain is fixed. Figures are always in nats of the

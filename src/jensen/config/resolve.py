@@ -48,6 +48,9 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         said.append(
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"
         )
+    if s.condition:
+        given = ", ".join(s.condition)
+        said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
     check_combination(s)
     check_rows(s, dataset)
     return s, said

@@ -1,10 +1,12 @@
 """Combinations that cannot be right, refused before anything is trained, each with its remedy."""
 
+import difflib
 from collections.abc import Callable
 
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import chunks
+from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
@@ -122,7 +124,14 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             raise UserError(
                 f"--likelihood columns is for tables, and {dataset.name} is none; leave --likelihood out"
             )
+        _check_condition(settings.condition, dataset.schema)
         return
+    if settings.condition:
+        raise UserError(
+            f"--condition {','.join(settings.condition)} is for tables with --likelihood columns, and "
+            f"{dataset.name} has --likelihood {settings.likelihood}; leave --condition out, or give the data "
+            "as a table with what is given in a column of its own"
+        )
     if dataset.schema is None:
         return
     text = [column.name for column in dataset.schema.modelled if not column.numeric]
@@ -136,6 +145,23 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             f"--likelihood {settings.likelihood} needs complete rows, and {dataset.name} has missing cells; "
             "leave --likelihood out: the likelihood of columns models what is there"
         )
+
+
+def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
+    """Refuse conditions that are no modelled columns, or all of them."""
+    names = [column.name for column in schema.modelled]
+    for name in condition:
+        left_out = next((c for c in schema.columns if c.name == name and not c.modelled), None)
+        if left_out is not None:
+            raise UserError(
+                f"--condition {name}: this column is left out of the data (its type is {left_out.type}); "
+                "give it another type with --schema, or leave it out of --condition"
+            )
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1, 0.0)[0]
+            raise UserError(f"--condition {name}: there is no such column (did you mean {near}?)")
+    if set(condition) == set(names):
+        raise UserError("--condition names every column and leaves none to model; leave one of them out")
 
 
 def check_combination(settings: Settings) -> None:

@@ -46,6 +46,28 @@ def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, int]:
     return inputs, inputs.width
 
 
+def places_given(condition: Sequence[str], preparation: Preparation) -> list[int]:
+    """The places of the columns that a model is conditional on, in the order of the table."""
+    if not condition:
+        return []
+    return [i for i, marginal in enumerate(marginals_of(preparation)) if marginal.name in condition]
+
+
+def modelled_of(condition: Sequence[str], preparation: Preparation) -> list[Marginal]:
+    """What was fitted to the columns that are modelled: all but those given."""
+    return [marginal for marginal in marginals_of(preparation) if marginal.name not in condition]
+
+
+def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[ColumnInputs | None, int]:
+    """What stands between the given columns and a decoder, and how many numbers it makes of them."""
+    given = (
+        [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
+        if condition
+        else []
+    )
+    return column_inputs(given) if given else (None, 0)
+
+
 def marginals_of(preparation: Preparation) -> Sequence[Marginal]:
     """What was fitted to the columns, of a preparation that is of a table."""
     if preparation.marginals is None:

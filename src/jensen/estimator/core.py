@@ -14,7 +14,7 @@ from jensen.config.settings import Settings
 from jensen.data import Dataset, Preparation, derive_seed, fit_preparation
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
-from jensen.models import VAE
+from jensen.models import VAE, ConditionalVAE
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import Record, TrainingState
 
@@ -67,6 +67,8 @@ def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         rows = preparation(dataset.rows("train")[: settings.components])
         model = build_model(settings, dataset.event_shape, preparation, rows)
+        if isinstance(model, ConditionalVAE):
+            model.contexts.remember(model.context_of(preparation(dataset.rows("train"))))
         if before is not None:
             now = {name: torch.from_numpy(np.array(value)) for name, value in before.weights.items()}
             model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in now.items()})

@@ -15,6 +15,7 @@ from jensen.distributions.column_conditions import (
     log_probability_of_levels,
 )
 from jensen.distributions.columns import Columns
+from jensen.distributions.given import Given
 from jensen.errors import UserError
 
 CHUNK = 1 << 12
@@ -41,8 +42,9 @@ class Drawn:
     """How many latents were drawn from the prior."""
 
 
-def log_probability(p: Columns, conditions: Sequence[Any]) -> Tensor:
+def log_probability(p: Any, conditions: Sequence[Any]) -> Tensor:
     """log P(all conditions | z), ``[*batch]``: the columns are independent given z."""
+    p = p.base if isinstance(p, Given) else p
     parts = [
         log_probability_between(p, c.place, c.low, c.high)
         if c.levels is None
@@ -53,7 +55,9 @@ def log_probability(p: Columns, conditions: Sequence[Any]) -> Tensor:
 
 
 @torch.no_grad()
-def sample_where(model: Any, n: int, conditions: Sequence[Any], *, seed: int = 0) -> Drawn:
+def sample_where(
+    model: Any, n: int, conditions: Sequence[Any], *, contexts: Tensor | None = None, seed: int = 0
+) -> Drawn:
     """``n`` data of p(x | condition), without rejection.
 
     z_1, z_2, ... from p(z), with weights ``w_i = P(condition | z_i)``, which the columns give exactly; n of
@@ -64,7 +68,10 @@ def sample_where(model: Any, n: int, conditions: Sequence[Any], *, seed: int = 0
     Args:
         model: with ``prior`` and ``likelihood``, whose likelihood is `Columns`.
         n: how many.
-        conditions: `jensen.data.tables.where.Allowed`, at most one a column.
+        conditions: `jensen.data.tables.where.Allowed`, at most one a column; of a conditional model, with
+            places among the modelled columns.
+        contexts: of a conditional model, ``[S, Cc]``, from which c is drawn for each latent, so that pairs
+            (z, c) are weighted by P(condition | z, c): what is drawn is p(x, c | condition) for such c.
         seed: of all draws.
 
     Raises:
@@ -73,11 +80,19 @@ def sample_where(model: Any, n: int, conditions: Sequence[Any], *, seed: int = 0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         latents: list[Tensor] = []
+        given: list[Tensor] = []
         weights: list[Tensor] = []
         while True:
             z = model.prior().sample((CHUNK,))
+            c = (
+                None
+                if contexts is None
+                else contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]
+            )
             latents.append(z)
-            weights.append(log_probability(model.likelihood((z,)), conditions).double())
+            given += [] if c is None else [c]
+            p = model.likelihood((z,), context=c)
+            weights.append(log_probability(p, conditions).double())
             log_w = torch.cat(weights)
             total = log_w.logsumexp(0)
             size = float((2 * total - (2 * log_w).logsumexp(0)).exp())
@@ -91,8 +106,10 @@ def sample_where(model: Any, n: int, conditions: Sequence[Any], *, seed: int = 0
             )
         error = float(log_w.exp().std() / math.sqrt(len(log_w)))
         picks = _resampled(log_w.softmax(0), n)
-        z = torch.cat(latents)[picks]
-        x = torch.cat([_draw(model.likelihood((some,)), conditions) for some in z.split(CHUNK)])
+        z = torch.cat(latents)[picks].split(CHUNK)
+        chosen = torch.cat(given)[picks].split(CHUNK) if given else [None] * len(z)
+        parts = [model.likelihood((some,), context=c) for some, c in zip(z, chosen, strict=True)]
+        x = torch.cat([_draw(p, conditions) for p in parts])
         return Drawn(x.cpu(), probability, error, size, len(log_w))
 
 
@@ -103,8 +120,11 @@ def _resampled(weights: Tensor, n: int) -> Tensor:
     return picks[torch.randperm(n, device=picks.device)]
 
 
-def _draw(p: Columns, conditions: Sequence[Any]) -> Tensor:
+def _draw(p: Columns | Given, conditions: Sequence[Any]) -> Tensor:
     """A row for each latent that meets the conditions."""
+    if isinstance(p, Given):
+        assert isinstance(p.base, Columns)
+        return p.whole(_draw(p.base, conditions))
     x = p.sample()
     for c in conditions:
         draw: Callable[..., Tensor] = draw_between if c.levels is None else draw_level

@@ -51,7 +51,7 @@ def draw_missing(
     shuffled = torch.rand(picks.shape, device=x.device).argsort(0)
     picks = picks.gather(0, shuffled)
     z = tuple(group.gather(0, picks[..., None].expand(-1, -1, group.shape[-1])) for group in trace.z)
-    drawn = model.likelihood(z, context=context).sample()
+    drawn = model.likelihood(z, context=trace.context).sample()
     return torch.where(x.isnan(), drawn.to(x.dtype), x)
 
 

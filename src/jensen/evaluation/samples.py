@@ -13,21 +13,34 @@ ROWS = 256
 
 
 @torch.no_grad()
-def sample(model: Model, n: int, *, mean: bool = False, seed: int = 0) -> Tensor:
+def sample(
+    model: Model, n: int, *, context: Tensor | None = None, mean: bool = False, seed: int = 0
+) -> Tensor:
     """``n`` new data in the model's domain, ``[n, *event]``: true draws of p(x), or decoder means.
 
-    The same seed gives the same draws; torch's global generator is left as it was.
+    The same seed gives the same draws; torch's global generator is left as it was. A ``context`` ``[n, ...]``
+    is for conditional models.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
-        return torch.cat([model.sample(size, mean=mean).cpu() for size in sizes])
+        parts: Iterable[Tensor | None] = [None] * len(sizes) if context is None else context.split(ROWS)
+        drawn = [model.sample(size, context=c, mean=mean) for size, c in zip(sizes, parts, strict=True)]
+        return torch.cat([x.cpu() for x in drawn])
 
 
 @torch.no_grad()
-def reconstruct(decoder: nn.Module, latents: Tensor, *, rows: int = ROWS) -> Tensor:
-    """E[x | z] for each row of ``latents`` ``[N, M]``, ``[N, *event]``; for class numbers, the mode."""
-    return torch.cat([center(decoder(z)).cpu() for z in latents.split(rows)])
+def reconstruct(
+    decoder: nn.Module, latents: Tensor, *, context: Tensor | None = None, rows: int = ROWS
+) -> Tensor:
+    """E[x | z] for each row of ``latents`` ``[N, M]``, ``[N, *event]``; for class numbers, the mode.
+
+    With a ``context`` ``[N, ...]``, E[x | z, c].
+    """
+    if context is None:
+        return torch.cat([center(decoder(z)).cpu() for z in latents.split(rows)])
+    pairs = zip(latents.split(rows), context.to(latents.device).split(rows), strict=True)
+    return torch.cat([center(decoder(z, c)).cpu() for z, c in pairs])
 
 
 def traversal(z: Tensor, dimensions: Iterable[int], steps: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A conditional distribution: a network followed by a family."""
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -16,21 +17,33 @@ class Conditional(nn.Module):
         family: a module ``[*batch, num_outputs] -> Distribution`` (see `jensen.families`).
         event_dim: how many trailing dimensions of the input make one datum (1 for latent vectors,
             2 for ``[H, W]`` images).
+        reads: for p(y | x, c), what makes numbers of contexts ``[B, ...]``, once for all samples, before the
+            network takes them beside its input: ``network(x, c)``. None: the network takes them as they are.
     """
 
-    def __init__(self, network: nn.Module, family: nn.Module, event_dim: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, family: nn.Module, event_dim: int = 1, reads: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.family = family
         self.event_dim = event_dim
+        self.reads = reads
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The network's numbers at ``x`` ``[*batch, *event]``, for the family: ``[*batch, num_outputs]``."""
         split = x.dim() - self.event_dim
         batch, event = x.shape[:split], x.shape[split:]
         flat = x.reshape(-1, *event)
-        raw: Tensor = self.network(flat) if context is None else self.network(flat, context)
+        raw: Tensor = (
+            self.network(flat) if context is None else self.network(flat, self._read(context, batch))
+        )
         return raw.reshape(*batch, -1)
+
+    def _read(self, context: Tensor, batch: torch.Size) -> Tensor:
+        """Contexts ``[B, ...]`` as the network takes them, one for each of the flattened ``batch``."""
+        read: Tensor = context if self.reads is None else self.reads(context)
+        return read.expand(*batch, *read.shape[1:]).reshape(-1, *read.shape[1:])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """The distribution at ``x`` ``[*batch, *event]``, with batch shape ``[*batch]``."""

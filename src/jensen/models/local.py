@@ -45,11 +45,13 @@ class Neutral(nn.Module):
         self.family = family
         self.event_dim = event_dim
         self.num_outputs = int(family.num_outputs)  # type: ignore[arg-type]
+        # Of the type that the weights have: the codes of a table are float64 beside float32 weights.
+        self.like = nn.Buffer(torch.zeros(0), persistent=False)
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Zeros, ``[*batch, num_outputs]``."""
-        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-        return x.new_zeros(*x.shape[: x.dim() - self.event_dim], self.num_outputs, dtype=dtype)
+        batch = x.shape[: x.dim() - self.event_dim]
+        return self.like.new_zeros(*batch, self.num_outputs, device=x.device)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         q: Distribution = self.family(self.raw(x, context))

@@ -24,9 +24,13 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    def context_of(self, x: Tensor) -> Tensor | None:
+        """The context that data themselves carry: none (see `jensen.models.conditional`)."""
+        return None
+
     def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
         """q(z | x) of each latent group (here one), batch shape ``[B]``."""
-        return (self.encoder(x, context),)
+        return (self.encoder(x, self.context_of(x) if context is None else context),)
 
     def trace(
         self,
@@ -43,6 +47,7 @@ class VAE(nn.Module):
         otherwise z carries no gradient. A ``posterior`` given (one already computed, or refined for
         these very data) takes the place of the encoder's.
         """
+        context = self.context_of(x) if context is None else context
         (q,) = self.posterior(x, context=context) if posterior is None else posterior
         reparameterized = _the_only(pathwise) and q.has_rsample
         z = (q.rsample if reparameterized else q.sample)((num_samples,))
@@ -64,6 +69,7 @@ class VAE(nn.Module):
     def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
         """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""
         prior: Distribution = self.prior()
+        context = self.context_of(x) if context is None else context
         return self.likelihood(z, context=context).log_prob(x) + prior.log_prob(z[0])
 
     def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:

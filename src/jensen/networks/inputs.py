@@ -11,6 +11,22 @@ class Log1p(nn.Module):
         return torch.log1p(x)
 
 
+class Beside(nn.Module):
+    """A network of two inputs side by side: ``network([x, context])``.
+
+    Args:
+        network: ``[N, width of x + width of context] -> [N, ...]``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        out: Tensor = self.network(torch.cat([x, context], 1))
+        return out
+
+
 class OneHot(nn.Module):
     """Category numbers ``[N, *event]`` -> indicators ``[N, D * width]``.
 

@@ -95,25 +95,31 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
     latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
     rows = dataset.splits["test"][:limit]
     dimensions = by_content(latents)[:TRAVERSED]
+    x = torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS))))
+    given = model.context_of(x.to(device))
     return Look(
         run=run,
         dataset=dataset,
         preparation=run.preparation,
         history=history,
         figures=figures,
-        x=torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS)))),
+        x=x,
         labels=None if dataset.labels is None else dataset.labels[rows],
         latents=latents,
-        reconstructions=reconstruct(model.decoder, latents.mean[:PICTURED].to(device)),
+        reconstructions=reconstruct(
+            model.decoder,
+            latents.mean[:PICTURED].to(device),
+            context=None if given is None else given[:PICTURED],
+        ),
         samples=sample(model, PICTURED if dataset.is_image else ROW_DRAWS, seed=SEED),
         means=sample(model, PICTURED, mean=True, seed=SEED),
         dimensions=dimensions,
-        walk=_walk(model, dimensions, device),
+        walk=_walk(model, dimensions, device, None if given is None else given[0]),
         standard_prior=_is_standard(model.prior()),
     )
 
 
-def _walk(model: VAE, dimensions: list[int], device: str) -> Tensor | None:
+def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) -> Tensor | None:
     prior = model.prior()
     if not _moves_freely(prior):
         return None
@@ -124,7 +130,9 @@ def _walk(model: VAE, dimensions: list[int], device: str) -> Tensor | None:
         centre, spread = draws.mean(0).cpu(), draws.std(0).cpu()
     # In prior standard deviations: the same walk for every dimension and any prior.
     steps = traversal(torch.zeros_like(centre), dimensions, torch.linspace(-REACH, REACH, STEPS))
-    means = reconstruct(model.decoder, (centre + spread * steps).flatten(0, 1).to(device))
+    z = (centre + spread * steps).flatten(0, 1).to(device)
+    context = None if given is None else given.expand(len(z), -1)  # one and the same for the whole walk
+    means = reconstruct(model.decoder, z, context=context)
     walk: Tensor = means.unflatten(0, steps.shape[:2])
     return walk
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from jensen.data.arrays import Array
+from jensen.data.tables.schema import Schema
 from jensen.report.images import walk_caption
 from jensen.report.look import REACH, Look
 from jensen.report.style import ACCENT, MUTED, WIDTH, Picture, canvas, plain, to_svg, whole_ticks
@@ -53,6 +54,7 @@ def samples(look: Look) -> Picture:
     )
     if look.preparation.binary:
         return _shares(data, drawn)
+    names = column_names(look.run.schema, data.shape[1])
     shown = min(COLUMNS, data.shape[1])
     across = min(4, shown)
     lines = -(-shown // across)
@@ -61,7 +63,7 @@ def samples(look: Look) -> Picture:
         ax.set_axis_off()
     for column, ax in enumerate(axes[:shown]):
         _histogram(ax, data[:, column], drawn[:, column])
-        ax.set_title(f"column {column + 1}")
+        ax.set_title(names[column])
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     which = "Every column" if shown == data.shape[1] else f"The first {shown} of {data.shape[1]:,} columns"
     caption = Markup(
@@ -99,6 +101,13 @@ def walk(look: Look, means: Tensor) -> Picture:
     )
 
 
+def column_names(schema: Schema | None, count: int) -> list[str]:
+    """The names of a table's columns; of others, their numbers."""
+    if schema is not None:
+        return [column.name for column in schema.modelled]
+    return [f"column {number + 1}" for number in range(count)]
+
+
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     across = min(3, count)
     lines = -(-count // across)
@@ -127,7 +136,7 @@ def _units(look: Look) -> str:
 
 
 def _histogram(ax: Axes, data: Array, drawn: Array) -> None:
-    data = data[~np.isnan(data)]  # missing cells, of which draws have none
+    data, drawn = data[~np.isnan(data)], drawn[~np.isnan(drawn)]  # a missing cell is in no bar
     if not len(data):
         return
     low, high = (float(v) for v in np.quantile(data, [CUT, 1 - CUT]))
@@ -136,7 +145,7 @@ def _histogram(ax: Axes, data: Array, drawn: Array) -> None:
     edges = np.linspace(low, high, int(np.clip(2 * len(data) ** (1 / 3), 5, 40)) + 1)
     width = edges[1] - edges[0]
     for values, label, fill in ((data, "data", True), (drawn, "samples", False)):
-        density = np.histogram(values, edges)[0] / (len(values) * width)
+        density = np.histogram(values, edges)[0] / (max(1, len(values)) * width)
         if fill:
             ax.stairs(density, edges, fill=True, color=MUTED, alpha=0.45, label=label)
         else:

@@ -29,6 +29,11 @@ def summary(look: Look) -> Markup:
         _count(len(look.history), "epoch"),
         look.best_epoch,
     )
+    if run.settings.condition:
+        text += Markup(
+            "It is conditional: {} are given, and p(x) stands for the probability of the other columns given "
+            "these, here and in every figure. "
+        ).format(" and ".join(run.settings.condition))
     return text + _likelihood(look.figures) + _latents(look.figures)
 
 

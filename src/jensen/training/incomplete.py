@@ -1,6 +1,7 @@
 """An encoder that reads incomplete rows, from data that may be complete."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def hide_cells(x: Tensor, most: float = MOST) -> Tensor:
     return torch.where(torch.rand(x.shape, device=x.device) < share, torch.nan, x)
 
 
-def reads_incomplete(estimator: Estimator, share: float) -> Estimator:
+def reads_incomplete(estimator: Callable[..., Tensor], share: float) -> Estimator:
     """An estimator that also teaches the encoder to read rows with missing cells.
 
     To the gradient is added that of the bound on ``log p(x_observed)`` of some rows with cells hidden, with
@@ -58,7 +59,8 @@ def reads_incomplete(estimator: Estimator, share: float) -> Estimator:
     def both(bound: Bound, model: Any, x: Tensor, num_samples: int) -> Tensor:
         values = estimator(bound, model, x, num_samples)
         rows = x[: max(1, round(share * len(x)))]
-        hidden = estimator(bound, encoder_only(model), hide_cells(rows), num_samples)
+        given = model.context_of(rows)  # stays in sight: what is given is never missing
+        hidden = estimator(bound, encoder_only(model), hide_cells(rows), num_samples, context=given)
         return values + nn.functional.pad(hidden - hidden.detach(), (0, len(x) - len(rows)))
 
     return both

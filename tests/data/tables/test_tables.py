@@ -11,7 +11,7 @@ import pytest
 
 from jensen.data import load, load_rows
 from jensen.data.tables.codec import decode_table, encode_table
-from jensen.data.tables.filling import fill_file
+from jensen.data.tables.filling import fill_file, fill_table
 from jensen.data.tables.infer import apply_edits, infer_schema, read_schema, write_schema
 from jensen.data.tables.read import read_table, table_source
 from jensen.data.tables.schema import Column, Schema
@@ -314,3 +314,26 @@ def test_a_table_is_a_data_set(tmp_path: Path) -> None:
     assert rows.x[0, 0] == 3
     assert rows.x[0, 1].isnan()
     assert "1 cell of categories" in said[0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_categories_keep_their_order_in_samples_and_filled_files(tmp_path: Path, ordered: bool) -> None:
+    """All levels in the order given, whichever are there: an ordered S < M < L must not become L < M."""
+    levels = pa.array(["S", "M", "L"])
+    sizes = pa.DictionaryArray.from_arrays(pa.array([2, 1, None, 2], pa.int32()), levels, ordered=ordered)
+    table = pa.table({"size": sizes, "n": pa.array([1, 2, 3, 4])})
+    schema = infer_schema(table)
+    drawn = decode_table(np.array([[2.0, 1.0], [1.0, 2.0]]), schema)["size"].combine_chunks()
+    assert drawn.to_pylist() == ["L", "M"]
+    assert drawn.type == sizes.type
+    assert drawn.dictionary.equals(levels)
+    decoded = decode_table(np.array([[2.0, 1], [1, 2], [0, 3], [2, 4]]), schema)
+    filled = fill_table(table, decoded, schema)["size"].combine_chunks()
+    assert filled.to_pylist() == ["L", "M", "S", "L"]
+    assert filled.type == sizes.type
+    assert filled.dictionary.equals(levels)
+    # A file may have fewer categories than training had.
+    fewer = pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int32()), pa.array(["M"]), ordered=ordered)
+    part = pa.table({"size": fewer, "n": pa.array([1, 2])})
+    filled = fill_table(part, decode_table(np.array([[1.0, 1], [0, 2]]), schema), schema)["size"]
+    assert filled.to_pylist() == ["M", "S"]

@@ -164,9 +164,9 @@ def _cells(codes: Array, column: Column) -> Any:
     if not column.numeric:
         last = len(column.levels) - 1
         numbers = np.where(missing, 0, codes).round().clip(0, last).astype(np.int64)
-        if kind is not None and pa.types.is_dictionary(kind):  # all its levels, and the same in every piece
-            levels = pa.array([str(level) for level in column.levels])
+        if kind is not None and pa.types.is_dictionary(kind):  # all levels in their order, drawn or not
             indices = pa.array(numbers.astype(np.int32), mask=missing)
+            levels = pc.cast(pa.array(list(column.levels)), kind.value_type)
             return pa.DictionaryArray.from_arrays(indices, levels, ordered=kind.ordered)
         taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
         return taken if kind is None else pc.cast(taken, kind, safe=False)

@@ -79,9 +79,11 @@ class _Taken:
 def fill_table(table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: bool = False) -> "pa.Table":
     """A table with the missing cells of its modelled columns from ``decoded``, every other cell as it is.
 
+    A cell that is missing in ``decoded`` too stays as it was.
+
     Args:
         table: the table as given.
-        decoded: as many rows, complete.
+        decoded: as many rows.
         schema: which columns are modelled.
         text: all cells of ``table`` are text, as in the file.
     """
@@ -99,12 +101,13 @@ def _filled(cells: Any, new: Any, *, text: bool) -> Any:
 
     if text:
         missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
+        missing = pc.and_(missing, pc.is_valid(new))
         return pc.if_else(missing, pc.cast(_plain(new), pa.string()), cells)
-    missing = pc.is_null(cells, nan_is_null=True)
+    missing = pc.and_(pc.is_null(cells, nan_is_null=True), pc.is_valid(new))
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
     joined = pc.if_else(missing, pc.cast(_plain(new), cells.type.value_type), _plain(cells))
-    # The levels of the schema first, so that all pieces of a table have the same ones.
+    # The levels of the schema first and in their order, so that all pieces of a table have the same ones.
     known = new.dictionary if pa.types.is_dictionary(new.type) else new.dictionary_encode().dictionary
     levels = pc.unique(pa.concat_arrays([known.cast(cells.type.value_type), joined.drop_null()]))
     indices = pc.index_in(joined, value_set=levels).cast(cells.type.index_type)
