@@ -50,7 +50,7 @@ class Members:
         flat = query.reshape(
             -1, rows, query.shape[-1]
         )  # [K, B, r]: the groups' tables are not repeated K times
-        logits = torch.einsum("bsr,kbr->kbs", self.table[group], flat) + self.start[group]
+        logits = torch.einsum("bsr,kbr->kbs", self.table.index_select(0, group), flat) + self.start[group]
         picked = logits.gather(-1, member.expand(len(flat), rows)[..., None])[..., 0]
         return (picked - logits.logsumexp(-1)).reshape(shape)
 

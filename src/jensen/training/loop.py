@@ -101,7 +101,7 @@ def _epoch(
     rows = 0
     total = torch.zeros((), dtype=torch.float64, device=device)
     model.train()
-    for stored in _batches(data.rows, plan.batch_size, generator, state.epoch):
+    for stored in epoch_batches(data.rows, plan.batch_size, generator, state.epoch):
         x = data.prepare(stored, generator).to(device)
         values = estimator(bound, model, x, plan.num_samples)
         optimizer.zero_grad(set_to_none=True)
@@ -116,7 +116,7 @@ def _epoch(
     return total.item() / rows, rows
 
 
-def _batches(
+def epoch_batches(
     rows: Tensor | RowStream, batch_size: int, generator: torch.Generator, epoch: int
 ) -> Iterator[Tensor]:
     """The rows of an epoch as stored, in random order, batch by batch."""
