@@ -20,7 +20,15 @@ from torch import Tensor
 
 from jensen.config.build import build_model
 from jensen.config.settings import Settings, read_run_settings, read_yaml
-from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
+from jensen.data import (
+    Dataset,
+    ImageOptions,
+    Preparation,
+    binarize_static,
+    evaluation_blocks,
+    load,
+    parse_size,
+)
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic
@@ -131,9 +139,11 @@ class Run:
         if describe(dataset)["digest"] != self._found("data").get("digest"):
             if (self.path / "model.safetensors").exists():
                 self._weights()  # an altered config.yaml, should that be the cause, is named first
+            before, now = self._found("data").get("shape", [0])[0], len(dataset.x)
+            what = f"it had {before:,} rows, and now {now:,}" if before != now else "its digest differs"
             raise UserError(
-                f"{self.settings.data} is not what {self.path} was trained on (its digest differs); "
-                "restore the file or train again"
+                f"{self.settings.data} is not what {self.path} was trained on ({what}); restore it, or train "
+                "again"
             )
         return dataset
 
@@ -211,7 +221,7 @@ def load_dataset(settings: Settings, schema: Schema | None = None) -> Dataset:
         schema: of a table that was read before, so that its columns are read alike.
     """
     if not settings.data:
-        raise UserError("no data given: name a data set (digits, mnist, ...) or a .npy or .npz file")
+        raise UserError("no data given: name a data set (digits, mnist, ...), a file or a folder")
     dataset = load(
         settings.data,
         settings.data_dir,
@@ -219,6 +229,11 @@ def load_dataset(settings: Settings, schema: Schema | None = None) -> Dataset:
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         schema=schema or settings.schema,
+        images=ImageOptions(
+            None if settings.size is None else parse_size(settings.size),
+            True if settings.grey else None,
+            settings.skip_bad,
+        ),
     )
     return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
 

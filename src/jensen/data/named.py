@@ -26,6 +26,9 @@ class Named:
         splits: row numbers of the published splits; ``load`` draws from "train" what is not among them.
         value_range: the grey range of ``x``.
         schema: what the columns of a table are; None for arrays.
+        is_count: the values are counts, whose distribution is one of whole numbers.
+        names: what to call each row, such as the file of an image; empty where there is nothing.
+        notes: what was found and done, a sentence each, for the user.
     """
 
     x: Array
@@ -33,6 +36,9 @@ class Named:
     splits: dict[str, Array]
     value_range: tuple[float, float]
     schema: Schema | None = None
+    is_count: bool = False
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def digits(data_dir: Path | None) -> Named:

@@ -8,8 +8,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jensen.data.arrays import Array
+from jensen.data.python import kind_of
 from jensen.errors import UserError
-from jensen.estimator.containers import Container, kind_of
+from jensen.estimator.containers import Container
 from jensen.estimator.core import Fitted, fit, settings_of
 
 OPTIONS = (

@@ -26,17 +26,11 @@ def suffix_of(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
-def table_source(source: str) -> Path | None:
-    """The path of a table file, or of a folder with table files of one kind; None for anything else."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path if _files(path) else None
-    return path if suffix_of(path) else None
-
-
-def _files(folder: Path) -> list[Path]:
-    """The table files directly in a folder, in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path))
+def table_files(path: Path) -> list[Path]:
+    """The table files directly in a folder, in the order of their names; or the one that ``path`` is."""
+    if not path.is_dir():
+        return [path] if suffix_of(path) else []
+    return sorted(file for file in path.iterdir() if file.is_file() and suffix_of(file))
 
 
 def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
@@ -57,7 +51,7 @@ def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
     import pyarrow as pa
 
     tables: list[pa.Table] = []
-    for file in _files(path):
+    for file in table_files(path):
         table = _checked(_read_file(file, schema), file)
         if tables and set(table.column_names) != set(tables[0].column_names):
             odd = sorted(set(table.column_names) ^ set(tables[0].column_names))

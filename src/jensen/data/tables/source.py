@@ -16,37 +16,51 @@ from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
 
-def read_named(path: Path, schema: Path | None = None) -> Named:
-    """The rows of a table file as codes, all for training, with the schema in ``Named.schema``.
+def read_tables(
+    path: Path,
+    schema: Schema | Path | None = None,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Named:
+    """The rows of a table file, or of a folder of them, as codes, with the schema in ``Named.schema``.
+
+    Args:
+        path: the file or the folder.
+        schema: that of the table trained on, whose columns these rows have; or a file with edits of the types
+            that are inferred.
+        strict: refuse categories that the schema lacks; else they are taken as missing.
+        on_choice: told of what was done to the rows.
 
     Raises:
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
-    return named(read_table(path), str(path), None if schema is None else read_schema(schema))
+    known = schema if isinstance(schema, Schema) else None
+    return named(read_table(path, known), str(path), schema, strict=strict, on_choice=on_choice)
 
 
-def named(table: Any, name: str, edited: Schema | None = None) -> Named:
-    """An Arrow table as codes; types are inferred but for those that ``edited`` gives."""
-    schema = infer_schema(table)
-    if edited is not None:
-        schema = apply_edits(edited, schema, table)
-    if not schema.modelled:
-        raise UserError(
-            f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
-            "give one a type with --schema"
-        )
-    x = encode_table(table, schema, name=name).x
-    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
-
-
-def read_like(
-    path: Path, schema: Schema, *, strict: bool = False, on_choice: Callable[[str], None] = lambda said: None
+def named(
+    table: Any,
+    name: str,
+    schema: Schema | Path | None = None,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
 ) -> Named:
-    """The rows of a table file as codes of a schema that is known (see `encode_like`)."""
-    table = read_table(path, schema)
-    x = encode_like(table, schema, str(path), strict=strict, on_choice=on_choice)
-    rows = {"train": np.arange(len(x))}
-    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema)
+    """An Arrow table as codes, all rows for training (see `read_tables`)."""
+    if isinstance(schema, Schema):
+        x = encode_like(table, schema, name, strict=strict, on_choice=on_choice)
+    else:
+        edited, schema = schema, infer_schema(table)
+        if edited is not None:
+            schema = apply_edits(read_schema(edited), schema, table)
+        if not schema.modelled:
+            raise UserError(
+                f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
+                "give one a type with --schema"
+            )
+        x = encode_table(table, schema, name=name).x
+    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
 
 
 def encode_like(
