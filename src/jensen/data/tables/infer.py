@@ -1,6 +1,7 @@
 """What each column of a table is, from its cells."""
 
 import difflib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import yaml
 
 from jensen.data.arrays import Array
+from jensen.data.tables.dates import form_of
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 from jensen.files import atomic
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 MANY_LEVELS = 100
 """Text with more distinct cells than this, and with most of them distinct, is taken for names, not levels."""
 DISTINCT = 0.5
+ID = re.compile(r"(^|[\W_])(id|uid|uuid|key|index|nr|no)$", re.IGNORECASE)
+"""Names of columns that identify rows, should all their numbers differ."""
 SKEW = 5.0
 """A positive column whose largest value is so many times its median is taken as positive, on a log scale."""
 MEND = "to change it, edit schema.yaml of the run and train again with --schema"
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 HEADER = """\
 # The columns of the table. To change what a column is taken for, edit a copy of this file and train again
 # with --schema FILE. Types: continuous, positive (above 0), count (0, 1, 2, ...), binary, categorical,
@@ -76,16 +79,9 @@ def _discrete(levels: list[Any]) -> str:
 
 
 def _text(name: str, storage: str, there: Any, distinct: Any) -> tuple[Column, str]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for form in DATES:
-        try:
-            pc.strptime(distinct, format=form, unit="s")
-        except pa.ArrowInvalid:
-            continue
-        step = None if "%H" in form else 1.0
-        return Column(name, "date", storage, step=step or 1.0, format=form), ""
+    form = form_of(distinct)
+    if form is not None:
+        return Column(name, "date", storage, step=1.0, format=form), ""
     if len(distinct) > MANY_LEVELS and len(distinct) > DISTINCT * len(there):
         return (
             Column(name, "ignore", storage),
@@ -103,6 +99,10 @@ def _number(name: str, storage: str, there: Any) -> tuple[Column, str]:
     values = values[~np.isnan(values)]
     if len(values) > 20 and (values == np.floor(values)).all() and _numbers_rows(values):
         return Column(name, "ignore", storage), "is left out: it numbers the rows"
+    if len(values) > 20 and ID.search(name) and len(np.unique(values)) == len(values):
+        return Column(
+            name, "ignore", storage
+        ), "is left out: its name says id, and all its cells are different"
     column = infer_column(name, values, storage)
     return column, "" if column.modelled else "is left out: all its cells are missing"
 
@@ -157,10 +157,13 @@ def read_schema(path: Path) -> Schema:
     try:
         return Schema.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UserError(f"cannot read the schema {path}: {error.strerror}") from None
+        raise UserError(
+            f"cannot read the schema {path}: {error.strerror}; give a file that exists, such as a run's "
+            "schema.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise UserError(f"the schema {path} is not valid YAML (line {line})") from None
+        raise UserError(f"the schema {path} is not valid YAML (line {line}); mend that line") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -221,7 +224,8 @@ def _check_numbers(column: Column, cells: Any) -> None:
         values = pc.cast(pc.drop_null(cells), pa.float64()).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise UserError(
-            f"column {column.name!r} cannot be {column.type}: its cells are of type {cells.type}"
+            f"column {column.name!r} cannot be {column.type}: its cells are of type {cells.type}; give it "
+            "another type, such as categorical"
         ) from None
     tests: dict[str, Callable[[Any], Any]] = {
         "continuous": np.isfinite,

@@ -115,6 +115,12 @@ def _cells_of(path: Path) -> "tuple[pa.Table, int]":
 
     delimiter = "\t" if ".tsv" in path.name.lower() else ","
     header = _header(path, delimiter)
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        mark = next(mark for mark in ";\t|" if mark in header[0])
+        raise UserError(
+            f"{path} has one column, whose name holds {mark!r}: separate cells by commas (by tabs in a file "
+            "that ends in .tsv)"
+        )
     numbers = all(_is_number(name) for name in header)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -195,7 +201,7 @@ def _mend(path: Path, error: str, width: int) -> str:
             "a comma needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
-        return f"{path} is not written in UTF-8; save it again as UTF-8 (iconv -f latin1 -t utf-8)"
+        return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f latin1 -t utf-8)"
     return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
 
 
@@ -210,6 +216,8 @@ def _typed(cells: Any, name: str, storage: str | None, path: Path, first_line: i
         return _cast(text, storage, name, path, first_line)
     if text.null_count == len(text):
         return text
+    if pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py():
+        return text  # codes such as 01: as numbers they would lose their zeros
     for kind in (pa.int64(), pa.float64()):
         try:
             return pc.cast(text, kind)

@@ -48,6 +48,7 @@ def named(
     on_choice: Callable[[str], None] = lambda said: None,
 ) -> Named:
     """An Arrow table as codes, all rows for training (see `read_tables`)."""
+    notes: list[str] = []
     if isinstance(schema, Schema):
         x = encode_like(table, schema, name, strict=strict, on_choice=on_choice)
     else:
@@ -59,8 +60,9 @@ def named(
                 f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
                 "give one a type with --schema"
             )
-        x = encode_table(table, schema, name=name).x
-    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
+        x = encode_like(table, schema, name, on_choice=notes.append)
+    rows = {"train": np.arange(len(x))}
+    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema, notes=tuple(notes))
 
 
 def encode_like(
@@ -80,8 +82,7 @@ def encode_like(
     for column, count in encoded.unknown.items():
         cells = "cell" if count == 1 else "cells"
         on_choice(
-            f"{name}: column {column!r} has {count} {cells} of categories that training had not; they are "
-            "taken as missing (--strict refuses them)"
+            f"{name}: column {column!r} has {count} {cells} of unknown categories, which are taken as missing"
         )
     return encoded.x
 
