@@ -17,6 +17,7 @@ from jensen.data.fitting import (
 from jensen.data.images.decode import ImageOptions, parse_size
 from jensen.data.named import NAMED
 from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
+from jensen.data.python import store
 from jensen.data.seeds import derive_seed, generator
 from jensen.data.sources import absolute
 from jensen.data.writers import WRITERS, check_suffix, image_grid, write_rows
@@ -45,5 +46,6 @@ __all__ = [
     "load_rows",
     "match_preparation",
     "parse_size",
+    "store",
     "write_rows",
 ]

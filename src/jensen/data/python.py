@@ -68,6 +68,22 @@ def plain(data: Any) -> Any:
     return data
 
 
+def as_rows(data: Any) -> Any:
+    """What an estimator takes: frames and anything that scikit-learn takes as they are, the rest as an array.
+
+    Raises:
+        UserError: images, or other rows that are not flat.
+    """
+    data = plain(data)
+    shape = getattr(data, "shape", ())
+    if isinstance(data, np.ndarray) and len(shape) > 2:
+        raise UserError(
+            f"X has shape {shape}: rows of numbers are [N, D] (Found array with dim {len(shape)}, expected <= 2); "
+            "give X.reshape(len(X), -1), or train on images with `jensen train` or jensen.session.start"
+        )
+    return data
+
+
 def stacked(data: Any) -> tuple[Array, Array | None]:
     """The items of a map-style PyTorch data set as rows ``[N, *event]``, and their labels ``[N]`` if any.
 

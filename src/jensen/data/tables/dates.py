@@ -62,6 +62,6 @@ def check_dates(name: str, cells: Any, form: str, moments: Any) -> None:
         row = int(np.argmax(wrong))
         more = f", nor are {wrong.sum() - 1} other cells" if wrong.sum() > 1 else ""
         raise UserError(
-            f"{name}: {cells[row].as_py()!r} in row {row + 1} is no date of the form {form}{more}; mend it, leave "
-            "it empty if it is missing, or give the column another type with --schema"
+            f"{name}: {cells[row].as_py()!r} in row {row + 1} is no date of the form {form}{more}; mend it, "
+            "leave it empty if it is missing, or give the column another type with --schema"
         )
