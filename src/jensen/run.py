@@ -21,7 +21,15 @@ from torch import Tensor
 from jensen.config.build import build_model
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.config.tables import places_given
-from jensen.data import Dataset, Preparation, binarize_static, evaluation_blocks, load
+from jensen.data import (
+    Dataset,
+    ImageOptions,
+    Preparation,
+    binarize_static,
+    evaluation_blocks,
+    load,
+    parse_size,
+)
 from jensen.data.shares import Share
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
@@ -138,9 +146,11 @@ class Run:
         if describe(dataset)["digest"] != self._found("data").get("digest"):
             if (self.path / "model.safetensors").exists():
                 self._weights()  # an altered config.yaml, should that be the cause, is named first
+            before, now = self._found("data").get("shape", [0])[0], len(dataset.x)
+            what = f"it had {before:,} rows, and now {now:,}" if before != now else "its digest differs"
             raise UserError(
-                f"{self.settings.data} is not what {self.path} was trained on (its digest differs); "
-                "restore the file or train again"
+                f"{self.settings.data} is not what {self.path} was trained on ({what}); restore it, or train "
+                "again"
             )
         return dataset
 
@@ -223,7 +233,7 @@ def load_dataset(
         on_choice: told of what takes long.
     """
     if not settings.data:
-        raise UserError("no data given: name a data set (digits, mnist, ...) or a .npy or .npz file")
+        raise UserError("no data given: name a data set (digits, mnist, ...), a file or a folder")
     dataset = load(
         settings.data,
         settings.data_dir,
@@ -232,6 +242,11 @@ def load_dataset(
         test_fraction=settings.test_fraction,
         schema=schema or settings.schema,
         on_choice=on_choice,
+        images=ImageOptions(
+            None if settings.size is None else parse_size(settings.size),
+            True if settings.grey else None,
+            settings.skip_bad,
+        ),
     )
     return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
 

@@ -70,6 +70,7 @@ def start(
     if dataset.schema is not None:
         recorded["schema"] = dataset.schema.to_dict()
         said = [*dataset.schema.sentences(), *said]
+    said = [*dataset.notes, *said]
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))

@@ -36,14 +36,15 @@ class RowsOptions(RunOptions):
     """What the commands take that turn rows of data into rows of output."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
-    """The rows: a table (.csv, .parquet, ...), a .npy or .npz file (FILE.npz:KEY for one array of it), or a
-    named data set."""
+    """The rows: whatever `jensen train` takes, a table, images (also a single one), an array or a name."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write; its suffix decides the format."""
     data_dir: Path | None = None
     """Folder of the named data sets."""
     strict: bool = False
     """Refuse categories that training had not; else they are taken as missing, and counted."""
+    skip_bad: bool = False
+    """Leave out images that cannot be read, and name them; else they are refused."""
 
 
 def print_json(figures: Mapping[str, Any]) -> None:
@@ -70,11 +71,19 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
     Raises:
         UserError: another number or arrangement of features, or values that the model cannot take.
     """
-    from jensen.data import load_rows, match_preparation
+    from jensen.data import ImageOptions, load_rows, match_preparation
 
+    images = ImageOptions.like(run.event_shape, skip_bad=options.skip_bad)
     dataset = load_rows(
-        options.data, options.data_dir, schema=run.schema, strict=options.strict, on_choice=say
+        options.data,
+        options.data_dir,
+        schema=run.schema,
+        strict=options.strict,
+        images=images,
+        on_choice=say,
     )
+    for sentence in dataset.notes:
+        say(sentence)
     if (dataset.schema is None) != (run.schema is None):
         was, given = ("a table", "no table") if run.schema else ("an array", "a table")
         raise UserError(

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     if base is not None:  # parse again, with those settings for defaults
         options = parse(TrainOptions, arguments, "jensen train", TrainOptions(**_fields(base)))
     if options.resume is None and not options.data:
-        raise UserError("no data given: name a data set, as in `jensen train digits`, or a .npy or .npz file")
+        raise UserError("no data given: name a data set, as in `jensen train digits`, a file or a folder")
 
     from jensen import session
 
@@ -64,11 +64,17 @@ def main(arguments: Sequence[str]) -> None:
             if not trained:
                 say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
         else:
-            out = options.out or Path("runs") / Path(options.data.split(":")[0]).stem
+            out = options.out or Path("runs") / _name(options.data)
             run = session.start(
                 Settings(**_fields(options)), out, overwrite=options.overwrite, on_epoch=show, on_choice=say
             )
     report(run, as_json=options.json)
+
+
+def _name(data: str) -> str:
+    """What to call the run of a source: its file or folder without suffix, or its name."""
+    source = data.removeprefix("hf:").partition(":")[0]
+    return Path(source).expanduser().resolve().stem
 
 
 def _settings_below(options: TrainOptions) -> Settings | None:

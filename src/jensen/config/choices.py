@@ -50,7 +50,9 @@ class DataSettings:
     """What to train on."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = ""
-    """digits, mnist, fashion-mnist, binarized-mnist, omniglot, or a file: .npy, .npz, FILE.npz:KEY."""
+    """A table (.csv, .tsv, .parquet, .arrow) or a folder of tables; a folder of images; .npy, .npz,
+    FILE.npz:KEY; .h5ad; hf:NAME of Hugging Face; or digits, mnist, fashion-mnist, binarized-mnist or
+    omniglot."""
     data_dir: Path | None = None
     """Folder of the named data sets; else $JENSEN_DATA, else a user cache, else they are downloaded."""
     binarize: Literal["none", "dynamic", "static"] = "none"
@@ -62,6 +64,13 @@ class DataSettings:
     condition: Names = ()
     """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
     samples are drawn for any c that is asked for, and every figure is of log p(x | c)."""
+    size: str | None = None
+    """For images: the size to bring them to, a width or WIDTHxHEIGHT, such as 32 or 32x48: each is scaled
+    until it covers that size, and its middle cut out. Needed where they have different sizes."""
+    grey: bool = False
+    """For images: make them grey. Left out: they are grey where all are, else in colour."""
+    skip_bad: bool = False
+    """For images: leave out those that cannot be read, and name them; else they are refused."""
     scaling: Literal["auto", "none", "standard", "per-dimension"] = "auto"
     """standard: one mean and scale for all; per-dimension: one for each. auto: standard for images,
     per-dimension for rows, none where the likelihood's domain is fixed. Figures are always in nats of the

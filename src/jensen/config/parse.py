@@ -10,7 +10,7 @@ import difflib
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -93,10 +93,19 @@ def nearest_option(word: str, kind: type) -> str:
     return (begun or difflib.get_close_matches(word.replace("_", "-"), names, 1, 0.0))[0]
 
 
-def to_arguments(values: Mapping[str, Any], positional: str) -> list[str]:
-    """Option names and values, as read from YAML, as the words of a command line."""
+def to_arguments(values: Mapping[str, Any], positional: str, flags: Collection[str] = ()) -> list[str]:
+    """Option names and values, as read from YAML, as the words of a command line.
+
+    Args:
+        values: of the options; those of ``flags``, which stand alone, are true or false.
+        positional: the option that is given without its name.
+        flags: the options that take no value.
+    """
     words: list[str] = []
     for key, value in values.items():
+        if key.replace("-", "_") in flags and isinstance(value, bool):
+            words += [f"--{key.replace('_', '-')}"] if value else []
+            continue
         if isinstance(value, list | tuple):
             value = ",".join(str(part) for part in value)
         words += [str(value)] if key == positional else [f"--{key.replace('_', '-')}", str(value)]

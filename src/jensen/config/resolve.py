@@ -21,7 +21,10 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     s = settings
     if s.likelihood == "auto":
         binary = dataset.is_binary or s.binarize != "none"
-        s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else "normal")
+        numbers = "negative-binomial" if dataset.is_count else "normal"
+        s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else numbers)
+        if s.likelihood == "negative-binomial":
+            said.append("the values are counts: --likelihood negative-binomial")
     if s.scaling == "auto":
         scaled = s.likelihood in ("normal", "laplace", "student-t") or s.likelihood.startswith("discretized")
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")

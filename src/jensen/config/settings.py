@@ -5,6 +5,7 @@ Free of torch, so that ``jensen --help`` is quick. The attribute docstrings are 
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -41,6 +42,13 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         check_options(self, "beta free_bits", lambda v: 0 <= v < inf, "a number of 0 or more")
         check_options(self, "hide", lambda v: 0 <= v <= 1, "from 0 to 1")
         check_options(self, "alpha", lambda v: abs(v) < inf, "a finite number")
+        size = r"0*[1-9]\d*(x0*[1-9]\d*)?"
+        check_options(
+            self,
+            "size",
+            lambda v: bool(re.fullmatch(size, v)),
+            "a width or WIDTHxHEIGHT, such as 32 or 32x48",
+        )
         if self.sigma != 1 and self.variance != "fixed":
             raise UserError(f"--sigma {self.sigma} needs --variance fixed")
 
@@ -81,9 +89,19 @@ def read_settings(path: Path) -> Settings:
             near = difflib.get_close_matches(str(key).replace("-", "_"), known, 1, 0.0)[0]
             raise UserError(f"{path} has an unknown setting {str(key)!r} (did you mean {near}?)")
     try:
-        return parse(Settings, to_arguments(values, "data"), "jensen train")
+        return settings_from(values, "jensen train")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def settings_from(values: Mapping[str, Any], prog: str) -> Settings:
+    """Settings from names and values, as read from YAML or given in Python; others have their defaults.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    flags = {field.name for field in dataclasses.fields(Settings) if field.type is bool}
+    return parse(Settings, to_arguments(values, "data", flags), prog)
 
 
 def read_run_settings(run: Path) -> Settings:

@@ -4,8 +4,9 @@
 and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends of the way.
 """
 
+from jensen.data.arrays import image_layout
 from jensen.data.blocks import evaluation_blocks
-from jensen.data.dataset import Dataset, absolute, image_layout, load, load_rows
+from jensen.data.dataset import Dataset, load, load_rows
 from jensen.data.domains import check_domain
 from jensen.data.fitting import (
     SCALINGS,
@@ -13,9 +14,12 @@ from jensen.data.fitting import (
     fit_preparation,
     match_preparation,
 )
+from jensen.data.images.decode import ImageOptions, parse_size
 from jensen.data.named import NAMED
 from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
+from jensen.data.python import store
 from jensen.data.seeds import derive_seed, generator
+from jensen.data.sources import absolute
 from jensen.data.splits import SPLITS
 from jensen.data.writers import WRITERS, check_suffix, image_grid, row_writer, write_rows
 
@@ -27,6 +31,7 @@ __all__ = [
     "SUPPORTS",
     "WRITERS",
     "Dataset",
+    "ImageOptions",
     "Preparation",
     "absolute",
     "binarize_static",
@@ -41,6 +46,8 @@ __all__ = [
     "load",
     "load_rows",
     "match_preparation",
+    "parse_size",
     "row_writer",
+    "store",
     "write_rows",
 ]

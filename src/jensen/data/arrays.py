@@ -99,6 +99,17 @@ def check_rows(x: Array, name: str) -> Array:
     return x
 
 
+def image_layout(event_shape: tuple[int, ...]) -> str | None:
+    """``HW``, ``CHW`` or ``HWC`` for the shape of an image, None for any other."""
+    if len(event_shape) == 2:
+        return "HW"
+    if len(event_shape) == 3 and event_shape[0] in (1, 3, 4):
+        return "CHW"
+    if len(event_shape) == 3 and event_shape[2] in (1, 3, 4):
+        return "HWC"
+    return None
+
+
 def is_binary(x: Rows) -> bool:
     """Whether all values are 0 or 1."""
     return all(bool(((x[rows] == 0) | (x[rows] == 1)).all()) for rows in chunks(x))

@@ -1,19 +1,21 @@
 """A data set as given: its rows, its splits, and how it is found by name or by file."""
 
-import difflib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.data import arrays
-from jensen.data.arrays import Array
-from jensen.data.named import NAMED, Named
+from jensen.data.arrays import Array, image_layout
+from jensen.data.images.decode import ImageOptions
+from jensen.data.named import Named
 from jensen.data.shares import Share
+from jensen.data.sources import Reading, name_of, read
 from jensen.data.splits import check_fractions, draw_splits
 from jensen.data.stored import LARGE, Stored
 from jensen.data.stream import RowStream
@@ -36,6 +38,9 @@ class Dataset:
         is_binary: all values are 0 or 1.
         schema: what the columns of a table are, whose codes ``x`` then holds; None for arrays.
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
+        is_count: the values are counts, whose distribution is one of whole numbers.
+        names: what to call each row, such as the file of an image; empty where there is nothing.
+        notes: what was found and done when the data were read, a sentence each, for the user.
     """
 
     name: str
@@ -47,6 +52,9 @@ class Dataset:
     is_binary: bool
     grey_range: tuple[float, float] | None = None
     schema: Schema | None = None
+    is_count: bool = False
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -94,17 +102,6 @@ class Dataset:
         return replace(self, x=self.x[some], splits={split: torch.arange(most)})
 
 
-def image_layout(event_shape: tuple[int, ...]) -> str | None:
-    """``HW``, ``CHW`` or ``HWC`` for the shape of an image, None for any other."""
-    if len(event_shape) == 2:
-        return "HW"
-    if len(event_shape) == 3 and event_shape[0] in (1, 3, 4):
-        return "CHW"
-    if len(event_shape) == 3 and event_shape[2] in (1, 3, 4):
-        return "HWC"
-    return None
-
-
 def digest_rows(x: Tensor | Stored) -> str:
     """SHA-256 over dtype, shape and bytes, in hexadecimal."""
     dtype = str(x.dtype).removeprefix("torch.")
@@ -115,7 +112,7 @@ def digest_rows(x: Tensor | Stored) -> str:
 
 
 def load(
-    source: str,
+    source: Any,
     data_dir: Path | None = None,
     *,
     seed: int = 0,
@@ -123,44 +120,46 @@ def load(
     test_fraction: float = 0.1,
     schema: Schema | Path | None = None,
     on_choice: Callable[[str], None] = lambda said: None,
+    images: ImageOptions | None = None,
 ) -> Dataset:
-    """The data set of a name, a ``.npy`` or ``.npz`` file or one array in it (``FILE.npz:key``), or a table.
+    """The data set of a name, a file, a folder or a Python object (see `jensen.data.sources`).
 
     Published splits are kept. What is not published is drawn by ``seed`` from the rows for training
     (from all rows, where no split is published): ``test_fraction`` and ``validation_fraction`` of them.
 
     Raises:
-        UserError: no such set or file, unusable values, fractions that leave a split empty.
+        UserError: no such data, unusable values, fractions that leave a split empty.
     """
-    source = str(source)
     check_fractions(seed, validation_fraction, test_fraction)
-    raw = _read(source, data_dir, schema, on_choice=on_choice)
-    return _dataset(source, raw, draw_splits(source, raw, seed, validation_fraction, test_fraction))
+    raw = read(source, Reading(data_dir, schema, images=images or ImageOptions(), on_choice=on_choice))
+    name = name_of(source)
+    return _dataset(name, raw, draw_splits(name, raw, seed, validation_fraction, test_fraction))
 
 
 def load_rows(
-    source: str,
+    source: Any,
     data_dir: Path | None = None,
     *,
     schema: Schema | None = None,
     strict: bool = False,
+    images: ImageOptions | None = None,
     on_choice: Callable[[str], None] = lambda said: None,
 ) -> Dataset:
     """All rows of a source as one split, "all": for use with a trained model, so one row is enough.
 
     Args:
-        source: a name or a file.
+        source: as for `load`.
         data_dir: folder of the named data sets.
         schema: that of the table that the model was trained on; the rows are read as its columns.
         strict: refuse categories that the schema lacks; else they are taken as missing.
+        images: how images become rows of the shape that the model was trained on.
         on_choice: told of what was done to the rows.
 
     Raises:
-        UserError: no such set or file, or unusable values.
+        UserError: no such data, or unusable values.
     """
-    source = str(source)
-    raw = _read(source, data_dir, schema, strict, on_choice)
-    return _dataset(source, raw, {"all": _all_rows(raw.x)})
+    raw = read(source, Reading(data_dir, schema, strict, images or ImageOptions(), on_choice))
+    return _dataset(name_of(source), raw, {"all": _all_rows(raw.x)})
 
 
 def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Dataset:
@@ -177,6 +176,9 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Datas
         digest=raw.digest or digest_rows(x),
         is_binary=binary,
         schema=raw.schema,
+        is_count=raw.is_count,
+        names=raw.names,
+        notes=raw.notes,
     )
 
 
@@ -195,49 +197,3 @@ def _rows_of(x: Array | Stored) -> Tensor | Stored:
 def _all_rows(x: Array | Stored) -> Array | Share:
     """The numbers of all rows."""
     return Share(len(x)) if isinstance(x, Stored) else np.arange(len(x), dtype=np.int64)
-
-
-def absolute(source: str) -> str:
-    """The source as it can be found from any folder: a file's path made absolute, other names as they are."""
-    parsed = None if source in NAMED else arrays.parse_source(source)
-    if parsed is None:
-        table = None if source in NAMED else _table(source)
-        return source if table is None else str(table.resolve())
-    path, key = parsed
-    return f"{path.resolve()}:{key}" if key is not None else str(path.resolve())
-
-
-def _table(source: str) -> Path | None:
-    from jensen.data.tables.read import table_source  # pyarrow is slow to import
-
-    return table_source(source)
-
-
-def _read(
-    source: str,
-    data_dir: Path | None,
-    schema: Schema | Path | None = None,
-    strict: bool = False,
-    on_choice: Callable[[str], None] = lambda said: None,
-) -> Named:
-    if source in NAMED:
-        return NAMED[source](data_dir)
-    parsed = arrays.parse_source(source)
-    table = _table(source) if parsed is None else None
-    if table is not None:
-        from jensen.data.tables.source import read_like, read_named
-
-        if isinstance(schema, Schema):
-            return read_like(table, schema, strict=strict, on_choice=on_choice)
-        return read_named(table, schema, on_choice)
-    if parsed is None:
-        close = difflib.get_close_matches(source.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
-        nearest = f" (did you mean {close[0]}?)" if close else ""
-        raise UserError(
-            f"unknown data set {source!r}{nearest}; give {', '.join(NAMED)}, "
-            "or a file: a table (.csv, .tsv, .parquet, .arrow), .npy or .npz (FILE.npz:key for one of "
-            "several)"
-        )
-    x, labels = arrays.read_file(*parsed)
-    picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
-    return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))

@@ -28,6 +28,9 @@ class Named:
         value_range: the grey range of ``x``.
         schema: what the columns of a table are; None for arrays.
         digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).
+        is_count: the values are counts, whose distribution is one of whole numbers.
+        names: what to call each row, such as the file of an image; empty where there is nothing.
+        notes: what was found and done, a sentence each, for the user.
     """
 
     x: Array | Stored
@@ -36,6 +39,9 @@ class Named:
     value_range: tuple[float, float]
     schema: Schema | None = None
     digest: str = ""
+    is_count: bool = False
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def digits(data_dir: Path | None) -> Named:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.data.arrays import Array
-from jensen.data.dataset import image_layout
+from jensen.data.arrays import Array, image_layout
 from jensen.data.npy import NpyFile
 from jensen.errors import UserError
 from jensen.files import atomic

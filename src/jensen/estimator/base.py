@@ -8,8 +8,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jensen.data.arrays import Array
+from jensen.data.python import as_rows, kind_of
 from jensen.errors import UserError
-from jensen.estimator.containers import Container, kind_of
+from jensen.estimator.containers import Container
 from jensen.estimator.core import Fitted, fit, settings_of
 
 OPTIONS = (
@@ -66,6 +67,7 @@ class VAEBase(BaseEstimator):
         """
         if not reset:
             check_is_fitted(self, "fitted_")
+        X = as_rows(X)
         if kind_of(X) != "array" and kind_of(X) != "pyarrow":
             validate_data(self, X, reset=reset, skip_check_array=True)
             if not len(X):

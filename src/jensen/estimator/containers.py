@@ -6,39 +6,11 @@ from typing import Any
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.data.python import kind_of, to_arrow
 from jensen.data.tables.codec import decode_table, encode_table
 from jensen.data.tables.infer import infer_column, infer_schema
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
-
-FRAMES = ("pandas", "polars", "pyarrow")
-
-
-def kind_of(data: Any) -> str:
-    """pandas, polars or pyarrow for a frame of that library; array for anything else."""
-    library = type(data).__module__.partition(".")[0]
-    return library if library in FRAMES and hasattr(data, "shape") and len(data.shape) == 2 else "array"
-
-
-def to_arrow(frame: Any) -> Any:
-    """A frame as an Arrow table, NaN as missing.
-
-    Raises:
-        UserError: a column holds objects of several kinds, or has no name of text.
-    """
-    import pyarrow as pa
-
-    library = kind_of(frame)
-    if library == "pyarrow":
-        return frame
-    if library == "polars":
-        return frame.to_arrow()
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"a column holds objects of several kinds ({reason}); make them one kind") from None
-    return table.replace_schema_metadata(None)
 
 
 @dataclass(frozen=True)

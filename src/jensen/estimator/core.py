@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
-from jensen.config.parse import parse, to_arguments
 from jensen.config.resolve import resolve
-from jensen.config.settings import Settings
+from jensen.config.settings import Settings, settings_from
 from jensen.data import Dataset, Preparation, derive_seed, fit_preparation
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
@@ -114,4 +113,4 @@ def settings_of(options: dict[str, Any], seed: int) -> Settings:
     """
     values = {name: list(v) if name == "hidden" else v for name, v in options.items()}
     given = {"data": "X", "seed": seed, "device": "cpu", **values}
-    return parse(Settings, to_arguments(given, "data"), "jensen")
+    return settings_from(given, "jensen")

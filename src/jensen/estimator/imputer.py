@@ -9,9 +9,9 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import check_is_fitted
 
 from jensen.data.arrays import Array
+from jensen.data.python import kind_of, to_arrow
 from jensen.errors import UserError
 from jensen.estimator.base import VAEBase
-from jensen.estimator.containers import kind_of, to_arrow
 from jensen.evaluation.impute import impute, impute_draws
 
 

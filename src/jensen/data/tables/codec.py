@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.data.tables.dates import check_dates, parse_dates
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
@@ -66,10 +67,10 @@ def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
     Raises:
         UserError: with ``strict``.
     """
-    cells = f"{count} {'cell' if count == 1 else 'cells'} of categories that training had not"
+    cells = f"{count} {'cell' if count == 1 else 'cells'} of unknown categories"
     if strict:
         raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
-    return f"{name}: column {column!r} has {cells}; they are taken as missing (--strict refuses them)"
+    return f"{name}: column {column!r} has {cells}, which are taken as missing"
 
 
 def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array, int]:
@@ -80,7 +81,7 @@ def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array,
     kind = cells.type
     try:
         if column.type == "date":
-            values = _since_1970(cells, column)
+            values = _since_1970(cells, column, name, before)
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
             raise pa.ArrowInvalid("text")
         else:
@@ -101,13 +102,14 @@ def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array,
     return found, 0
 
 
-def _since_1970(cells: Any, column: Column) -> Any:
+def _since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if column.format is not None:
-        cells = pc.strptime(cells, format=column.format, unit="s")
-        seconds = pc.cast(cells, pa.int64())
+        moments = parse_dates(cells, column.format)
+        check_dates(f"{name}, column {column.name!r}", cells, column.format, moments, before)
+        seconds = pc.cast(moments, pa.int64())
         days = not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
         return pc.divide(pc.cast(seconds, pa.float64()), 86400.0) if days else pc.cast(seconds, pa.float64())
     if pa.types.is_date(cells.type):

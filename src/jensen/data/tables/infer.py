@@ -1,6 +1,7 @@
 """What each column of a table is, from its cells."""
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MANY_LEVELS = 100
 """Text with more distinct cells than this, and with most of them distinct, is taken for names, not levels."""
 DISTINCT = 0.5
+ID = re.compile(r"(^|[\W_])(id|uid|uuid|key|index|nr|no)$", re.IGNORECASE)
+"""Names of columns that identify rows, should all their numbers differ."""
 SKEW = 5.0
 """A positive column whose largest value is so many times its median is taken as positive, on a log scale."""
 MEND = "to change it, edit schema.yaml of the run and train again with --schema"
@@ -83,8 +86,9 @@ def _discrete(levels: Sequence[Any]) -> str:
 
 
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
-    if summary.forms:
-        return Column(summary.name, "date", storage, step=1.0, format=summary.forms[0]), ""
+    form = summary.form
+    if form is not None:
+        return Column(summary.name, "date", storage, step=1.0, format=form), ""
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
@@ -102,6 +106,11 @@ def _number(
     column = _number_column(summary.name, numbers, storage)
     if numbers.count > 20 and numbers.whole and _numbers_rows(summary, numbers, all_differ):
         return Column(summary.name, "ignore", storage), "is left out: it numbers the rows"
+    if numbers.count > 20 and ID.search(summary.name) and summary.num_distinct == numbers.count:
+        return (
+            Column(summary.name, "ignore", storage),
+            "is left out: its name says id, and all its cells are different",
+        )
     return column, ""
 
 
@@ -151,10 +160,13 @@ def read_schema(path: Path) -> Schema:
     try:
         return Schema.from_dict(read_yaml_text(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UserError(f"cannot read the schema {path}: {error.strerror}") from None
+        raise UserError(
+            f"cannot read the schema {path}: {error.strerror}; give a file that exists, such as a run's "
+            "schema.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise UserError(f"the schema {path} is not valid YAML (line {line})") from None
+        raise UserError(f"the schema {path} is not valid YAML (line {line}); mend that line") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -212,10 +224,14 @@ def _check_numbers(column: Column, summary: Summary) -> None:
     numbers = summary.numbers
     if numbers is None:
         raise UserError(
-            f"column {column.name!r} cannot be {column.type}: its cells are of type {summary.kind}"
+            f"column {column.name!r} cannot be {column.type}: its cells are of type {summary.kind}; give it "
+            "another type, such as categorical"
         )
     if not numbers.finite:
-        raise UserError(f"column {column.name!r} cannot be {column.type}: it has infinite values")
+        raise UserError(
+            f"column {column.name!r} cannot be {column.type}: it has infinite values; remove those rows, or "
+            "give another type"
+        )
     if (column.type == "positive" and numbers.low <= 0) or (column.type == "count" and numbers.low < 0):
         raise UserError(
             f"column {column.name!r} cannot be {column.type}: it has {numbers.low:g}; give another type"

@@ -68,7 +68,7 @@ def read_large(
     """The rows of a table as codes on disk, encoded once for the same files and schema.
 
     Raises:
-        UserError: as for `jensen.data.tables.source.read_like`; the cache cannot be written.
+        UserError: as for `jensen.data.tables.source.read_tables`; the cache cannot be written.
     """
 
     def build(folder: Path) -> None:

@@ -23,17 +23,11 @@ def suffix_of(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
-def table_source(source: str) -> Path | None:
-    """The path of a table file, or of a folder with table files of one kind; None for anything else."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path if table_files(path) else None
-    return path if suffix_of(path) else None
-
-
-def table_files(folder: Path) -> list[Path]:
-    """The table files directly in a folder, in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path))
+def table_files(path: Path) -> list[Path]:
+    """The table files directly in a folder, in the order of their names; or the one that ``path`` is."""
+    if not path.is_dir():
+        return [path] if suffix_of(path) else []
+    return sorted(file for file in path.iterdir() if file.is_file() and suffix_of(file))
 
 
 def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":

@@ -18,34 +18,59 @@ from jensen.data.tables.summary import summarise
 from jensen.errors import UserError
 
 
-def read_named(
-    path: Path, schema: Path | None = None, on_choice: Callable[[str], None] = lambda said: None
+def read_tables(
+    path: Path,
+    schema: Schema | Path | None = None,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
 ) -> Named:
-    """The rows of a table file as codes, all for training, with the schema in ``Named.schema``.
+    """The rows of a table file, or of a folder of them, as codes, with the schema in ``Named.schema``.
+
+    Args:
+        path: the file or the folder.
+        schema: that of the table trained on, whose columns these rows have; or a file with edits of the types
+            that are inferred.
+        strict: refuse categories that the schema lacks; else they are taken as missing.
+        on_choice: told of what was done to the rows.
 
     Codes that are larger than `jensen.data.stored.LARGE` are on disk.
 
     Raises:
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
-    edited = None if schema is None else read_schema(schema)
-    if not is_large(path):
-        return named(read_table(path), str(path), edited)
-    from jensen.data.tables import large
+    known = schema if isinstance(schema, Schema) else None
+    if is_large(path):
+        from jensen.data.tables import large
 
-    found = _modelled(large.find_schema(path, edited, on_choice), str(path))
-    return large.read_large(path, found, on_choice=on_choice)
+        if known is None:
+            edited = None if schema is None else read_schema(Path(str(schema)))
+            known = _modelled(large.find_schema(path, edited, on_choice), str(path))
+        return large.read_large(path, known, strict=strict, on_choice=on_choice)
+    return named(read_table(path, known), str(path), schema, strict=strict, on_choice=on_choice)
 
 
-def named(table: Any, name: str, edited: Schema | None = None) -> Named:
-    """An Arrow table as codes; types are inferred but for those that ``edited`` gives."""
-    summaries = summarise([table])
-    schema = schema_of(summaries)
-    if edited is not None:
-        schema = apply_edits(edited, schema, summaries)
-    schema = _modelled(schema, name)
-    x = encode_table(table, schema, name=name).x
-    return Named(x, _labels(table, schema), {"train": np.arange(len(x))}, (0.0, 1.0), schema=schema)
+def named(
+    table: Any,
+    name: str,
+    schema: Schema | Path | None = None,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Named:
+    """An Arrow table as codes, all rows for training (see `read_tables`)."""
+    notes: list[str] = []
+    if isinstance(schema, Schema):
+        x = encode_like(table, schema, name, strict=strict, on_choice=on_choice)
+    else:
+        summaries = summarise([table])
+        edited, schema = schema, schema_of(summaries)
+        if edited is not None:
+            schema = apply_edits(read_schema(edited), schema, summaries)
+        schema = _modelled(schema, name)
+        x = encode_like(table, schema, name, on_choice=notes.append)
+    rows = {"train": np.arange(len(x))}
+    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema, notes=tuple(notes))
 
 
 def _modelled(schema: Schema, name: str) -> Schema:
@@ -56,20 +81,6 @@ def _modelled(schema: Schema, name: str) -> Schema:
             "give one a type with --schema"
         )
     return schema
-
-
-def read_like(
-    path: Path, schema: Schema, *, strict: bool = False, on_choice: Callable[[str], None] = lambda said: None
-) -> Named:
-    """The rows of a table file as codes of a schema that is known (see `encode_like`)."""
-    if is_large(path):
-        from jensen.data.tables.large import read_large
-
-        return read_large(path, schema, strict=strict, on_choice=on_choice)
-    table = read_table(path, schema)
-    x = encode_like(table, schema, str(path), strict=strict, on_choice=on_choice)
-    rows = {"train": np.arange(len(x))}
-    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema)
 
 
 def encode_like(

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.data.tables.dates import FORMS, form_of_most, parse_dates
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 MOST_DISTINCT = 200_000
 """Different cells of a column that are kept while a table larger than memory is read."""
 MOST_VALUES = 100_000
 """Its numbers that are kept, a uniform sample: for the median, where there are more."""
+SOME = 1000
+"""Different texts that are looked at where not all are dates, to tell whether most are."""
 
 
 class Numbers:
@@ -111,7 +113,7 @@ class Summary:
         """Cells that are not missing."""
         self.levels: list[Any] = []
         """Of a dictionary column, the levels in their order."""
-        self.forms: tuple[str, ...] = DATES
+        self.forms: tuple[str, ...] = FORMS
         """Of text, the forms of dates that all cells have."""
         self._distinct: pa.Array | None = None
         self.too_many = False
@@ -120,6 +122,13 @@ class Summary:
         counted = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean
         values = any(test(kind) for test in counted)
         self.numbers = Numbers(MOST_VALUES if bounded else None) if values else None
+
+    @property
+    def form(self) -> str | None:
+        """Of text, the form of dates that all cells have, or most of the first; None where they are none."""
+        if not self.is_text or self._distinct is None:
+            return None
+        return self.forms[0] if self.forms else form_of_most(self._distinct.slice(0, SOME))
 
     @property
     def distinct(self) -> list[Any]:
@@ -160,23 +169,12 @@ class Summary:
         import pyarrow.compute as pc
 
         if self.is_text:
-            self.forms = tuple(form for form in self.forms if _parses(new, form))
+            self.forms = tuple(form for form in self.forms if not parse_dates(new, form).null_count)
         if self.too_many:
             return
         old = self._distinct
         self._distinct = new if old is None else pc.unique(pa.concat_arrays([old, new]))
         self.too_many = self.bounded and len(self._distinct) > MOST_DISTINCT
-
-
-def _parses(cells: "pa.Array", form: str) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        pc.strptime(cells, format=form, unit="s")
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def summarise(tables: "Iterable[pa.Table]", *, bounded: bool = False) -> list[Summary]:

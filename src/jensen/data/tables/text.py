@@ -41,6 +41,12 @@ def text_layout(path: Path) -> tuple[list[str], int]:
         UserError: it cannot be read, or has a name twice.
     """
     header = _header(path, _delimiter(path))
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        mark = next(mark for mark in ";\t|" if mark in header[0])
+        raise UserError(
+            f"{path} has one column, whose name holds {mark!r}: separate cells by commas (by tabs in a file "
+            "that ends in .tsv)"
+        )
     numbers = all(_is_number(name) for name in header)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -145,7 +151,7 @@ def _mend(path: Path, error: str, width: int) -> str:
             "a comma needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
-        return f"{path} is not written in UTF-8; save it again as UTF-8 (iconv -f latin1 -t utf-8)"
+        return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f latin1 -t utf-8)"
     return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
 
 
@@ -158,6 +164,8 @@ def _typed(cells: Any, name: str, storage: str | None, path: Path, first_line: i
     if storage is not None:
         return _cast(text, storage, name, path, first_line)
     if text.null_count == len(text):
+        return text
+    if _has_codes(text):
         return text
     for kind in (pa.int64(), pa.float64()):
         try:
@@ -193,11 +201,20 @@ def _is_all(cells: Any, kind: Any) -> bool:
 
     if pa.types.is_boolean(kind):
         return bool(pa.types.is_boolean(_truth(cells).type))
+    if _has_codes(cells):
+        return False
     try:
         pc.cast(cells, kind)
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _has_codes(text: Any) -> bool:
+    """Whether there are codes such as 01, which would lose their zeros as numbers."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py())
 
 
 def without_missing(cells: Any) -> Any:

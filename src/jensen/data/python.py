@@ -1,0 +1,201 @@
+"""What Python users have in hand (arrays, frames, tensors, data sets) as rows, and as files for a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jensen.data.arrays import Array, check_rows, image_layout
+from jensen.data.named import Named
+from jensen.data.tables.schema import Schema
+from jensen.errors import UserError
+from jensen.files import atomic
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FRAMES = ("pandas", "polars", "pyarrow")
+TAKEN = (
+    "NumPy arrays, pandas, polars and pyarrow tables, PyTorch tensors and map-style data sets, SciPy sparse "
+    "matrices"
+)
+
+
+def kind_of(data: Any) -> str:
+    """pandas, polars or pyarrow for a frame of that library; array for anything else."""
+    library = type(data).__module__.partition(".")[0]
+    return library if library in FRAMES and hasattr(data, "shape") and len(data.shape) == 2 else "array"
+
+
+def to_arrow(frame: Any) -> "pa.Table":
+    """A frame as an Arrow table, NaN as missing.
+
+    Raises:
+        UserError: a column holds objects of several kinds, or has no name of text.
+    """
+    import pyarrow as pa
+
+    library = kind_of(frame)
+    if library == "pyarrow":
+        return frame
+    if library == "polars":
+        return frame.to_arrow()
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"a column holds objects of several kinds ({reason}); make them one kind") from None
+    return table.replace_schema_metadata(None)
+
+
+def plain(data: Any) -> Any:
+    """A sparse matrix, a tensor or a PyTorch data set as an array; anything else as it is.
+
+    Raises:
+        UserError: a data set without a length, or whose items are no arrays of one shape.
+    """
+    from scipy import sparse  # type: ignore[import-untyped]
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
+    if sparse.issparse(data):
+        return data.toarray()
+    if isinstance(data, Tensor):
+        return (data.to_dense() if data.is_sparse else data).detach().cpu().numpy()
+    if isinstance(data, Dataset):
+        return stacked(data)[0]
+    return data
+
+
+def as_rows(data: Any) -> Any:
+    """What an estimator takes: frames and anything that scikit-learn takes as they are, the rest as an array.
+
+    Raises:
+        UserError: images, or other rows that are not flat.
+    """
+    data = plain(data)
+    shape = getattr(data, "shape", ())
+    if isinstance(data, np.ndarray) and len(shape) > 2:
+        raise UserError(
+            f"X has shape {shape}: rows of numbers are [N, D] (Found array with dim {len(shape)}, "
+            "expected <= 2); give X.reshape(len(X), -1), or train on images with `jensen train` or "
+            "jensen.session.start"
+        )
+    return data
+
+
+def stacked(data: Any) -> tuple[Array, Array | None]:
+    """The items of a map-style PyTorch data set as rows ``[N, *event]``, and their labels ``[N]`` if any.
+
+    An item is an array, a tensor or a Pillow image, or a tuple that begins with one and goes on with a whole
+    number, the label.
+
+    Raises:
+        UserError: it has no length, or its items are something else, or of different shapes.
+    """
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+        raise UserError(
+            f"{type(data).__name__} has no length or no items by number; give a map-style data set, or the "
+            "rows as an array"
+        )
+    if not len(data):
+        raise UserError(f"{type(data).__name__} is empty; give at least 3 rows")
+    first, _ = _item(data[0], 0)
+    x = np.empty((len(data), *first.shape), dtype=first.dtype)
+    labels: list[Any] = []
+    for number in range(len(data)):
+        row, label = _item(data[number], number)
+        if row.shape != first.shape:
+            raise UserError(
+                f"item {number} of {type(data).__name__} has shape {row.shape}, and item 0 {first.shape}; "
+                "bring all to one shape, as torchvision.transforms.Resize does"
+            )
+        x[number] = row
+        labels.append(label)
+    whole = all(isinstance(label, int | np.integer) for label in labels)
+    return x, np.asarray(labels, dtype=np.int64) if whole else None
+
+
+def _item(item: Any, number: int) -> tuple[Array, Any]:
+    """The row and the label of one item."""
+    from torch import Tensor
+
+    parts = item if isinstance(item, tuple | list) and not np.isscalar(item[0]) else (item,)
+    row = parts[0].detach().cpu().numpy() if isinstance(parts[0], Tensor) else np.asarray(parts[0])
+    if row.dtype.kind not in "biuf" or row.ndim == 0:
+        raise UserError(
+            f"item {number} is {type(parts[0]).__name__}, no row of numbers; give a data set whose items are "
+            "arrays, or tuples that begin with one"
+        )
+    label = parts[1] if len(parts) > 1 else None
+    return row, label.item() if isinstance(label, Tensor) and label.numel() == 1 else label
+
+
+def read(
+    data: Any,
+    schema: Schema | Path | None = None,
+    *,
+    strict: bool = False,
+    on_choice: Callable[[str], None] = lambda said: None,
+) -> Named:
+    """Rows from Python, as those of a file are read: frames are tables, anything else is an array.
+
+    Raises:
+        UserError: it is nothing of `TAKEN`, or its values cannot be used.
+    """
+    name = f"the {type(data).__name__}"
+    if kind_of(data) != "array":
+        from jensen.data.tables.source import named
+
+        return named(to_arrow(data), name, schema, strict=strict, on_choice=on_choice)
+    x, labels = _array(data)
+    picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
+    x = check_rows(x, name)
+    return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))
+
+
+def _array(data: Any) -> tuple[Array, Array | None]:
+    from torch.utils.data import Dataset
+
+    if isinstance(data, Dataset):
+        return stacked(data)
+    x = np.asarray(plain(data))
+    if x.dtype == object:
+        raise UserError(f"{type(data).__name__} cannot be data; give one of {TAKEN}")
+    return x, None
+
+
+def store(data: Any, path: str | Path) -> str:
+    """Write rows from Python as a file to train on: ``Settings(data=store(X, "x.npz"))``.
+
+    The data of a run are a file, so that every later command finds them again.
+
+    Args:
+        data: one of `TAKEN`.
+        path: the file: of frames a table (see `jensen.data.tables.read.SUFFIXES`), of all else ``.npy``, or
+            ``.npz`` with the labels of a data set beside the rows.
+
+    Returns:
+        The path as text.
+
+    Raises:
+        UserError: the data cannot be used, or the suffix is another.
+    """
+    path = Path(path)
+    if kind_of(data) != "array":
+        from jensen.data.tables.writing import write_table
+
+        write_table(path, to_arrow(data))
+        return str(path)
+    if path.suffix not in (".npy", ".npz"):
+        raise UserError(f"cannot write {path}: an array ends in .npy or .npz; give such a name")
+    x, labels = _array(data)
+    x = check_rows(x, f"the {type(data).__name__}")
+    with atomic(path) as temporary:
+        if path.suffix == ".npy":
+            np.save(temporary, x, allow_pickle=False)
+        else:
+            arrays = {"x": x} if labels is None else {"x": x, "y": labels}
+            np.savez(temporary, allow_pickle=False, **arrays)
+    return str(path)

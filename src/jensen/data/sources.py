@@ -1,0 +1,121 @@
+"""Where data come from: a name, a file or a folder, each read by the module for its kind."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jensen.data import arrays, python
+from jensen.data.arrays import image_layout
+from jensen.data.images.decode import ImageOptions
+from jensen.data.named import NAMED, Named
+from jensen.data.tables.schema import Schema
+from jensen.errors import UserError
+
+HUB = "hf:"
+"""What a name on Hugging Face begins with."""
+KINDS = (
+    "a table (.csv, .tsv, .parquet, .arrow) or a folder of tables, a folder of images (.png, .jpg, ...), "
+    ".npy or .npz (FILE.npz:KEY for one of several), .h5ad, or hf:NAME of a data set on Hugging Face"
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is read.
+
+    Attributes:
+        data_dir: folder of the named data sets.
+        schema: of a table: that of the table trained on, whose columns these are; or a file with edits.
+        strict: refuse categories that the schema lacks; else they are taken as missing.
+        images: how images become rows.
+        on_choice: told of what was done to the rows.
+    """
+
+    data_dir: Path | None = None
+    schema: Schema | Path | None = None
+    strict: bool = False
+    images: ImageOptions = field(default_factory=ImageOptions)
+    on_choice: Callable[[str], None] = lambda said: None
+
+
+def read(source: Any, reading: Reading) -> Named:
+    """The rows of a source, with what is known of them.
+
+    Raises:
+        UserError: no such data, or they cannot be used.
+    """
+    if not isinstance(source, str | Path):
+        return python.read(source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
+    source = str(source)
+    if source in NAMED:
+        named = NAMED[source](reading.data_dir)
+        hidden = f"{source} is the data set of that name; write ./{source} for what is in this folder"
+        return replace(named, notes=(hidden,)) if Path(source).exists() else named
+    if source.startswith(HUB):
+        from jensen.data.huggingface import read_hub
+
+        return read_hub(source, reading)
+    array = arrays.parse_source(source)
+    if array is not None:
+        return _array(*array)
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".h5ad":
+        from jensen.data.h5ad import read_h5ad
+
+        return read_h5ad(path)
+    return _folder_or_file(path, reading)
+
+
+def _array(path: Path, key: str | None) -> Named:
+    x, labels = arrays.read_file(path, key)
+    picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
+    return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))
+
+
+def _folder_or_file(path: Path, reading: Reading) -> Named:
+    """A table, images, or a folder of either; of a folder with both, what there is more of."""
+    from jensen.data.images.folder import image_files, read_folder
+    from jensen.data.tables.read import table_files
+    from jensen.data.tables.source import read_tables
+
+    images, tables = image_files(path), table_files(path)
+    if len(images) > len(tables):
+        named = read_folder(path, images, reading.images)
+        beside = f"{path}: tables beside the images, such as {tables[0].name}, are left out" if tables else ""
+        return replace(named, notes=(*named.notes, beside)) if beside else named
+    if images:
+        raise UserError(
+            f"{path} holds tables, such as {tables[0].name}, and as few images, such as {images[0].name}; "
+            "give a folder of one kind, or one file"
+        )
+    if tables:
+        return read_tables(path, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
+    if path.is_dir():
+        raise UserError(
+            f"the folder {path} holds neither images (.png, .jpg, ...) nor tables (.csv, .parquet, ...); "
+            "give another folder, or the path of a file"
+        )
+    close = difflib.get_close_matches(str(path).lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
+    nearest = f" (did you mean {close[0]}?)" if close else ""
+    raise UserError(f"unknown data set {str(path)!r}{nearest}; give {', '.join(NAMED)}, or {KINDS}")
+
+
+def name_of(source: Any) -> str:
+    """What to call a source: its name or path, or the class of a Python object."""
+    return str(source) if isinstance(source, str | Path) else f"the {type(source).__name__}"
+
+
+def absolute(source: str) -> str:
+    """The source as it can be found from any folder: a file's path made absolute, other names as they are."""
+    if source in NAMED:
+        return source
+    if source.startswith(HUB):
+        name, *rest = source.removeprefix(HUB).split(":")
+        local = Path(name).expanduser()
+        return ":".join([HUB + (str(local.resolve()) if local.exists() else name), *rest])
+    path, key = arrays.parse_source(source) or (Path(source).expanduser(), None)
+    return f"{path.resolve()}:{key}" if key is not None else str(path.resolve())
