@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from jensen import families, objectives, priors
+from jensen.config.networks import decoder_network, encoder_network
 from jensen.config.settings import Settings
 from jensen.config.tables import column_family, column_inputs, marginals_of
 from jensen.data import Preparation
 from jensen.families import Conditional
 from jensen.models import VAE
 from jensen.models.local import semi_amortized, two_tier
-from jensen.networks import Log1p, OneHot, mlp
+from jensen.networks import Log1p, OneHot
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
@@ -117,13 +118,13 @@ ESTIMATORS: dict[str, Callable[..., Tensor]] = {
     "sticking-the-landing": objectives.sticking_the_landing,
     "doubly-reparameterized": objectives.doubly_reparameterized,
 }
-INPUTS: dict[str, Callable[[Preparation, int], tuple[nn.Module, int]]] = {
-    "count": lambda p, size: (Log1p(), size),
-    "categories": lambda p, size: (OneHot(_classes(p)), size * _classes(p)),
-    "table": lambda p, size: column_inputs(marginals_of(p)),
+INPUTS: dict[str, Callable[[Preparation, Shape], tuple[nn.Module, Shape]]] = {
+    "count": lambda p, shape: (Log1p(), shape),
+    "categories": lambda p, shape: (OneHot(_classes(p)), [*shape, _classes(p)]),
+    "table": lambda p, shape: column_inputs(marginals_of(p)),
 }
-"""What stands between data of so many entries and the encoder's network, by the likelihood's domain, and
-how many numbers it makes of a datum."""
+"""What stands between data of a shape and the encoder's network, by the likelihood's domain, and the shape
+that it makes of a datum."""
 
 
 def build_bound(settings: Settings) -> Bound:
@@ -161,21 +162,21 @@ def build_model(
         preparation: how the data reach the model; discretized likelihoods take their grid from it.
         rows: prepared training rows, ``[components, *event]``, where a vamp prior starts.
     """
-    hidden = () if settings.network == "linear" else settings.hidden
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     latents = math.prod(family.event_shape)
-    decoder = Conditional(mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation), likelihood)
+    decoder = Conditional(decoder_network(settings, event_shape, latents, likelihood), likelihood)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))
-    inputs = math.prod(event_shape)
     if preparation.support in INPUTS:
-        transform, inputs = INPUTS[preparation.support](preparation, inputs)
-        network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
+        transform, shape = INPUTS[preparation.support](preparation, event_shape)
+        network: nn.Module = nn.Sequential(
+            transform, encoder_network(settings, event_shape, shape, family.num_outputs)
+        )
     else:
-        network = mlp(inputs, hidden, family.num_outputs, settings.activation)
+        network = encoder_network(settings, event_shape, event_shape, family.num_outputs)
     encoder = Conditional(network, family, event_dim=len(event_shape))
     start = torch.zeros(settings.components, *event_shape) if rows is None else rows
     prior = PRIORS[settings.prior](settings, encoder, start)

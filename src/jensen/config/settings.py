@@ -36,7 +36,7 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         )
         check_options(self, "latent_dim rank components inner_steps", lambda v: v >= 1, "at least 1")
         check_options(self, "categories", lambda v: v >= 2, "at least 2")
-        check_options(self, "hidden", lambda widths: min(widths, default=1) >= 1, "widths of at least 1")
+        check_options(self, "hidden", lambda widths: min(widths or [1]) >= 1, "widths of at least 1")
         check_options(self, "sigma temperature inner_lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "beta free_bits", lambda v: 0 <= v < inf, "a number of 0 or more")
         check_options(self, "hide", lambda v: 0 <= v <= 1, "from 0 to 1")
@@ -103,7 +103,9 @@ def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) ->
         key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
         for key, value in dataclasses.asdict(settings).items()
     }
-    layout: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 100}
+    # A line for each setting; PyYAML would write a mapping without lists as one flow.
+    flow = None if any(isinstance(value, list) for value in values.values()) else False
+    layout: dict[str, Any] = {"sort_keys": False, "default_flow_style": flow, "width": 100}
     with atomic(path) as temporary:
         temporary.write_text(
             f"# Written by jensen {__version__}. The settings; `jensen train --config` takes this file.\n"
