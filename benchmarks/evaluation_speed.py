@@ -173,8 +173,8 @@ def others(model: VAE, fast: VAE, x: Tensor, rounds: int) -> dict[str, Any]:
     found = {}
     some = x[:64]
     for name, run in {
-        "refine": lambda m: refine(m, some, 40),
-        "ais": lambda m: annealed_importance_sampling(m, some, num_temperatures=20),
+        "refine": lambda m: refine(m, some, 20),
+        "ais": lambda m: annealed_importance_sampling(m, some, num_temperatures=10),
     }.items():
         seconds = alternate({"eager": lambda r=run: r(model), "compiled": lambda r=run: r(fast)}, rounds)
         found[name] = {**seconds, "speedup": seconds["eager"] / seconds["compiled"]}
@@ -201,7 +201,7 @@ def main() -> None:
     x = next(evaluation_blocks(dataset, preparation, "test", seed=0, limit=ROWS))
     with torch.random.fork_rng():
         found = bounds(model, fast, x, options)
-        found |= others(model, fast, x, max(3, options.rounds // 3))
+        found |= others(model, fast, x, max(2, options.rounds // 4))
     if options.long:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         importance_weighted(fast, x, options.long)
