@@ -19,13 +19,15 @@ def main(arguments: Sequence[str]) -> None:
 
     from jensen.data import check_suffix, write_rows
     from jensen.evaluation import encode
+    from jensen.evaluation.compiled import compiled
     from jensen.run import Run, choose_device
 
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))
     check_suffix(options.out, (1,))
     dataset = rows_for(run, options)
-    latents = encode(model, run.blocks(dataset, "all"))
+    # Compiled models decode when they are asked for log p(x | z): here never.
+    latents = encode(compiled(model), run.blocks(dataset, "all"))
     numbers = range(latents.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]
     table = torch.cat([latents.mean, latents.standard_deviation], 1)
