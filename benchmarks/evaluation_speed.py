@@ -1,6 +1,6 @@
 """How near evaluation comes to its floor: the matrix products of the decoder, and nothing else.
 
-    python benchmarks/evaluation_speed.py --data-dir DATA                       # five minutes on one core
+    python benchmarks/evaluation_speed.py --data-dir DATA                       # minutes on one core
     python benchmarks/evaluation_speed.py --peers .venv-peers/lib/python3.11/site-packages
 
 A VAE 784-512-16-512-784 with a Bernoulli decoder is trained for a few hundred steps on MNIST with dynamic
@@ -211,6 +211,8 @@ def main() -> None:
     found |= {
         "floor_gflops": floating,
         "num_samples": options.num_samples,
+        "training_steps": options.steps,
+        "rounds": options.rounds,
         "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
         "torch": torch.__version__,
     }

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-PAYS_AFTER = 60.0
-"""Seconds of eager work after which compiling begins: it costs up to half as much, so that no evaluation
-gets much slower by it, and a long one is nearly all compiled."""
+PAYS_AFTER = 180.0
+"""Seconds of eager work of one shape after which it is compiled. Compiling costs up to 30 seconds and spares
+a tenth to a quarter (benchmarks/evaluation_speed.py), so that work which ends soon after loses little."""
+
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
 Kind = tuple[torch.Size, bool]
 Measure = Callable[[Tensor, Tensor], Tensor]
