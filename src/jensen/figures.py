@@ -14,6 +14,7 @@ from jensen.evaluation import encode, estimate, evaluate
 from jensen.evaluation.aggregate import aggregate
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.bdmc import bidirectional
+from jensen.evaluation.compiled import compiled
 from jensen.models import VAE
 from jensen.run import Run, choose_device
 from jensen.training.two_tier import compute_log_likelihood
@@ -88,7 +89,8 @@ def evaluate_run(
         "aggregate"; "not_measured" says why others were not.
     """
     plan = plan or Plan()
-    it = _Subject(run, run.model(choose_device(device)), dataset, plan)
+    model = compiled(run.model(choose_device(device)).requires_grad_(False))  # only latents need gradients
+    it = _Subject(run, model, dataset, plan)
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(plan.seed, "posterior samples"))
         values = evaluate(it.model, it.blocks(None), plan.num_samples, log_det=run.log_det, on_block=on_rows)

@@ -40,6 +40,8 @@ from jensen.training.state import Record, TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
+BEFORE = {"network": "mlp", "hidden": (200, 200)}
+"""Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
 FREE = ("epochs", "max_time", "patience", "device", "data_dir")
 """Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
 
@@ -114,7 +116,8 @@ class Run:
         settings = {
             field.name: str(value)
             for field in dataclasses.fields(self.settings)
-            if field.name not in FREE and (value := getattr(self.settings, field.name)) != field.default
+            if field.name not in FREE
+            and (value := getattr(self.settings, field.name)) != BEFORE.get(field.name, field.default)
         }
         content = json.dumps([settings, self.recorded], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()

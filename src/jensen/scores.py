@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent
 from jensen.data import generator
 from jensen.data.shares import draw_distinct
 from jensen.errors import UserError
+from jensen.evaluation.compiled import compiled
 from jensen.evaluation.score import Scores, score_blocks
 from jensen.models import VAE
 from jensen.run import Run
@@ -31,7 +32,7 @@ def score_rows(
     """
     where = next(model.parameters()).device
     return score_blocks(
-        model,
+        model if per_column else compiled(model.requires_grad_(False)),
         (x.to(where) for x in blocks),
         num_samples,
         log_det=run.log_det,

@@ -158,3 +158,32 @@ def test_a_straight_through_draw_is_hard_in_value_and_soft_in_gradient() -> None
     (gradient,) = torch.autograd.grad(z[..., 0].sum(), raw)
     assert (gradient[:, :3] != 0).all()
     assert (gradient[:, 3:] == 0).all()
+
+
+def test_the_density_of_a_draw_is_the_same_remembered_or_found_anew() -> None:
+    """Value, and gradient by the raw numbers and the flow's weights, of log q at a pathwise draw."""
+    torch.manual_seed(0)
+    family = families.FlowNormal(3, 4, 2, [8]).double()
+    for parameter in family.parameters():
+        parameter.data.add_(0.3 * torch.randn_like(parameter))
+    raw = torch.randn(5, family.num_outputs, dtype=torch.float64, requires_grad=True)
+    found = []
+    for forget in (False, True):
+        torch.manual_seed(1)
+        q = family(raw)
+        z = q.rsample((7,))
+        if forget:
+            q._drawn = None
+        value = q.log_prob(z)
+        found.append((value, *torch.autograd.grad(value.sum(), [raw, *family.parameters()])))
+    for remembered, anew in zip(*found, strict=True):
+        torch.testing.assert_close(remembered, anew, rtol=1e-8, atol=1e-8)
+
+
+def test_a_draw_without_gradient_still_has_a_density_with_one() -> None:
+    torch.manual_seed(0)
+    family = families.FlowNormal(3, 4, 2, [8])
+    raw = torch.randn(5, family.num_outputs, requires_grad=True)
+    q = family(raw)
+    z = q.sample((2,))
+    assert torch.autograd.grad(q.log_prob(z).sum(), raw)[0].abs().sum() > 0

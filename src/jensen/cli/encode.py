@@ -19,6 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data import check_suffix, row_writer
+    from jensen.evaluation.compiled import compiled
     from jensen.evaluation.latents import encode_blocks
     from jensen.run import Run, choose_device
 
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str]) -> None:
     check_suffix(options.out, (1,))
     dataset = rows_for(run, model, options)
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
-    parts = encode_blocks(model, blocks)
+    # Compiled models decode when they are asked for log p(x | z): here never.
+    parts = encode_blocks(compiled(model), blocks)
     first = next(parts)
     numbers = range(first.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]

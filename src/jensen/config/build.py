@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen import families, objectives, priors
+from jensen.config.networks import decoder_network, encoder_network
 from jensen.config.settings import Settings
 from jensen.config.tables import (
     column_family,
@@ -23,7 +24,7 @@ from jensen.families import Conditional
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import RowDecoder, RowEncoder
 from jensen.models.local import semi_amortized, two_tier
-from jensen.networks import Beside, Log1p, OneHot, mlp
+from jensen.networks import Beside, Log1p, OneHot
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
@@ -125,13 +126,13 @@ ESTIMATORS: dict[str, Callable[..., Tensor]] = {
     "sticking-the-landing": objectives.sticking_the_landing,
     "doubly-reparameterized": objectives.doubly_reparameterized,
 }
-INPUTS: dict[str, Callable[[Preparation, int], tuple[nn.Module, int]]] = {
-    "count": lambda p, size: (Log1p(), size),
-    "categories": lambda p, size: (OneHot(_classes(p)), size * _classes(p)),
-    "table": lambda p, size: column_inputs(marginals_of(p)),
+INPUTS: dict[str, Callable[[Preparation, Shape], tuple[nn.Module, Shape]]] = {
+    "count": lambda p, shape: (Log1p(), shape),
+    "categories": lambda p, shape: (OneHot(_classes(p)), [*shape, _classes(p)]),
+    "table": lambda p, shape: column_inputs(marginals_of(p)),
 }
-"""What stands between data of so many entries and the encoder's network, by the likelihood's domain, and
-how many numbers it makes of a datum."""
+"""What stands between data of a shape and the encoder's network, by the likelihood's domain, and the shape
+that it makes of a datum."""
 
 
 def build_bound(settings: Settings) -> Bound:
@@ -169,20 +170,20 @@ def build_model(
         preparation: how the data reach the model; discretized likelihoods take their grid from it.
         rows: prepared training rows, ``[components, *event]``, where a vamp prior starts.
     """
-    hidden = () if settings.network == "linear" else settings.hidden
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
-    decoder = _decoder(settings, math.prod(family.event_shape), hidden, event_shape, preparation)
+    decoder = _decoder(settings, math.prod(family.event_shape), event_shape, preparation)
     given = places_given(settings.condition, preparation)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return _given(given, two_tier(prior, family, decoder, maximise, event_dim=len(event_shape)))
-    inputs = math.prod(event_shape)
     if preparation.support in INPUTS:
-        transform, inputs = INPUTS[preparation.support](preparation, inputs)
-        network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
+        transform, shape = INPUTS[preparation.support](preparation, event_shape)
+        network: nn.Module = nn.Sequential(
+            transform, encoder_network(settings, event_shape, shape, family.num_outputs)
+        )
     else:
-        network = mlp(inputs, hidden, family.num_outputs, settings.activation)
+        network = encoder_network(settings, event_shape, event_shape, family.num_outputs)
     encoder: nn.Module = Conditional(network, family, event_dim=len(event_shape))
     start = torch.zeros(settings.components, *event_shape) if rows is None else rows
     prior = PRIORS[settings.prior](settings, encoder, start)
@@ -193,13 +194,11 @@ def build_model(
     return _given(given, VAE(prior, encoder, decoder))
 
 
-def _decoder(
-    settings: Settings, latents: int, hidden: Sequence[int], event_shape: Shape, preparation: Preparation
-) -> nn.Module:
+def _decoder(settings: Settings, latents: int, event_shape: Shape, preparation: Preparation) -> nn.Module:
     """p(x | z), or p(x | z, c) as a distribution of whole rows."""
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     reads, more = context_inputs(settings.condition, preparation)
-    network = mlp(latents + more, hidden[::-1], likelihood.num_outputs, settings.activation)
+    network = decoder_network(settings, event_shape, latents + more, likelihood)
     if reads is None:
         return Conditional(network, likelihood)
     decoder = Conditional(Beside(network), likelihood, reads=reads)

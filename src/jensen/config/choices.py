@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 import tyro
 
 
-def _parse_widths(arguments: list[str]) -> tuple[int, ...]:
+def _parse_widths(arguments: list[str]) -> tuple[int, ...] | None:
     text = arguments[0].strip()
+    if text == "None":  # as a config.yaml without widths says it
+        return None
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
@@ -20,16 +22,18 @@ def _parse_names(arguments: list[str]) -> tuple[str, ...]:
 
 
 Widths = Annotated[
-    tuple[int, ...],
+    tuple[int, ...] | None,
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT,INT,...",
         instance_from_str=_parse_widths,
-        is_instance=lambda value: isinstance(value, tuple) and all(isinstance(v, int) for v in value),
-        str_from_instance=lambda value: [",".join(str(width) for width in value)],
+        is_instance=lambda value: (
+            value is None or (isinstance(value, tuple) and all(isinstance(v, int) for v in value))
+        ),
+        str_from_instance=lambda value: ["None" if value is None else ",".join(map(str, value))],
     ),
 ]
-"""Layer widths, written ``200,200``."""
+"""Layer widths, written ``200,200``; None where they are left out."""
 
 
 Names = Annotated[
@@ -87,10 +91,13 @@ class ModelSettings:
 
     latent_dim: int = 8
     """Latent dimensions, M; with categorical latents, the number of variables."""
-    network: Literal["mlp", "linear"] = "mlp"
-    """Encoder and decoder network; linear: affine maps, which make the model probabilistic PCA."""
-    hidden: Widths = (200, 200)
-    """Widths of the encoder's hidden layers; the decoder mirrors them."""
+    network: Literal["auto", "mlp", "linear", "conv", "resnet"] = "auto"
+    """Encoder and decoder network. conv: convolutions, for images; resnet: the same with residual blocks;
+    linear: affine maps, which make the model probabilistic PCA. auto: conv for images from 8x8 to 256x256 of
+    more than 1,024 numbers, else mlp."""
+    hidden: Widths = None
+    """Widths of the encoder's hidden layers; the decoder mirrors them. For conv and resnet: planes of each
+    stage, which halves the image. Left out: 200,200, or for images 32,64,128,... down to 4x4."""
     activation: Literal["tanh", "relu", "leaky-relu", "elu", "gelu", "silu", "softplus"] = "silu"
     """Activation function of the hidden layers."""
     likelihood: Literal[

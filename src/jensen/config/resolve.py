@@ -1,5 +1,6 @@
 """Choices that follow from others or from the data are made here, and said."""
 
+from jensen.config.networks import choose_network
 from jensen.config.rules import CATEGORICAL, check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
@@ -25,6 +26,7 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else numbers)
         if s.likelihood == "negative-binomial":
             said.append("the values are counts: --likelihood negative-binomial")
+    s = choose_network(s, dataset.event_shape, said)
     if s.scaling == "auto":
         scaled = s.likelihood in ("normal", "laplace", "student-t") or s.likelihood.startswith("discretized")
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")

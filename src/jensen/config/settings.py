@@ -37,7 +37,7 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         )
         check_options(self, "latent_dim rank components inner_steps", lambda v: v >= 1, "at least 1")
         check_options(self, "categories", lambda v: v >= 2, "at least 2")
-        check_options(self, "hidden", lambda widths: min(widths, default=1) >= 1, "widths of at least 1")
+        check_options(self, "hidden", lambda widths: min(widths or [1]) >= 1, "widths of at least 1")
         check_options(self, "sigma temperature inner_lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "beta free_bits", lambda v: 0 <= v < inf, "a number of 0 or more")
         check_options(self, "hide", lambda v: 0 <= v <= 1, "from 0 to 1")

@@ -38,12 +38,12 @@ def column_family(marginals: Sequence[Marginal]) -> Columns:
     return Columns(layout, torch.cat([_logits(marginal) for marginal in marginals]), members)
 
 
-def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, int]:
-    """What stands between a table's codes and a network, and how many numbers it makes of a row."""
+def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, tuple[int]]:
+    """What stands between a table's codes and a network, and the shape that it makes of a row."""
     numeric, discrete = _sorted(marginals)
     levels = [marginals[i].levels for i in discrete]
     inputs = ColumnInputs(_scales([marginals[i] for i in numeric]), numeric, discrete, levels)
-    return inputs, inputs.width
+    return inputs, (inputs.width,)
 
 
 def places_given(condition: Sequence[str], preparation: Preparation) -> list[int]:

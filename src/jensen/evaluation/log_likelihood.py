@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from jensen.trace import Model
 
 CHUNK = 1 << 21
-"""Numbers in the largest tensor of a chunk, K_chunk * B * D: 8 MiB in float32."""
+"""Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32."""
 
 
 def chunk_sizes(num_samples: int, numbers_per_sample: int) -> list[int]:
@@ -54,11 +54,14 @@ def importance_weighted(
     log_w1 = log_w2 = torch.full_like(total_px, -math.inf)
     if posterior is None:  # once, not in every chunk
         posterior = model.posterior(x, context=context)
-    for k in chunk_sizes(num_samples, x.numel()) if chunks is None else chunks:
+    has_density = True
+    for number, k in enumerate(chunk_sizes(num_samples, x.numel()) if chunks is None else chunks):
         trace = model.trace(x, k, context=context, posterior=posterior)
         log_px = trace.log_px
         total_px = total_px + log_px.double().sum(0)
-        if not trace.has_density:  # a point mass: no KL, no bound, and NaN says so
+        if number == 0:
+            has_density = trace.has_density
+        if not has_density:  # a point mass: no KL, no bound, and NaN says so
             total_kl = log_w1 = log_w2 = torch.full_like(total_px, math.nan)
             continue
         log_w = (log_px + (trace.log_pz - trace.log_qz).sum(-1)).double()

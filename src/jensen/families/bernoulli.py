@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 
+from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
 
 
@@ -30,9 +30,7 @@ class Bernoulli(nn.Module):
     def forward(self, raw: Tensor) -> Distribution:
         """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
         logits = raw.reshape(raw.shape[:-1] + self.event_shape)
-        return Independent(
-            TorchBernoulli(logits=logits, validate_args=False), len(self.event_shape), validate_args=False
-        )
+        return IndependentBernoulli(logits, len(self.event_shape))
 
 
 class ContinuousBernoulli(nn.Module):

@@ -20,6 +20,7 @@ class Categorical(nn.Module):
 
     has_rsample = False
     support = "categories"
+    interleaved = True
 
     def __init__(self, event_shape: Sequence[int], num_classes: int) -> None:
         super().__init__()

@@ -95,6 +95,7 @@ class MixtureOfDiscretizedLogistics(nn.Module):
 
     has_rsample = False
     support = "grid"
+    interleaved = True
     positions: Tensor
 
     def __init__(

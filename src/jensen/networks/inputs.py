@@ -28,7 +28,7 @@ class Beside(nn.Module):
 
 
 class OneHot(nn.Module):
-    """Category numbers ``[N, *event]`` -> indicators ``[N, D * width]``.
+    """Category numbers ``[N, *event]`` -> indicators ``[N, *event, width]``.
 
     Args:
         width: the number of classes.
@@ -39,5 +39,5 @@ class OneHot(nn.Module):
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        index = x.flatten(1).long().clamp(0, self.width - 1)
-        return nn.functional.one_hot(index, self.width).to(x.dtype).flatten(1)
+        index = x.long().clamp(0, self.width - 1)
+        return nn.functional.one_hot(index, self.width).to(x.dtype)

@@ -1,0 +1,92 @@
+"""Networks by name: which suits the shape of the data, and the two of a model."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from jensen import networks
+from jensen.config.settings import Settings
+from jensen.data import image_layout
+from jensen.errors import UserError
+from jensen.networks import Picture
+
+WIDTHS = (200, 200)
+"""Hidden layers of a fully connected network where none are given."""
+SIDES = (8, 256)
+"""Smallest and largest side of an image that convolutions take."""
+SMALL = 1024
+"""An image of no more numbers (32 x 32 grey) is a fully connected network's by default: docs/choosing.md."""
+CHANNEL_AXIS = {"HW": None, "CHW": 0, "HWC": 2}
+CONVOLUTIONS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
+    "conv": (networks.conv_encoder, networks.conv_decoder),
+    "resnet": (networks.resnet_encoder, networks.resnet_decoder),
+}
+
+
+def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> Settings:
+    """The settings with network and widths chosen by the shape of a datum, and a sentence where it matters.
+
+    Raises:
+        UserError: convolutions of what is no image, of too small or too large a one, or too many of them.
+    """
+    shape = "x".join(map(str, event_shape))
+    picture = picture_of(event_shape)
+    fits = picture is not None and all(SIDES[0] <= side <= SIDES[1] for side in picture.size)
+    if s.network == "auto":
+        large = fits and math.prod(event_shape) > SMALL and s.likelihood != "columns"
+        s = s.replace(network="conv" if large else "mlp")
+        if large:
+            said.append(f"images of {shape} bring --network conv; --network mlp is quicker and cruder")
+    if s.network not in CONVOLUTIONS:
+        return s.replace(hidden=WIDTHS) if s.hidden is None else s
+    if picture is None or not fits:
+        what = "images of [H, W], [C, H, W] or [H, W, C] with sides from 8 to 256 and 1, 3 or 4 channels"
+        raise UserError(f"--network {s.network} is for {what}, not for data of {shape}; use --network mlp")
+    if s.hidden is None:
+        return s.replace(hidden=networks.default_widths(picture.size))
+    most = networks.most_stages(picture.size)
+    if not 1 <= len(s.hidden) <= most:
+        given = ",".join(map(str, s.hidden))
+        raise UserError(
+            f"--hidden {given!r} is {len(s.hidden)} stages of --network {s.network}, each of which halves "
+            f"the image, and images of {shape} allow 1 to {most}; give that many widths"
+        )
+    return s
+
+
+def picture_of(event_shape: Sequence[int]) -> Picture | None:
+    """How an image of this shape lies in its tensor; None for what is no image."""
+    layout = image_layout(tuple(event_shape))
+    return None if layout is None else Picture(tuple(event_shape), CHANNEL_AXIS[layout])
+
+
+def encoder_network(s: Settings, event_shape: Sequence[int], shape: Sequence[int], outputs: int) -> nn.Module:
+    """Data, given ``shape`` by an input transform (the event's, or one axis more) -> ``[N, outputs]``."""
+    if s.network not in CONVOLUTIONS:
+        return networks.mlp(math.prod(shape), _widths(s), outputs, s.activation)
+    encoder, _ = CONVOLUTIONS[s.network]
+    planes = math.prod(shape) // math.prod(event_shape)
+    return encoder(picture_of(event_shape), s.hidden, outputs, s.activation, planes=planes)
+
+
+def decoder_network(s: Settings, event_shape: Sequence[int], latents: int, likelihood: Any) -> nn.Module:
+    """Latents ``[N, latents]`` -> the raw numbers of ``likelihood``, the encoder mirrored."""
+    if s.network not in CONVOLUTIONS:
+        return networks.mlp(latents, _widths(s)[::-1], likelihood.num_outputs, s.activation)
+    _, decoder = CONVOLUTIONS[s.network]
+    widths, interleaved = (s.hidden or ())[::-1], getattr(likelihood, "interleaved", False)
+    return decoder(
+        picture_of(event_shape),
+        widths,
+        latents,
+        likelihood.num_outputs,
+        s.activation,
+        interleaved=interleaved,
+    )
+
+
+def _widths(s: Settings) -> tuple[int, ...]:
+    """Widths of hidden layers; none of a linear network."""
+    return () if s.network == "linear" else WIDTHS if s.hidden is None else s.hidden

@@ -1,0 +1,115 @@
+"""A compiled decoder gives what the decoder gives, whatever it is asked, and its failures stop nothing."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Independent
+
+from jensen.distributions.bernoulli import IndependentBernoulli
+from jensen.evaluation import importance_weighted
+from jensen.evaluation.ais import annealed_importance_sampling
+from jensen.evaluation.compiled import compiled
+from jensen.evaluation.score import score
+from jensen.families import Bernoulli as BernoulliFamily
+from jensen.families import Conditional, NetworkScale, Normal, SharedScale
+from jensen.models import VAE
+from jensen.networks import mlp
+from jensen.priors import StandardNormal
+from jensen.training.inner import refine
+
+
+def model_of(family: Any, event: tuple[int, ...], dtype: torch.dtype = torch.float32) -> VAE:
+    torch.manual_seed(0)
+    posterior = Normal([3], NetworkScale(3))
+    encoder = Conditional(mlp(math.prod(event), [8], posterior.num_outputs), posterior, event_dim=len(event))
+    decoder = Conditional(mlp(3, [8], family.num_outputs), family)
+    return VAE(StandardNormal(3), encoder, decoder).to(dtype).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def eager_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as for compiling, run without a compiler of C++, which costs half a minute."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend="eager", **options))
+
+
+@pytest.mark.usefixtures("eager_backend")
+@pytest.mark.parametrize(
+    "family", [BernoulliFamily([5, 7]), Normal([5, 7], SharedScale(0.5))], ids=["b", "n"]
+)
+def test_the_figures_are_those_of_the_model(family: Any) -> None:
+    model = model_of(family, (5, 7), torch.float64)
+    fast = compiled(model, after=0.0)
+    x = (torch.rand(6, 5, 7, dtype=torch.float64) < 0.3).double()
+    for measure in (
+        lambda m: importance_weighted(m, x, 64, chunks=[32, 32]),
+        lambda m: {"log_px": annealed_importance_sampling(m, x, num_temperatures=5, num_chains=4).log_px},
+        lambda m: {"bound": refine(m, x, 8, every=4).bound},
+        lambda m: {"score": score(m, [x], 20).log_px},
+    ):
+        values = []
+        for m in (model, fast, fast):  # the second time compiled from the start
+            torch.manual_seed(3)
+            values.append(measure(m))
+        for found in values[1:]:
+            torch.testing.assert_close(found, values[0], rtol=1e-9, atol=1e-9)
+    assert fast.decoder.functions, "nothing was compiled"
+
+
+def test_what_is_not_asked_of_log_prob_comes_from_the_decoder() -> None:
+    model = model_of(BernoulliFamily([4]), (4,))
+    fast = compiled(model)
+    torch.manual_seed(1)
+    expected = model.sample(3)
+    torch.manual_seed(1)
+    assert torch.equal(fast.sample(3), expected)
+    z = torch.randn(2, 3, 3)
+    assert torch.equal(fast.decoder(z).mean, model.decoder(z).mean)
+    assert fast.decoder.decoder is model.decoder, "the weights are shared"
+    assert compiled(fast) is fast
+    assert isinstance(model.decoder, Conditional), "the model itself is as it was"
+
+
+def test_a_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(function: Any, **options: Any) -> Any:
+        def fail(*arguments: Any) -> None:
+            raise RuntimeError("no C++ compiler")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    model = model_of(BernoulliFamily([4]), (4,))
+    fast = compiled(model, after=0.0)
+    x = (torch.rand(6, 4) < 0.3).float()
+    torch.manual_seed(2)
+    expected = importance_weighted(model, x, 9, chunks=[3, 3, 3])
+    torch.manual_seed(2)
+    with pytest.warns(UserWarning, match=r"going on without torch\.compile"):
+        found = importance_weighted(fast, x, 9, chunks=[3, 3, 3])
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_short_work_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda *a, **k: pytest.fail("compiled"))
+    fast = compiled(model_of(BernoulliFamily([4]), (4,)))
+    importance_weighted(fast, torch.ones(6, 4), 1000)
+
+
+@pytest.mark.parametrize("shape", [(5,), (7, 3), (28, 28), (2, 101)])
+def test_the_grouped_logarithms_are_those_of_torch(monkeypatch: pytest.MonkeyPatch, shape: Any) -> None:
+    torch.manual_seed(0)
+    logits = 30 * torch.randn(4, 6, *shape, dtype=torch.float64)
+    logits[0, 0] = 1e4
+    logits[1, 1] = -1e4
+    x = (torch.rand(6, *shape) < 0.5).double()
+    plain = Independent(Bernoulli(logits=logits), len(shape)).log_prob(x)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    with torch.no_grad():
+        grouped = IndependentBernoulli(logits, len(shape)).log_prob(x)
+        single = IndependentBernoulli(logits.float(), len(shape)).log_prob(x.float())
+    torch.testing.assert_close(grouped, plain, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(single.double(), plain, rtol=1e-5, atol=1e-4)
+    with_gradient = IndependentBernoulli(logits.requires_grad_(), len(shape)).log_prob(x)
+    torch.testing.assert_close(with_gradient, plain, rtol=1e-12, atol=1e-12)
