@@ -15,13 +15,15 @@ from jensen.data import Preparation
 from jensen.families import Conditional
 from jensen.models import VAE
 from jensen.models.local import semi_amortized, two_tier
-from jensen.networks import Log1p, OneHot, mlp
+from jensen.networks import Log1p, NormalizedLog1p, OneHot, mlp
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
 from jensen.training.loop import Estimator
 
 Shape = Sequence[int]
+EXPOSED_ROWS = 1024
+"""Training rows whose totals and shares are where a model of counts with an exposure starts."""
 
 SCALES: dict[str, Callable[[Settings, int], Any]] = {
     "shared": lambda s, size: families.SharedScale(),
@@ -150,6 +152,19 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     return estimator
 
 
+def rows_needed(settings: Settings) -> int:
+    """How many training rows `build_model` looks at: pseudo-inputs, or totals and shares of counts."""
+    return settings.components if settings.exposure == "none" else max(settings.components, EXPOSED_ROWS)
+
+
+def _start_at_shares(network: nn.Sequential, rows: Tensor | None) -> None:
+    """Let the log shares of all ``rows`` together be where a decoder of counts starts, not even shares."""
+    last = network[-1]
+    if rows is not None and isinstance(last, nn.Linear):
+        counts = rows.sum(0, dtype=torch.float64) + 0.5
+        last.bias.data[: len(counts)] = (counts / counts.sum()).log()
+
+
 def build_model(
     settings: Settings, event_shape: Shape, preparation: Preparation, rows: Tensor | None = None
 ) -> VAE:
@@ -159,25 +174,32 @@ def build_model(
         settings: with every `auto` resolved (see `jensen.config.resolve`).
         event_shape: the shape of one datum.
         preparation: how the data reach the model; discretized likelihoods take their grid from it.
-        rows: prepared training rows, ``[components, *event]``, where a vamp prior starts.
+        rows: prepared training rows, so many as `rows_needed` says, to start from; None for weights to load.
     """
     hidden = () if settings.network == "linear" else settings.hidden
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     latents = math.prod(family.event_shape)
-    decoder = Conditional(mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation), likelihood)
+    decoder_network = mlp(latents, hidden[::-1], likelihood.num_outputs, settings.activation)
+    if settings.exposure == "total":
+        likelihood = families.Exposed(likelihood, rows)
+        _start_at_shares(decoder_network, rows)
+    decoder = Conditional(decoder_network, likelihood)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return two_tier(prior, family, decoder, maximise, event_dim=len(event_shape))
     inputs = math.prod(event_shape)
+    network: nn.Module
     if preparation.support in INPUTS:
         transform, inputs = INPUTS[preparation.support](preparation, inputs)
+        if settings.exposure == "total":
+            transform = NormalizedLog1p(rows)
         network = nn.Sequential(transform, mlp(inputs, hidden, family.num_outputs, settings.activation))
     else:
         network = mlp(inputs, hidden, family.num_outputs, settings.activation)
     encoder = Conditional(network, family, event_dim=len(event_shape))
-    start = torch.zeros(settings.components, *event_shape) if rows is None else rows
+    start = torch.zeros(settings.components, *event_shape) if rows is None else rows[: settings.components]
     prior = PRIORS[settings.prior](settings, encoder, start)
     if settings.inference == "semi-amortized":
         return semi_amortized(prior, encoder, decoder, maximise)

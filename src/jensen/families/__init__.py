@@ -9,7 +9,7 @@ log_prob and its gradient are finite; tests/laws holds every family to that.
 from jensen.families.bernoulli import Bernoulli, ContinuousBernoulli
 from jensen.families.categorical import Categorical
 from jensen.families.conditional import Conditional
-from jensen.families.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from jensen.families.counts import Exposed, NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from jensen.families.discretized import DiscretizedLogistic, MixtureOfDiscretizedLogistics
 from jensen.families.flow import FlowNormal
 from jensen.families.full_normal import FullNormal, LowRankNormal
@@ -31,6 +31,7 @@ __all__ = [
     "Conditional",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
+    "Exposed",
     "FixedScale",
     "FlowNormal",
     "FullNormal",
