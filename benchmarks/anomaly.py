@@ -1,12 +1,12 @@
-"""Anomaly detection on 12 sets of ADBench: `VAEOutlierDetector` beside PyOD's detectors, all with their defaults.
+"""Anomaly detection on 12 sets of ADBench: `VAEOutlierDetector` beside PyOD's detectors, all with defaults.
 
     python benchmarks/anomaly.py                       # everything: about half an hour of one core
     python benchmarks/anomaly.py --seeds 1             # a first look
 
-Two protocols. Unsupervised: fit on all rows, score the same rows. Normal-only: fit on half of the normal rows,
-score all others. ROC-AUC and average precision, averaged over the seeds. The peers run with the interpreter of
-.venv-peers (`make bench-peers`). The defaults of `VAEOutlierDetector` were chosen on the sets of DEVELOPMENT, the
-first four by ADBench's numbers, and on scikit-learn's; the other eight were not looked at before they were
+Two protocols. Unsupervised: fit on all rows, score the same rows. Normal-only: fit on half of the normal
+rows, score all others. ROC-AUC and average precision, averaged over the seeds. The peers run with the
+interpreter of .venv-peers (`make bench-peers`). The defaults of `VAEOutlierDetector` were chosen on the sets
+of DEVELOPMENT, the first four by ADBench's numbers; the other eight were not looked at before they were
 fixed. docs/anomalies.md tells which choices these were.
 
 Writes benchmarks/results/anomaly.json.
@@ -105,7 +105,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             chosen = [row["scores"] for row in some if row["protocol"] == protocol]
             for figure in ("roc_auc", "ap", "seconds"):
                 means.setdefault(which, {}).setdefault(protocol, {})[figure] = {
-                    d: float(np.mean([np.mean(row[d][figure]) for row in chosen])) for d in DETECTORS if chosen
+                    d: float(np.mean([np.mean(row[d][figure]) for row in chosen]))
+                    for d in DETECTORS
+                    if chosen
                 }
     return means
 
@@ -129,10 +131,14 @@ def show(rows: list[dict[str, Any]], means: dict[str, Any]) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--data", type=Path, default=ROOT / "../shared/data/adbench", help="folder of ADBench's files")
+    p.add_argument(
+        "--data", type=Path, default=ROOT / "../shared/data/adbench", help="folder of ADBench's files"
+    )
     p.add_argument("--seeds", type=int, default=5, help="repeats")
     p.add_argument("--sets", nargs="+", help="only these sets; nothing is written to the table")
-    p.add_argument("--work", type=Path, default=Path("runs") / "anomaly", help="splits and scores are kept here")
+    p.add_argument(
+        "--work", type=Path, default=Path("runs") / "anomaly", help="splits and scores are kept here"
+    )
     p.add_argument("--peers", type=Path, default=ROOT / ".venv-peers" / "bin" / "python")
     p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to write")
     options = p.parse_args()

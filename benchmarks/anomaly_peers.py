@@ -3,8 +3,8 @@
     .venv-peers/bin/python benchmarks/anomaly_peers.py FOLDER
 
 Reads FOLDER/*.npz (train, test, seed; no test: the training rows are scored) and writes beside each
-FOLDER/peers/*.npz with the scores of every detector (larger: more of an anomaly) and the seconds it took. What is
-there already is not done again.
+FOLDER/peers/*.npz with the scores of every detector (larger: more of an anomaly) and the seconds it took.
+What is there already is not done again.
 """
 
 import sys
@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
         if (out / path.name).exists():
             continue
         task = np.load(path)
-        # Distances need columns of one scale. The VAE and PCA standardise anyway; forests and ECOD do not care.
+        # Distances need columns of one scale; VAE and PCA standardise anyway, the others do not care.
         scale = StandardScaler().fit(task["train"])
         train = scale.transform(task["train"]).astype(np.float32)
         found: dict[str, Any] = {}

@@ -2,12 +2,13 @@
 
     python benchmarks/counts.py                      # about half an hour of one core
 
-4,186 cells x 13,488 genes (sci-RNA-seq, 10 cell types). jensen trains for --max-time seconds, SCVI for as many
-seconds of one core as that took, both with the same latents and a hidden layer of 128, on the same 80 % of the cells.
-Log-likelihoods are of the same held-out cells, by K importance samples, and of the same quantity: log p(x | total),
-the cell's total count (library size) given, as SCVI has it by default. That the formulas agree is checked at SCVI's
-own parameters. Cell types are compared with k-means (10 clusters) on the latent means of all cells: the adjusted
-Rand index. The peers run with the interpreter of .venv-peers (`make bench-peers`).
+4,186 cells x 13,488 genes (sci-RNA-seq, 10 cell types). jensen trains for --max-time seconds, SCVI for as
+many seconds of one core as that took, both with the same latents and a hidden layer of 128, on the same 80 %
+of the cells. Log-likelihoods are of the same held-out cells, by K importance samples, and of the same
+quantity: log p(x | total), the cell's total count (library size) given, as SCVI has it by default. That the
+formulas agree is checked at SCVI's own parameters. Cell types are compared with k-means (10 clusters) on the
+latent means of all cells: the adjusted Rand index. The peers run with the interpreter of .venv-peers (`make
+bench-peers`).
 
 Writes benchmarks/results/counts.json.
 """

@@ -2,8 +2,8 @@
 
     .venv-peers/bin/python benchmarks/counts_peers.py TASK.npz SCORES.npz
 
-Negative binomial with the observed library size, the latents and the seconds of one core of the task, and otherwise
-its defaults; but no KL warm-up, whose 400 epochs would not end in the time.
+Negative binomial with the observed library size, the latents and the seconds of one core of the task, and
+otherwise its defaults; but no KL warm-up, whose 400 epochs would not end in the time.
 """
 
 import sys

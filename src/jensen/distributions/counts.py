@@ -1,8 +1,8 @@
 """Distributions of counts 0, 1, 2, ..., accurate in float32 for large counts.
 
 The textbook forms add terms of the size of ``x log x`` that cancel; here they are cancelled on paper,
-by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities"). Most counts of a
-wide table are zero, whose probability is short: the rest of the formula is computed where it is needed.
+by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities"). Most counts of
+a wide table are zero, whose probability is short: the rest of the formula is computed where it is needed.
 """
 
 import math

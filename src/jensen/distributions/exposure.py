@@ -9,7 +9,7 @@ from torch.distributions import Distribution, constraints
 
 
 class Exposed(Distribution):
-    """Independent counts whose means are shares of the datum's own total N: ``m_d = N rho_d``, ``sum rho = 1``.
+    """Independent counts with means that are shares of the datum's own total N: ``m_d = N rho_d``.
 
     ``log p(x | N) = sum_d log f(x_d | N rho_d)`` at ``N = sum_d x_d`` (Lopez et al. 2018, with N, the library
     size or exposure, as observed). It is conditional on N and says nothing of how likely that total is.

@@ -15,23 +15,23 @@ from jensen.evaluation.tempered import tempered_score
 from jensen.scores import log_prob_of_columns
 
 STEPS = 500
-"""Gradient steps where ``epochs`` is left out: enough for a small network, and too few to learn rare rows by heart."""
+"""Gradient steps where ``epochs`` is left out: enough for a small network, too few to learn rare rows."""
 
 
 class VAEOutlierDetector(OutlierMixin, VAEBase):
     """Rows are outliers when latents that are common explain them badly.
 
-    The score is the power mean of the likelihood over the prior, ``(1/t) log E_{z ~ p(z)} p(x | z)^t``: log p(x)
-    at t = 1. A smaller t makes rare latents dear, so that outliers among the rows fitted, to which a VAE gives a
-    corner of its latents, are still seen (docs/anomalies.md compares).
+    The score is the power mean of the likelihood over the prior, ``(1/t) log E_{z ~ p(z)} p(x | z)^t``: log
+    p(x) at t = 1. A smaller t makes rare latents dear, so that outliers among the rows fitted, to which a VAE
+    gives a corner of its latents, are still seen (docs/anomalies.md compares).
 
     Args:
         contamination: the share of outliers among the rows fitted, in (0, 0.5]; it sets the threshold only.
         power: t, above 0; None for one over the number of columns; 1 for log p(x) by importance sampling.
         latent_dim: M.
         hidden: widths of the hidden layers.
-        likelihood: the decoder's family; "auto" for a normal one with mean and variance from the network where
-            all columns are numbers and complete, and one by the type of each column elsewhere.
+        likelihood: the decoder's family; "auto" for a normal one with mean and variance from the network
+            where all columns are numbers and complete, and one by the type of each column elsewhere.
         epochs: passes over the data, at most; None for about 500 gradient steps.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops; 0: never.
@@ -104,7 +104,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _contain(self, X: Any) -> Container:
-        """Columns as numbers where all are numbers and complete, or where a likelihood of numbers is given."""
+        """Columns as numbers where all are, and complete, or where a likelihood of numbers is given."""
         container = Container.of(X, numbers=True)
         if self.likelihood not in BY_COLUMN:
             return container

@@ -1,6 +1,7 @@
-"""How well rows fit latents that are common, rather than latents of their own."""
+"""How well latents that are common explain a row, rather than latents of its own."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -22,6 +23,10 @@ class Generator(Protocol):
         """p(x | z) at given latents."""
         ...
 
+    def parameters(self) -> Iterator[Tensor]:
+        """The weights, whose type the latents take."""
+        ...
+
 
 @torch.no_grad()
 def tempered_score(
@@ -34,14 +39,14 @@ def tempered_score(
     log_det: float = 0.0,
     seed: int = 0,
 ) -> Tensor:
-    """``(1/t) log E_{z ~ p(z)} p(x | z)^t`` of each row, ``[N]``, nats: low for rows that common latents explain badly.
+    """``(1/t) log E_{z ~ p(z)} p(x | z)^t`` of each row, ``[N]``, nats: low where common latents fail it.
 
-    The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below it by
-    Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p) / t``: the ELBO
-    of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes latents that are rare dear, so that a
-    row is not excused because the model, trained on it, has set a corner of its latents aside for it. The
-    integrand is smooth for small t, and draws from the prior, the same for all rows, do. A missing cell
-    (NaN) adds nothing.
+    The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below
+    it by Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p)
+    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes latents that are rare
+    dear, so that a row is not excused because the model, trained on it, has set a corner of its latents aside
+    for it. The integrand is smooth for small t, and draws from the prior, the same for all rows, do. A
+    missing cell (NaN) adds nothing.
 
     Args:
         model: with ``prior()`` and ``likelihood(z)``.
@@ -59,8 +64,8 @@ def tempered_score(
     found = []
     for block in blocks:
         for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
-            entries = log_prob_of_columns(p, x[:, None])
-            log_px = torch.where(x[:, None].isnan(), 0.0, entries).sum(-1)
-            mean = (power * log_px.double()).logsumexp(1) - torch.tensor(float(num_samples)).log()
-            found.append(mean / power)
+            missing = x[:, None].isnan()
+            entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
+            log_px = torch.where(missing, 0.0, entries).sum(-1).double()
+            found.append(((power * log_px).logsumexp(1) - math.log(num_samples)) / power)
     return torch.cat(found).cpu() + log_det

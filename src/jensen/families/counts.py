@@ -35,7 +35,7 @@ class Poisson(nn.Module):
         self.num_outputs = math.prod(self.event_shape)
 
     def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
-        """The counts of single elements, ``[*batch, *event]``; a given ``mean`` takes the place of exp(raw)."""
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
         return counts.Poisson(_mean(raw, self.event_shape) if mean is None else mean)
 
     def forward(self, raw: Tensor) -> Distribution:
@@ -64,7 +64,7 @@ class NegativeBinomial(nn.Module):
         self.num_outputs = self.size + inverse_dispersion.num_outputs
 
     def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
-        """The counts of single elements, ``[*batch, *event]``; a given ``mean`` takes the place of exp(raw)."""
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
         mean = _mean(raw[..., : self.size], self.event_shape) if mean is None else mean
         dispersion = raw[..., self.num_outputs - self.inverse_dispersion.num_outputs :]
         return counts.NegativeBinomial(mean, self.inverse_dispersion.shaped(dispersion, self.event_shape))
@@ -89,7 +89,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         self.num_outputs += self.size
 
     def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
-        """The counts of single elements, ``[*batch, *event]``; a given ``mean`` takes the place of exp(raw)."""
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
         odds = raw[..., self.size : 2 * self.size].reshape(raw.shape[:-1] + self.event_shape)
         return counts.ZeroInflated(super().elementwise(raw, mean), odds)
 
@@ -115,7 +115,8 @@ class Exposed(nn.Module):
         self.event_shape = family.event_shape
         self.num_outputs = family.num_outputs
         probabilities = (torch.arange(TOTALS, dtype=torch.float64) + 0.5) / TOTALS
-        totals = torch.ones(TOTALS) if rows is None else rows.sum(1, dtype=torch.float64).quantile(probabilities)
+        some = torch.ones(1, 1) if rows is None else rows
+        totals = some.sum(1, dtype=torch.float64).quantile(probabilities)
         self.register_buffer("totals", totals.round().clamp_min(1).float())
 
     def forward(self, raw: Tensor) -> Distribution:
