@@ -19,15 +19,16 @@ STEPS = 500
 
 
 class VAEOutlierDetector(OutlierMixin, VAEBase):
-    """Rows are outliers when latents that are common explain them badly.
+    """Rows are outliers when they are unlikely, and when latents that are common explain them badly.
 
-    The score is the power mean of the likelihood over the prior, ``(1/t) log E_{z ~ p(z)} p(x | z)^t``: log
-    p(x) at t = 1. A smaller t makes rare latents dear, so that outliers among the rows fitted, to which a VAE
-    gives a corner of its latents, are still seen (docs/anomalies.md compares).
+    The score is the mean of log p(x) and of its tempered form ``(1/t) log E_{z ~ p(z)} p(x | z)^t``, which is
+    log p(x) at t = 1. A smaller t makes rare latents dear, so that outliers among the rows fitted, to which a
+    VAE gives a corner of its latents, are still seen (docs/anomalies.md compares).
 
     Args:
         contamination: the share of outliers among the rows fitted, in (0, 0.5]; it sets the threshold only.
-        power: t, above 0; None for one over the number of columns; 1 for log p(x) by importance sampling.
+        power: t, above 0; None for one over the number of columns; 1 for log p(x) alone, by importance
+            sampling.
         latent_dim: M.
         hidden: widths of the hidden layers.
         likelihood: the decoder's family; "auto" for a normal one with mean and variance from the network
@@ -58,7 +59,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         patience: int = 0,
         batch_size: int | None = None,
         lr: float = 3e-3,
-        importance_samples: int = 500,
+        importance_samples: int = 1000,
         random_state: Any = None,
         options: dict[str, Any] | None = None,
     ) -> None:
@@ -125,8 +126,8 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         if self.power == 1:
             found = score_rows(model, blocks, k, log_det=fitted.log_det, seed=self.seed_).log_px
         else:
-            power = self.power or 1 / fitted.size
+            powers = (self.power or 1 / fitted.size, 1.0)
             found = tempered_score(
-                model, blocks, power, log_prob_of_columns, k, log_det=fitted.log_det, seed=self.seed_
-            )
+                model, blocks, powers, log_prob_of_columns, k, log_det=fitted.log_det, seed=self.seed_
+            ).mean(0)
         return found.numpy()

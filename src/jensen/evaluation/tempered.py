@@ -1,7 +1,7 @@
 """How well latents that are common explain a row, rather than latents of its own."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -32,14 +32,14 @@ class Generator(Protocol):
 def tempered_score(
     model: Generator,
     blocks: Iterable[Tensor],
-    power: float,
+    powers: Sequence[float],
     log_prob_of_columns: Callable[[Distribution, Tensor], Tensor],
     num_samples: int = 500,
     *,
     log_det: float = 0.0,
     seed: int = 0,
 ) -> Tensor:
-    """``(1/t) log E_{z ~ p(z)} p(x | z)^t`` of each row, ``[N]``, nats: low where common latents fail it.
+    """``(1/t) log E_{z ~ p(z)} p(x | z)^t`` of each row, ``[T, N]``, nats: low where latents fail it.
 
     The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below
     it by Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p)
@@ -51,7 +51,7 @@ def tempered_score(
     Args:
         model: with ``prior()`` and ``likelihood(z)``.
         blocks: prepared rows, block after block.
-        power: t, above 0.
+        powers: T values of t, above 0.
         log_prob_of_columns: ``(likelihood, x) -> [B, K, D]``, log p of each entry.
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
@@ -67,5 +67,6 @@ def tempered_score(
             missing = x[:, None].isnan()
             entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
             log_px = torch.where(missing, 0.0, entries).sum(-1).double()
-            found.append(((power * log_px).logsumexp(1) - math.log(num_samples)) / power)
-    return torch.cat(found).cpu() + log_det
+            means = [((t * log_px).logsumexp(1) - math.log(num_samples)) / t for t in powers]
+            found.append(torch.stack(means))
+    return torch.cat(found, 1).cpu() + log_det
