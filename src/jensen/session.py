@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen._version import __version__
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model, rows_needed
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
@@ -154,7 +154,7 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(numbers)
         train = dataset.numbers("train")
-        some = dataset.x[train[torch.randint(len(train), (settings.components,))]]
+        some = dataset.x[train[torch.randint(len(train), (rows_needed(settings),))]]
         rows = run.preparation(some, torch.Generator().manual_seed(numbers))
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = build_model(settings, run.event_shape, run.preparation, rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csc_array, csr_array, save_npz
 
 from jensen.data import NAMED, Dataset, load, load_rows
 from jensen.errors import UserError
@@ -136,6 +137,35 @@ def test_npz_keys_and_labels(tmp_path: Path) -> None:
     assert "two.npz:a" in message
     assert "X, y" in refused(tmp_path / "short.npz")
     assert "'c'" in refused(f"{tmp_path / 'two.npz'}:c")
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize(
+    ("most", "dtype"), [(255, torch.uint8), (256, torch.int16), (70_000, torch.int32), (2**40, torch.int64)]
+)
+def test_sparse_rows(tmp_path: Path, kind: str, most: int, dtype: torch.dtype) -> None:
+    x = np.zeros((7, 5), dtype=np.int64)
+    x[1, 2], x[3, 0], x[6, 4] = 3, most, 1
+    save_npz(tmp_path / "x.npz", {"csr": csr_array, "csc": csc_array}[kind](x))
+    dataset = load(str(tmp_path / "x.npz"))
+    assert dataset.x.dtype == dtype
+    assert np.array_equal(dataset.x.numpy(), x)
+
+
+def test_sparse_rows_with_labels_and_without_a_format(tmp_path: Path) -> None:
+    x = csr_array(np.eye(6, 4) * 0.5)
+    parts = {"data": x.data, "indices": x.indices, "indptr": x.indptr, "shape": x.shape}
+    np.savez(tmp_path / "x.npz", y=np.arange(6), **parts)
+    dataset = load(str(tmp_path / "x.npz"))
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == list(range(6))
+    assert np.array_equal(dataset.x.numpy(), x.toarray())
+    np.savez(tmp_path / "x.npz", **{**parts, "indices": x.indices + 9})
+    assert "damaged" in refused(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", **{**parts, "shape": np.array([6])})
+    assert "damaged" in refused(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", **{**parts, "data": x.data * np.nan})
+    assert "NaN" in refused(tmp_path / "x.npz")
 
 
 def test_labels_that_cannot_be_read_do_not_spoil_the_data(tmp_path: Path) -> None:

@@ -326,3 +326,10 @@ def test_the_unit_support_is_the_grey_range(dataset_of) -> None:
     torch.testing.assert_close(unit.invert(x), images.x)
     assert unit.log_det((4, 4)) == pytest.approx(-16 * np.log(256))
     assert "outside [0, 1]" in refused(dataset_of(np.array([[0.1], [0.2], [1.5]])), support="unit")
+
+
+def test_a_count_drawn_may_be_larger_than_any_stored(dataset_of) -> None:
+    counts = dataset_of(np.array([[3, 200], [1, 0], [2, 7]], dtype=np.uint8))
+    preparation = fit_preparation(counts, support="count")
+    assert preparation.invert(torch.tensor([[3.0, 200.0]])).dtype == torch.uint8
+    assert preparation.invert(torch.tensor([[3.0, 300.0]])).tolist() == [[3, 300]]

@@ -22,6 +22,7 @@ from jensen.distributions import (
     ZeroInflated,
     center,
 )
+from jensen.distributions.counts import negative_binomial_log_prob
 
 
 def double(*values: float) -> torch.Tensor:
@@ -60,6 +61,18 @@ def test_negative_binomial_without_dispersion_is_poisson() -> None:
     mean = double(3.0)
     limit = NegativeBinomial(mean, double(1e9)).log_prob(COUNTS[:6])
     assert_close(limit, Poisson(mean).log_prob(COUNTS[:6]), rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_those_of_the_whole_formula_where_most_counts_are_zero() -> None:
+    torch.manual_seed(0)
+    x = torch.poisson(torch.full((50, 8), 0.3)).double()
+    m, r = torch.rand(3, 50, 8).double().requires_grad_(), torch.rand(8).double().requires_grad_()
+    whole = negative_binomial_log_prob(*torch.broadcast_tensors(x, m, r))
+    parted = NegativeBinomial(m, r).log_prob(x)
+    assert_close(parted, whole)
+    weights = torch.randn_like(whole)
+    expected = torch.autograd.grad(whole, (m, r), weights)
+    assert_close(torch.autograd.grad(parted, (m, r), weights), expected)
 
 
 def test_counts_keep_their_digits_in_single_precision() -> None:

@@ -24,13 +24,15 @@ from jensen.families import Conditional
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import RowDecoder, RowEncoder
 from jensen.models.local import semi_amortized, two_tier
-from jensen.networks import Beside, Log1p, OneHot
+from jensen.networks import Beside, Log1p, NormalizedLog1p, OneHot
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
 from jensen.training.loop import Estimator
 
 Shape = Sequence[int]
+EXPOSED_ROWS = 1024
+"""Training rows whose totals and shares are where a model of counts with an exposure starts."""
 
 SCALES: dict[str, Callable[[Settings, int], Any]] = {
     "shared": lambda s, size: families.SharedScale(),
@@ -159,6 +161,19 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     return estimator
 
 
+def rows_needed(settings: Settings) -> int:
+    """How many training rows `build_model` looks at: pseudo-inputs, or totals and shares of counts."""
+    return settings.components if settings.exposure == "none" else max(settings.components, EXPOSED_ROWS)
+
+
+def _start_at_shares(network: nn.Module, rows: Tensor | None) -> None:
+    """Let the log shares of all ``rows`` together be where a decoder of counts starts, not even shares."""
+    last = network[-1] if isinstance(network, nn.Sequential) else None
+    if rows is not None and isinstance(last, nn.Linear):
+        counts = rows.sum(0, dtype=torch.float64) + 0.5
+        last.bias.data[: len(counts)] = (counts / counts.sum()).log()
+
+
 def build_model(
     settings: Settings, event_shape: Shape, preparation: Preparation, rows: Tensor | None = None
 ) -> VAE:
@@ -168,24 +183,17 @@ def build_model(
         settings: with every `auto` resolved (see `jensen.config.resolve`).
         event_shape: the shape of one datum.
         preparation: how the data reach the model; discretized likelihoods take their grid from it.
-        rows: prepared training rows, ``[components, *event]``, where a vamp prior starts.
+        rows: prepared training rows, so many as `rows_needed` says, to start from; None for weights to load.
     """
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
-    decoder = _decoder(settings, math.prod(family.event_shape), event_shape, preparation)
+    decoder = _decoder(settings, math.prod(family.event_shape), event_shape, preparation, rows)
     given = places_given(settings.condition, preparation)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return _given(given, two_tier(prior, family, decoder, maximise, event_dim=len(event_shape)))
-    if preparation.support in INPUTS:
-        transform, shape = INPUTS[preparation.support](preparation, event_shape)
-        network: nn.Module = nn.Sequential(
-            transform, encoder_network(settings, event_shape, shape, family.num_outputs)
-        )
-    else:
-        network = encoder_network(settings, event_shape, event_shape, family.num_outputs)
-    encoder: nn.Module = Conditional(network, family, event_dim=len(event_shape))
-    start = torch.zeros(settings.components, *event_shape) if rows is None else rows
+    encoder: nn.Module = _encoder(settings, family, event_shape, preparation, rows)
+    start = torch.zeros(settings.components, *event_shape) if rows is None else rows[: settings.components]
     prior = PRIORS[settings.prior](settings, encoder, start)
     if given:
         encoder = RowEncoder(encoder, given)
@@ -194,11 +202,31 @@ def build_model(
     return _given(given, VAE(prior, encoder, decoder))
 
 
-def _decoder(settings: Settings, latents: int, event_shape: Shape, preparation: Preparation) -> nn.Module:
+def _encoder(
+    settings: Settings, family: Any, event_shape: Shape, preparation: Preparation, rows: Tensor | None
+) -> Conditional:
+    """q(z | x): what stands before the network, the network, the family."""
+    read, shape = INPUTS.get(preparation.support), event_shape
+    transform: nn.Module | None = None
+    if read is not None:
+        transform, shape = read(preparation, event_shape)
+    if settings.exposure == "total":
+        transform = NormalizedLog1p(rows)
+    network = encoder_network(settings, event_shape, shape, family.num_outputs)
+    network = network if transform is None else nn.Sequential(transform, network)
+    return Conditional(network, family, event_dim=len(event_shape))
+
+
+def _decoder(
+    settings: Settings, latents: int, event_shape: Shape, preparation: Preparation, rows: Tensor | None
+) -> nn.Module:
     """p(x | z), or p(x | z, c) as a distribution of whole rows."""
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     reads, more = context_inputs(settings.condition, preparation)
     network = decoder_network(settings, event_shape, latents + more, likelihood)
+    if settings.exposure == "total":
+        likelihood = families.Exposed(likelihood, rows)
+        _start_at_shares(network, rows)
     if reads is None:
         return Conditional(network, likelihood)
     decoder = Conditional(Beside(network), likelihood, reads=reads)

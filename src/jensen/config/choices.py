@@ -122,6 +122,10 @@ class ModelSettings:
     fixed: sigma; per-dimension: learned; network: of each datum; optimal: in closed form, batch by batch."""
     sigma: float = 1.0
     """The standard deviation for --variance fixed."""
+    exposure: Literal["none", "total"] = "none"
+    """For counts. total: a datum's counts are shares of its own total (library size, sequencing depth), which
+    is taken as given: latents then say which counts are large, not how many there are. Figures are of
+    log p(x | total), and comparable with such figures only."""
     posterior: Literal[
         "diagonal", "full", "low-rank", "flow", "point", "categorical", "gumbel-softmax", "straight-through"
     ] = "diagonal"

@@ -49,6 +49,8 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     if s.inference in INNER:
         steps, lr = INNER[s.inference]
         s = s.replace(inner_steps=s.inner_steps or steps, inner_lr=s.inner_lr or lr)
+    if s.exposure == "total":
+        said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
     if s.posterior == "straight-through":
         said.append(
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"

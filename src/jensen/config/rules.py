@@ -96,6 +96,13 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: s.exposure != "none" and s.likelihood not in ("poisson", *DISPERSED),
+        lambda s: (
+            f"--exposure {s.exposure} is for counts, and the likelihood {s.likelihood} is not; add "
+            "--likelihood negative-binomial, or leave it out"
+        ),
+    ),
+    (
         lambda s: s.likelihood == "bernoulli" and s.scaling != "none",
         lambda s: f"--scaling {s.scaling} would take zeros and ones apart; leave it out",
     ),
@@ -119,6 +126,11 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
     Raises:
         UserError: what does not fit, and the mend.
     """
+    if settings.exposure != "none" and len(dataset.event_shape) != 1:
+        raise UserError(
+            f"--exposure {settings.exposure} is for rows of counts [N, D], and a datum of {dataset.name} has "
+            f"the shape {dataset.event_shape}; leave it out, or reshape the data"
+        )
     if settings.likelihood == "columns":
         if dataset.schema is None:
             raise UserError(

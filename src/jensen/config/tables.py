@@ -1,5 +1,6 @@
 """The parts of a model of a table, from what was fitted to its columns."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +66,10 @@ def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[
         if condition
         else []
     )
-    return column_inputs(given) if given else (None, 0)
+    if not given:
+        return None, 0
+    inputs, shape = column_inputs(given)
+    return inputs, math.prod(shape)
 
 
 def marginals_of(preparation: Preparation) -> Sequence[Marginal]:

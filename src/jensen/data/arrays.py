@@ -1,4 +1,4 @@
-"""Reading ``.npy`` and ``.npz`` files, and refusing what cannot be data."""
+"""Reading ``.npy`` and ``.npz`` files, dense or sparse, and refusing what cannot be data."""
 
 import math
 import zipfile
@@ -29,6 +29,10 @@ class Rows(Protocol):
 
 
 LABEL_KEYS = ("y", "labels")
+SPARSE_KEYS = {"data", "indices", "indptr", "shape"}
+"""Of a sparse matrix, as scipy.sparse.save_npz writes it, or without its `format`: by rows."""
+SMALL = (np.uint8, np.int16, np.int32)
+"""Types that the whole numbers of a sparse matrix are kept in, the smallest that holds them."""
 CHUNK = 1 << 22  # values examined at a time, so that a check never copies a whole data set
 
 # What NumPy, zipfile and zlib raise on damaged bytes; RuntimeError is an encrypted archive.
@@ -188,6 +192,9 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:
     with _reading(path) as stream, np.load(stream, allow_pickle=False) as archive:
         names: list[str] = list(archive.files)
+        if key is None and set(names) >= SPARSE_KEYS:
+            beside = [_beside(archive, name) for name in LABEL_KEYS if name in names]
+            return _from_sparse(archive), _first_labels(beside)
         data = [key] if key is not None else [name for name in names if name not in LABEL_KEYS] or names
         if len(data) == 1 and data[0] in names:
             x: Array = archive[data[0]]
@@ -202,6 +209,23 @@ def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:
     if not names:
         raise UserError(f"{path} holds no array at all; write one with np.savez(path, x=array)")
     raise UserError(f"{path} holds several arrays: {known}; name the one to use, as in {path}:{names[0]}")
+
+
+def _from_sparse(archive: Any) -> Array:
+    """The rows ``[N, D]`` of a sparse matrix; whole numbers in the smallest type that holds them."""
+    from scipy import sparse  # type: ignore[import-untyped]
+
+    by_columns = "format" in archive.files and archive["format"].item() in (b"csc", "csc")
+    kind = sparse.csc_array if by_columns else sparse.csr_array
+    values = archive["data"]
+    if values.dtype.kind in "iu" and values.size:
+        fitting = (t for t in SMALL if np.iinfo(t).min <= values.min() and values.max() <= np.iinfo(t).max)
+        values = values.astype(next(fitting, values.dtype))
+    parts = (values, archive["indices"], archive["indptr"])
+    matrix = kind(parts, shape=tuple(int(size) for size in archive["shape"]))
+    matrix.check_format()  # else a damaged file could write anywhere
+    rows: Array = matrix.toarray()
+    return rows
 
 
 def _beside(archive: Any, name: str) -> Array | None:

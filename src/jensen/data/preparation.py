@@ -204,9 +204,12 @@ class Preparation:
             ) from None
 
     def _nearest_level(self, x: Tensor) -> Tensor:
-        """Levels in the model's domain -> the stored whole numbers."""
+        """Levels in the model's domain -> the stored whole numbers; int64 where a count drawn needs it."""
         shift, scale = self._affine(x)
-        return (x * scale + shift).round().to(self.stored_dtype)
+        levels = (x * scale + shift).round()
+        floating = self.stored_dtype.is_floating_point
+        room = math.inf if floating or not x.numel() else torch.iinfo(self.stored_dtype).max
+        return levels.to(self.stored_dtype if floating or levels.amax() <= room else torch.int64)
 
     def _exact(self, dtype: torch.dtype) -> torch.dtype:
         """The type to compute in: at least float32, and float64 where float32 would lose stored digits."""

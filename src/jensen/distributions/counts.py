@@ -1,10 +1,12 @@
 """Distributions of counts 0, 1, 2, ..., accurate in float32 for large counts.
 
 The textbook forms add terms of the size of ``x log x`` that cancel; here they are cancelled on paper,
-by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities").
+by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities"). Most counts of
+a wide table are zero, whose probability is short: the rest of the formula is computed where it is needed.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -31,11 +33,28 @@ def log_ratio(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(close, near, a.log() - b.log())
 
 
+def where_positive(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
+    """``zero`` where x = 0 and ``formula(x, *parameters)`` elsewhere, computed there alone, ``[*batch]``."""
+    x, zero, *parameters = torch.broadcast_tensors(x, zero, *parameters)
+    positive = x > 0
+    if torch.compiler.is_compiling():  # a compiled step wants shapes that do not depend on the data
+        return torch.where(positive, formula(x, *parameters), zero)
+    return zero.masked_scatter(positive, formula(x[positive], *(p[positive] for p in parameters)))
+
+
 def poisson_log_prob(x: Tensor, rate: Tensor) -> Tensor:
     """``x log(rate) - rate - log x!``, nats."""
     following = x + 1
     leading = (following - rate) - x * log_ratio(*torch.broadcast_tensors(following, rate))
     return leading - 0.5 * following.log() - HALF_LOG_2PI - stirling_error(following)
+
+
+def negative_binomial_log_prob(x: Tensor, m: Tensor, r: Tensor) -> Tensor:
+    """``log Gamma(r + x) - log Gamma(r) - log x! + r log(r / (r + m)) + x log(m / (r + m))``, nats."""
+    following, total = x + 1, r + x
+    leading = total * log_ratio(total, r + m) - x * log_ratio(following, m) + 1
+    widths = (log_ratio(total, r) + following.log()) / 2 + HALF_LOG_2PI
+    return leading - widths + stirling_error(total) - stirling_error(r) - stirling_error(following)
 
 
 class Poisson(Distribution):
@@ -70,13 +89,13 @@ class Poisson(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p, nats, ``[*batch]``."""
-        return poisson_log_prob(value, self.rate)
+        return where_positive(value, -self.rate, poisson_log_prob, self.rate)
 
 
 class NegativeBinomial(Distribution):
     """Counts with mean m and variance ``m + m^2 / r``; r to infinity is the Poisson distribution.
 
-    ``log p(x) = log Gamma(r + x) - log Gamma(r) - log x! + r log(r / (r + m)) + x log(m / (r + m))``.
+    See `negative_binomial_log_prob`; ``log p(0) = -r log(1 + m / r)``.
 
     Args:
         mean: m, ``[*batch]``.
@@ -118,13 +137,8 @@ class NegativeBinomial(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p, nats, ``[*batch]``."""
-        x, m, r = torch.broadcast_tensors(value, self.mu, self.inverse_dispersion)
-        following, total = x + 1, r + x
-        leading = total * log_ratio(total, r + m) - x * log_ratio(following, m) + 1
-        widths = (log_ratio(total, r) + following.log()) / 2 + HALF_LOG_2PI
-        errors = stirling_error(total) - stirling_error(r) - stirling_error(following)
-        log_prob: Tensor = leading - widths + errors
-        return log_prob
+        m, r = self.mu, self.inverse_dispersion
+        return where_positive(value, -r * torch.log1p(m / r), negative_binomial_log_prob, m, r)
 
 
 class ZeroInflated(Distribution):

@@ -29,6 +29,8 @@ OPTIONS = (
     "validation_fraction",
 )
 """Parameters that are settings of the same names; ``options`` may hold any other."""
+BY_COLUMN = ("auto", "columns")
+"""Likelihoods that treat each column by its type; all others are of numbers."""
 
 
 class VAEBase(BaseEstimator):
@@ -41,10 +43,7 @@ class VAEBase(BaseEstimator):
     def _fit(self, X: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
         """Check ``X``, train on it, and give its codes."""
         codes = self._codes(X, reset=before is None)
-        options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
-        options |= dict(getattr(self, "options", None) or {})
-        if options.get("batch_size") is None:
-            options["batch_size"] = int(np.clip(len(codes) // 20, 16, 128))
+        options = self._options(codes)
         if epochs is not None:
             options["epochs"] = epochs
         if before is None:
@@ -58,6 +57,18 @@ class VAEBase(BaseEstimator):
         self.history_ = self.fitted_.history
         self.n_iter_ = len(self.history_)
         return codes
+
+    def _options(self, codes: Array) -> dict[str, Any]:
+        """The settings of a fit to ``codes``: parameters, and ``options`` above them."""
+        options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
+        options |= dict(getattr(self, "options", None) or {})
+        if options.get("batch_size") is None:
+            options["batch_size"] = int(np.clip(len(codes) // 20, 16, 128))
+        return options
+
+    def _contain(self, X: Any) -> Container:
+        """The container of the rows to fit."""
+        return Container.of(X, numbers=getattr(self, "likelihood", "auto") not in BY_COLUMN)
 
     def _codes(self, X: Any, *, reset: bool) -> Array:
         """``X`` as codes ``[N, C]``, after scikit-learn's checks of names, numbers and shape.
@@ -84,7 +95,7 @@ class VAEBase(BaseEstimator):
                 ensure_min_samples=2 if reset else 1,
             )
         if reset:
-            self.container_ = Container.of(X)
+            self.container_ = self._contain(X)
             if not self.container_.schema.modelled:
                 raise UserError("no column of X varies; give at least one with two different values")
         return self.container_.encode(X)

@@ -1,6 +1,6 @@
 """What users hand over (arrays, frames) as codes of a schema, and codes as what they handed over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
 from jensen.data.tables.codec import decode_table, encode_table
 from jensen.data.tables.infer import infer_column, infer_schema
-from jensen.data.tables.schema import Schema
+from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
 
@@ -23,15 +23,21 @@ class Container:
     """Of a pandas frame."""
 
     @staticmethod
-    def of(data: Any) -> "Container":
-        """The container of rows, with the types of its columns inferred."""
+    def of(data: Any, *, numbers: bool = False) -> "Container":
+        """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``."""
         kind = kind_of(data)
+        dtypes = tuple(str(dtype) for dtype in data.dtypes) if kind == "pandas" else ()
         if kind == "array":
             columns = [infer_column(f"x{i}", values) for i, values in enumerate(np.asarray(data).T)]
-            return Container(kind, Schema(tuple(columns)))
-        dtypes = tuple(str(dtype) for dtype in data.dtypes) if kind == "pandas" else ()
-        schema = infer_schema(to_arrow(data))
-        return Container(kind, _unambiguous(schema), dtypes)
+            schema = Schema(tuple(columns))
+        else:
+            schema = _unambiguous(infer_schema(to_arrow(data)))
+        return Container(kind, as_numbers(schema) if numbers else schema, dtypes)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether all columns are numbers."""
+        return all(column.numeric for column in self.schema.modelled)
 
     def encode(self, data: Any) -> Array:
         """Rows as codes ``[N, C]``.
@@ -64,6 +70,16 @@ class Container:
             if not (whole and frame[name].isna().any()):
                 frame[name] = frame[name].astype(dtype)
         return frame
+
+
+def as_numbers(schema: Schema) -> Schema:
+    """The schema with a column of two different numbers as numbers, not as two levels."""
+
+    def whether_numbers(column: Column) -> bool:
+        return column.type == "binary" and all(type(level) in (int, float) for level in column.levels)
+
+    columns = [replace(c, type="continuous", levels=()) if whether_numbers(c) else c for c in schema.columns]
+    return replace(schema, columns=tuple(columns))
 
 
 def _unambiguous(schema: Schema) -> Schema:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model, rows_needed
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, settings_from
 from jensen.data import Dataset, Preparation, derive_seed, fit_preparation
@@ -64,7 +64,7 @@ def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None
         settings, preparation = before.settings.replace(epochs=settings.epochs), before.preparation
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(settings.seed, "weights"))
-        rows = preparation(dataset.rows("train")[: settings.components])
+        rows = preparation(dataset.rows("train")[: rows_needed(settings)])
         model = build_model(settings, dataset.event_shape, preparation, rows)
         if isinstance(model, ConditionalVAE):
             model.contexts.remember(model.context_of(preparation(dataset.rows("train"))))

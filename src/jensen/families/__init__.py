@@ -11,7 +11,7 @@ several raw numbers, all first ones come first, then all second ones, or, in a f
 from jensen.families.bernoulli import Bernoulli, ContinuousBernoulli
 from jensen.families.categorical import Categorical
 from jensen.families.conditional import Conditional
-from jensen.families.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from jensen.families.counts import Exposed, NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from jensen.families.discretized import DiscretizedLogistic, MixtureOfDiscretizedLogistics
 from jensen.families.flow import FlowNormal
 from jensen.families.full_normal import FullNormal, LowRankNormal
@@ -33,6 +33,7 @@ __all__ = [
     "Conditional",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
+    "Exposed",
     "FixedScale",
     "FlowNormal",
     "FullNormal",

@@ -3,15 +3,20 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from jensen.distributions import counts
+from jensen.distributions import counts, exposure
 from jensen.distributions.limits import bounded_exp
 from jensen.families.scales import Scale, refuse_optimal
 
 LOG_MEAN_LIMITS = (-15.0, 15.0)
 """Soft limits of the log of a mean count: from 3e-7 to 3e6."""
+FLOOR = 1e-6
+"""The part of a total that is spread evenly, whatever the network says."""
+TOTALS = 100
+"""Quantiles of the totals that are kept, for draws."""
 
 
 class Poisson(nn.Module):
@@ -29,10 +34,13 @@ class Poisson(nn.Module):
         self.event_shape = tuple(event_shape)
         self.num_outputs = math.prod(self.event_shape)
 
+    def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
+        return counts.Poisson(_mean(raw, self.event_shape) if mean is None else mean)
+
     def forward(self, raw: Tensor) -> Distribution:
         """Log rates ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
-        rate = bounded_exp(raw.reshape(raw.shape[:-1] + self.event_shape), LOG_MEAN_LIMITS)
-        return Independent(counts.Poisson(rate), len(self.event_shape), validate_args=False)
+        return Independent(self.elementwise(raw), len(self.event_shape), validate_args=False)
 
 
 class NegativeBinomial(nn.Module):
@@ -55,15 +63,15 @@ class NegativeBinomial(nn.Module):
         self.size = math.prod(self.event_shape)
         self.num_outputs = self.size + inverse_dispersion.num_outputs
 
-    def elementwise(self, log_mean: Tensor, dispersion: Tensor) -> counts.NegativeBinomial:
-        """The counts of single elements, from raw log means ``[*batch, D]`` and raw dispersions."""
-        mean = bounded_exp(log_mean.reshape(log_mean.shape[:-1] + self.event_shape), LOG_MEAN_LIMITS)
+    def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
+        mean = _mean(raw[..., : self.size], self.event_shape) if mean is None else mean
+        dispersion = raw[..., self.num_outputs - self.inverse_dispersion.num_outputs :]
         return counts.NegativeBinomial(mean, self.inverse_dispersion.shaped(dispersion, self.event_shape))
 
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
-        base = self.elementwise(raw[..., : self.size], raw[..., self.size :])
-        return Independent(base, len(self.event_shape), validate_args=False)
+        return Independent(self.elementwise(raw), len(self.event_shape), validate_args=False)
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial):
@@ -80,9 +88,44 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         super().__init__(event_shape, inverse_dispersion)
         self.num_outputs += self.size
 
+    def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
+        """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
+        odds = raw[..., self.size : 2 * self.size].reshape(raw.shape[:-1] + self.event_shape)
+        return counts.ZeroInflated(super().elementwise(raw, mean), odds)
+
+
+class Exposed(nn.Module):
+    """Counts whose means are shares of the datum's own total (`jensen.distributions.exposure.Exposed`).
+
+    ``rho = (1 - e) softmax(raw) + e / D`` of a family's raw log means, e = `FLOOR`: no share is so small that
+    a count would be impossible.
+
+    Args:
+        family: `Poisson`, `NegativeBinomial` or `ZeroInflatedNegativeBinomial` of one dimension ``[D]``.
+        rows: counts ``[N, D]`` whose totals draws shall have; saved with the weights. None: to be loaded.
+    """
+
+    has_rsample = False
+    support = "count"
+    totals: Tensor
+
+    def __init__(self, family: Poisson | NegativeBinomial, rows: Tensor | None = None) -> None:
+        super().__init__()
+        self.family = family
+        self.event_shape = family.event_shape
+        self.num_outputs = family.num_outputs
+        probabilities = (torch.arange(TOTALS, dtype=torch.float64) + 0.5) / TOTALS
+        some = torch.ones(1, 1) if rows is None else rows
+        totals = some.sum(1, dtype=torch.float64).quantile(probabilities)
+        self.register_buffer("totals", totals.round().clamp_min(1).float())
+
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
-        counted = self.elementwise(raw[..., : self.size], raw[..., 2 * self.size :])
-        odds = raw[..., self.size : 2 * self.size].reshape(raw.shape[:-1] + self.event_shape)
-        base = counts.ZeroInflated(counted, odds)
-        return Independent(base, len(self.event_shape), validate_args=False)
+        size = self.event_shape[0]
+        shares = (1 - FLOOR) * raw[..., :size].softmax(-1) + FLOOR / size
+        return exposure.Exposed(shares, lambda mean: self.family.elementwise(raw, mean), self.totals)
+
+
+def _mean(raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:
+    """Means ``[*batch, *event]`` from their raw logs ``[*batch, D]``."""
+    return bounded_exp(raw.reshape(raw.shape[:-1] + event_shape), LOG_MEAN_LIMITS)

@@ -27,6 +27,24 @@ class Beside(nn.Module):
         return out
 
 
+class NormalizedLog1p(nn.Module):
+    """``log(1 + x s / N)`` with N the datum's total and s the median total: counts of equal exposure.
+
+    Args:
+        rows: counts ``[N, D]`` whose median total is s; saved with the weights. None: to be loaded.
+    """
+
+    median: Tensor
+
+    def __init__(self, rows: Tensor | None = None) -> None:
+        super().__init__()
+        median = torch.ones(()) if rows is None else rows.sum(1).median()
+        self.register_buffer("median", median.clamp_min(1).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p(x * (self.median / x.sum(-1, keepdim=True).clamp_min(1)))
+
+
 class OneHot(nn.Module):
     """Category numbers ``[N, *event]`` -> indicators ``[N, *event, width]``.
 

@@ -1,0 +1,72 @@
+"""How well latents that are common explain a row, rather than latents of its own."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+BLOCK = 1 << 21
+"""Numbers in the largest tensor, rows * K * D."""
+
+
+class Generator(Protocol):
+    """A prior and a decoder, as `jensen.models.VAE` has them."""
+
+    def prior(self) -> Distribution:
+        """p(z)."""
+        ...
+
+    def likelihood(self, z: tuple[Tensor, ...]) -> Distribution:
+        """p(x | z) at given latents."""
+        ...
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The weights, whose type the latents take."""
+        ...
+
+
+@torch.no_grad()
+def tempered_score(
+    model: Generator,
+    blocks: Iterable[Tensor],
+    powers: Sequence[float],
+    log_prob_of_columns: Callable[[Distribution, Tensor], Tensor],
+    num_samples: int = 500,
+    *,
+    log_det: float = 0.0,
+    seed: int = 0,
+) -> Tensor:
+    """``(1/t) log E_{z ~ p(z)} p(x | z)^t`` of each row, ``[T, N]``, nats: low where latents fail it.
+
+    The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below
+    it by Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p)
+    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes latents that are rare
+    dear, so that a row is not excused because the model, trained on it, has set a corner of its latents aside
+    for it. The integrand is smooth for small t, and draws from the prior, the same for all rows, do. A
+    missing cell (NaN) adds nothing.
+
+    Args:
+        model: with ``prior()`` and ``likelihood(z)``.
+        blocks: prepared rows, block after block.
+        powers: T values of t, above 0.
+        log_prob_of_columns: ``(likelihood, x) -> [B, K, D]``, log p of each entry.
+        num_samples: K.
+        log_det: added to every score, for nats of the data as given.
+        seed: of the draws from the prior.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
+    p = model.likelihood((z,))
+    found = []
+    for block in blocks:
+        for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
+            missing = x[:, None].isnan()
+            entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
+            log_px = torch.where(missing, 0.0, entries).sum(-1).double()
+            means = [((t * log_px).logsumexp(1) - math.log(num_samples)) / t for t in powers]
+            found.append(torch.stack(means))
+    return torch.cat(found, 1).cpu() + log_det
