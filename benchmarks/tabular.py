@@ -1,20 +1,20 @@
 """Synthetic tables: jensen beside TVAE and beside real held-out rows, on Adult.
 
-    make bench-peers                                   # once: TVAE and SDMetrics, in an environment of their own
+    make bench-peers                                   # once: TVAE and SDMetrics, in their own environment
     python benchmarks/tabular.py                       # three seeds of both: hours of one core
     python benchmarks/tabular.py --seeds 0 --no-tvae   # one seed, without the peer
     python benchmarks/tabular.py --report-only         # the table again, from the stored JSON
 
-Every model is trained on the 32,561 rows of adult.data with its default settings and draws as many. "?", which
-in this table is an answer of its own, is a level like any other for all of them. Scores, 100 % at best:
+Every model is trained on the 32,561 rows of adult.data with its default settings, and draws as many. "?",
+which in this table is an answer of its own, is a level like any other for all of them. Scores, 100 % at best:
 
 - column shapes, pair trends: SDMetrics' quality report against the training rows. Its pair trends are of the
   pairs that are associated in the real table; those of all 105 pairs are given beside;
 - detection: SDMetrics' LogisticDetection, the failure of a classifier to tell real from drawn;
 - AUC: of gradient boosting that predicts the income of the 16,281 real test rows, trained on the drawn ones.
 
-The row "held-out rows" scores the real test rows as if they were drawn; its AUC is that of training on the real
-training rows. jensen's settings were chosen by the validation log-likelihood within adult.data.
+The row "held-out rows" scores the real test rows as if they were drawn; its AUC is that of training on the
+real training rows. jensen's settings were chosen by the validation log-likelihood within adult.data.
 
 Writes benchmarks/results/tabular.json, a seed at a time: a stopped benchmark goes on where it was.
 """
@@ -40,10 +40,23 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "benchmarks" / "results" / "tabular.json"
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 ADULT = ROOT.parent / "shared" / "data" / "adult"
-NAMES = (
-    "age workclass fnlwgt education education_num marital_status occupation relationship race sex "
-    "capital_gain capital_loss hours_per_week native_country income"
-).split()
+NAMES = [
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education_num",
+    "marital_status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital_gain",
+    "capital_loss",
+    "hours_per_week",
+    "native_country",
+    "income",
+]
 SCORES = {
     "column_shapes": "column shapes",
     "pair_trends": "pair trends",
@@ -55,7 +68,7 @@ Record = dict[str, Any]
 
 
 def prepare(data: Path, work: Path) -> tuple[Path, Path]:
-    """UCI's two files as CSV with a header; the test file has a line of its own and points after the labels."""
+    """UCI's two files as CSV with a header; the test file has a line and points more."""
     paths = work / "train.csv", work / "test.csv"
     for name, skip, path in (("adult.data", 0, paths[0]), ("adult.test", 1, paths[1])):
         frame = pd.read_csv(data / name, names=NAMES, skipinitialspace=True, skiprows=skip)
