@@ -98,13 +98,14 @@ class Run:
     def identity(self) -> str:
         """Digest of all in config.yaml that the weights depend on, kept beside the weights.
 
-        A setting that has its default is left out, so that a later jensen with one more setting still
-        knows its older runs.
+        A setting that has its default (or the one that it once had, its "was") is left out, so that a later
+        jensen with one more setting still knows its older runs.
         """
         settings = {
             field.name: str(value)
             for field in dataclasses.fields(self.settings)
-            if field.name not in FREE and (value := getattr(self.settings, field.name)) != field.default
+            if field.name not in FREE
+            and (value := getattr(self.settings, field.name)) != field.metadata.get("was", field.default)
         }
         content = json.dumps([settings, self.recorded], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
