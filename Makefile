@@ -9,15 +9,16 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 RUN := runs/digits
 # The constraints hold for jensen's dependencies and for those of its build.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format clean bench-peers
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/installed ## train on the digits, evaluate, sample and write a report (a few minutes)
 	$(BIN)/jensen train digits --out $(RUN) --overwrite
@@ -42,13 +43,16 @@ format: $(VENV)/installed-dev ## reformat the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
+bench-peers: $(PEERS)/installed ## install what the benchmarks compare with, into .venv-peers
+
 clean: ## remove caches and builds; .venv and runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# These two files date the last installation: it is repeated when what it depends on has changed, or when
+# These files date the last installation: it is repeated when what it depends on has changed, or when
 # the Python of .venv is gone. (make looks at dates before it rebuilds .venv, hence the early removal.)
 $(shell test -x $(BIN)/python || rm -f $(VENV)/installed $(VENV)/installed-dev)
+$(shell test -x $(PEERS)/bin/python || rm -f $(PEERS)/installed)
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) pip
@@ -59,6 +63,14 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) pip
 	$(PIP_INSTALL) --build-constraint constraints.txt -e '.[dev]'
 	@touch $(VENV)/installed $@
+
+# An environment of their own: their licences and the old versions that some of them pin stay out of jensen's.
+$(PEERS)/installed: $(PEERS)/bin/python benchmarks/peers.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
+$(PEERS)/bin/python:
+	$(PYTHON) -m venv --clear $(PEERS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \

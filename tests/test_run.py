@@ -1,5 +1,6 @@
 """A run's folder, from Python."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def test_what_does_not_change_an_epoch_is_no_part_of_the_identity(run: Run) -> N
     free = run.settings.replace(epochs=9, max_time=1.0, patience=1, device="cuda:1", data_dir=Path("x"))
     assert Run(run.path, free, run.recorded).identity == run.identity
     assert Run(run.path, run.settings.replace(lr=0.1), run.recorded).identity != run.identity
+
+
+def test_a_default_that_has_changed_leaves_the_identity_of_older_runs(tmp_path: Path) -> None:
+    older = Settings(data="x", epochs=200, batch_size=128, lr=1e-3, lr_schedule="plateau")
+    expected = hashlib.sha256(json.dumps([{"data": "x"}, {}]).encode()).hexdigest()
+    assert Run(tmp_path, older, {}).identity == expected
+    assert Run(tmp_path, older.replace(batch_size=64), {}).identity != expected
 
 
 def test_blocks_are_the_same_at_every_call_and_prepared(run: Run) -> None:

@@ -40,7 +40,13 @@ from jensen.training.state import Record, TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
-BEFORE = {"network": "mlp", "hidden": (200, 200)}
+BEFORE = {
+    "network": "mlp",
+    "hidden": (200, 200),
+    "batch_size": 128,
+    "lr": 1e-3,
+    "lr_schedule": "plateau",
+}
 """Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
 FREE = ("epochs", "max_time", "patience", "device", "data_dir")
 """Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
@@ -110,8 +116,8 @@ class Run:
     def identity(self) -> str:
         """Digest of all in config.yaml that the weights depend on, kept beside the weights.
 
-        A setting that has its default is left out, so that a later jensen with one more setting still
-        knows its older runs.
+        A setting that has its default (or the one that it once had, its "was") is left out, so that a later
+        jensen with one more setting still knows its older runs.
         """
         settings = {
             field.name: str(value)

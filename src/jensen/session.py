@@ -51,10 +51,11 @@ def start(
         )
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
-    settings, said = resolve(settings, dataset)
+    notes = list(dataset.notes)
     if isinstance(dataset.x, Stored):
         settings, more = _bounded_epochs(settings, dataset)
-        said = [*said, more]
+        notes.append(more)
+    settings, said = resolve(settings, dataset)
     preparation = fit_preparation(
         dataset,
         support=SUPPORT[settings.likelihood],
@@ -70,7 +71,7 @@ def start(
     if dataset.schema is not None:
         recorded["schema"] = dataset.schema.to_dict()
         said = [*dataset.schema.sentences(), *said]
-    said = [*dataset.notes, *said]
+    said = [*notes, *said]
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))

@@ -144,6 +144,34 @@ def test_a_discretized_likelihood_on_continuous_data_is_refused(tmp_path: Path) 
         start(tiny(str(tmp_path / "x.npy"), likelihood="discretized-logistic"), tmp_path / "run")
 
 
+PACE = ("epochs", "batch_size", "lr", "lr_schedule", "prior")
+
+
+@pytest.mark.parametrize(
+    ("rows", "pace"),
+    [
+        (60, (200, 16, 1e-3, "cosine", "mixture")),
+        (15_000, (100, 300, 1e-3 * (300 / 128) ** 0.5, "cosine", "mixture")),
+        (400_000, (5, 512, 2e-3, "cosine", "mixture")),
+    ],
+)
+def test_the_pace_of_training_follows_from_the_rows_of_a_table(
+    table: str, rows: int, pace: tuple[object, ...]
+) -> None:
+    dataset = load(table)
+    dataset.splits["train"] = torch.arange(len(dataset.splits["train"])).repeat(rows)[:rows]
+    settings, _ = resolve(Settings(data=table), dataset)
+    assert tuple(getattr(settings, name) for name in PACE) == pace
+    given = dict(zip(PACE, (3, 7, 0.1, "plateau", "standard"), strict=True))
+    settings, _ = resolve(Settings(data=table, **given), dataset)
+    assert {name: getattr(settings, name) for name in PACE} == given
+
+
+def test_arrays_keep_the_pace_that_they_had(images: str) -> None:
+    settings, _ = resolve(Settings(data=images), load(images))
+    assert [getattr(settings, name) for name in PACE] == [200, 128, 1e-3, "plateau", "standard"]
+
+
 def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -> None:
     said: list[str] = []
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)

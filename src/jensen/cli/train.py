@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from jensen import session
 
-    with progress(options.epochs) as show:
+    with progress() as show:
         if options.resume is not None and base is not None:
             changes = {k: v for k, v in _fields(options).items() if v != getattr(base, k)}
             trained: list[int] = []
@@ -127,10 +127,10 @@ class Show(Protocol):
 
 
 @contextmanager
-def progress(epochs: int) -> Iterator[Show]:
+def progress() -> Iterator[Show]:
     """A live bar on a terminal, plain lines elsewhere; both on standard error."""
     if not sys.stderr.isatty():
-        yield plain_lines(epochs)
+        yield plain_lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -142,24 +142,25 @@ def progress(epochs: int) -> Iterator[Show]:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=epochs)
+        task = bar.add_task("starting", total=None)
 
         def show(state: "TrainingState") -> None:
-            bar.update(task, completed=state.epoch, description=figures(state.history[-1]))
+            total = state.learning_rate.plan.epochs
+            bar.update(task, total=total, completed=state.epoch, description=figures(state.history[-1]))
             if state.stopped:
                 bar.console.print(f"stopped: {state.stopped}", highlight=False)
 
         yield show
 
 
-def plain_lines(epochs: int, every_seconds: float = 1.0) -> Show:
+def plain_lines(every_seconds: float = 1.0) -> Show:
     """A line an epoch, but no more than one in ``every_seconds``, and always the last."""
     last = -math.inf
 
     def show(state: "TrainingState") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= every_seconds or state.stopped or state.epoch >= epochs:
+        if now - last >= every_seconds or state.stopped or state.epoch >= state.learning_rate.plan.epochs:
             say(f"epoch {state.epoch:4d}  {figures(state.history[-1])}")
             last = now
         if state.stopped:

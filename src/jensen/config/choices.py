@@ -138,7 +138,7 @@ class ModelSettings:
     temperature: float = 0.667
     """Temperature of the gumbel-softmax and straight-through posteriors."""
     prior: Literal["auto", "standard", "mixture", "vamp", "flow", "categorical"] = "auto"
-    """Prior over the latents. auto: categorical for categorical latents, else standard."""
+    """Prior over the latents. auto: mixture for tables, categorical for such latents, else standard."""
     components: int = 20
     """Components of a mixture prior, pseudo-inputs of a vamp prior, or components of a mixture likelihood."""
 

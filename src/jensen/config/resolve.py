@@ -1,5 +1,10 @@
 """Choices that follow from others or from the data are made here, and said."""
 
+import math
+import sys
+
+import numpy as np
+
 from jensen.config.networks import choose_network
 from jensen.config.rules import CATEGORICAL, check_combination, check_rows
 from jensen.config.settings import Settings
@@ -7,6 +12,9 @@ from jensen.data import Dataset
 
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 """Steps and step size of the inner loop. From the prior it takes 50 to arrive, from the encoder few."""
+
+TABLE_ROWS = 1_500_000
+"""Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
 
 
 def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
@@ -33,7 +41,10 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     if s.variance == "shared" and s.likelihood.endswith("negative-binomial"):
         s = s.replace(variance="per-dimension")
     if s.prior == "auto":
-        s = s.replace(prior="categorical" if s.posterior in CATEGORICAL else "standard")
+        # A learned prior follows the aggregate posterior, so that samples of a table have its shapes.
+        learned = s.likelihood == "columns" and s.posterior != "point" and s.kl != "closed-form"
+        plain = "mixture" if learned else "standard"
+        s = s.replace(prior="categorical" if s.posterior in CATEGORICAL else plain)
         if s.prior == "categorical":
             said.append(f"the {s.posterior} posterior brings a uniform categorical prior")
     if s.bound == "auto":
@@ -58,6 +69,23 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     if s.condition:
         given = ", ".join(s.condition)
         said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
+    s = _paced(s, min(len(dataset.numbers("train")), s.epoch_rows or sys.maxsize))
     check_combination(s)
     check_rows(s, dataset)
     return s, said
+
+
+def _paced(s: Settings, rows: int) -> Settings:
+    """How long and in what steps to train on epochs of so many rows, where that was left out.
+
+    A table is trained for about the same number of steps, whatever its length: large batches, few passes and
+    a schedule that ends. The learning rate grows with the root of the batch (Malladi et al. 2022).
+    """
+    table = s.likelihood == "columns"
+    epochs = s.epochs or (int(np.clip(round(TABLE_ROWS / rows), 5, 200)) if table else 200)
+    batch_size = s.batch_size or (int(np.clip(rows // 50, 16, 512)) if table else 128)
+    lr = s.lr or 1e-3 * (max(1.0, math.sqrt(batch_size / 128)) if table else 1.0)
+    schedule = s.lr_schedule
+    if schedule == "auto":
+        schedule = "cosine" if table else "plateau"
+    return s.replace(epochs=epochs, batch_size=batch_size, lr=lr, lr_schedule=schedule)

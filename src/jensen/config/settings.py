@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -26,6 +26,17 @@ from jensen.training.plan import Plan
 class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
     """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
 
+    # What a plan says in numbers may be left to the data here (see `jensen.config.resolve`).
+    epochs: int | None = None  # type: ignore[assignment]
+    """Passes over the training data, at most. Left out: 200; for tables so many that they show 1.5 million
+    rows, from 5 to 200."""
+    batch_size: int | None = None  # type: ignore[assignment]
+    """Data in a batch, B. Left out: 128; for tables a fiftieth of the training rows, from 16 to 512."""
+    lr: float | None = None  # type: ignore[assignment]
+    """Learning rate. Left out: 0.001; for tables 0.001 sqrt(B / 128), from 0.001 on."""
+    lr_schedule: Literal["auto", "plateau", "cosine", "constant"] = "auto"  # type: ignore[assignment]
+    """plateau: multiplied by 0.3 after 10 epochs without a better validation bound; cosine: to zero over the
+    epochs; constant. auto: cosine for tables, else plateau."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto: cuda where there is one."""
 

@@ -18,8 +18,9 @@ from jensen.evaluation.impute import impute, impute_draws
 class VAEImputer(TransformerMixin, VAEBase):
     """Fill missing cells from the posterior of a variational autoencoder, given the cells that are there.
 
-    Training uses the bound on the observed cells (Mattei & Frellsen 2019): no row is dropped. Numbers get
-    their posterior mean, categories their likeliest level; observed cells come back bit for bit.
+    Training uses the importance-weighted bound on the observed cells (MIWAE, Mattei & Frellsen 2019): no row
+    is dropped. Numbers get their posterior mean, categories their likeliest level; observed cells come back
+    bit for bit.
 
     Args:
         missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
@@ -28,7 +29,9 @@ class VAEImputer(TransformerMixin, VAEBase):
         add_indicator: append a column for each column that had missing cells when fitted.
         keep_empty_features: keep columns of an array without any value when fitted, filled with 0.
         latent_dim: M.
-        hidden: widths of the hidden layers.
+        hidden: widths of the hidden layers; few, since tables to be filled are often small.
+        bound: what training maximises.
+        num_samples: latent samples of each row in training, K of the bound.
         epochs: passes over the data, at most.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops.
@@ -47,12 +50,14 @@ class VAEImputer(TransformerMixin, VAEBase):
         add_indicator: bool = False,
         keep_empty_features: bool = False,
         latent_dim: int = 8,
-        hidden: tuple[int, ...] = (200, 200),
-        epochs: int = 200,
+        hidden: tuple[int, ...] = (64, 64),
+        bound: str = "iwae",
+        num_samples: int = 10,
+        epochs: int = 100,
         max_time: float | None = None,
         patience: int = 30,
         batch_size: int | None = None,
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         importance_samples: int = 200,
         random_state: Any = None,
         options: dict[str, Any] | None = None,
@@ -63,6 +68,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         self.keep_empty_features = keep_empty_features
         self.latent_dim = latent_dim
         self.hidden = hidden
+        self.bound = bound
+        self.num_samples = num_samples
         self.epochs = epochs
         self.max_time = max_time
         self.patience = patience

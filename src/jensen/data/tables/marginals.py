@@ -13,6 +13,8 @@ from jensen.data.tables.schema import Column, Schema
 MOST_KNOTS = 64
 ROWS_PER_KNOT = 25
 """A knot of the scale for so many rows: fewer would carry the noise of the quantiles into the density."""
+ROWS_PER_TAIL_KNOT = 10
+"""Rows that must lie beyond a knot of the tails: there, knots halve what is left, as heavy tails need."""
 MOST_ATOMS = 128
 MOST_FLAT = 1000
 """Levels of a column beyond which they are modelled in groups: a decoder's outputs, and its time, grow with
@@ -126,7 +128,10 @@ def _scale(values: Array, step: float, log: bool) -> tuple[Array, Array]:
         spread = np.log(spread)
     count = int(np.clip(len(spread) // ROWS_PER_KNOT, 2, MOST_KNOTS))
     ends = min(0.25, 0.5 / len(spread))
-    probabilities = np.concatenate([[ends], np.arange(1, count) / count, [1 - ends]])
+    tail = 0.5 ** np.arange(30, 0, -1) / count
+    tail = tail[tail * len(spread) >= ROWS_PER_TAIL_KNOT]
+    body = np.arange(1, count) / count
+    probabilities = np.concatenate([[ends], tail, body, 1 - tail[::-1], [1 - ends]])
     knots, kept = np.unique(np.quantile(spread, probabilities), return_index=True)
     scores = ndtri(probabilities[kept])
     wide = np.concatenate([[True], np.diff(knots) > 1e-9 * max(1e-300, float(np.ptp(knots)))])
