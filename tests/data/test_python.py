@@ -1,6 +1,7 @@
 """Python objects, .h5ad files and data sets of Hugging Face as rows."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,8 @@ def test_a_data_set_of_pictures_is_stored_for_a_run(tmp_path: Path) -> None:
 
 def test_what_cannot_be_rows_says_so(tmp_path: Path) -> None:
     class Endless(IterableDataset):
-        pass
+        def __iter__(self) -> Iterator[int]:
+            return iter([1])
 
     with pytest.raises(UserError, match="map-style"):
         load(Endless())
