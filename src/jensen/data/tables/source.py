@@ -82,7 +82,8 @@ def encode_like(
     for column, count in encoded.unknown.items():
         cells = "cell" if count == 1 else "cells"
         on_choice(
-            f"{name}: column {column!r} has {count} {cells} of unknown categories, which are taken as missing"
+            f"{name}: column {column!r} has {count} {cells} of categories that the schema lacks, "
+            "taken as missing"
         )
     return encoded.x
 
