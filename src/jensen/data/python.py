@@ -78,9 +78,8 @@ def as_rows(data: Any) -> Any:
     shape = getattr(data, "shape", ())
     if isinstance(data, np.ndarray) and len(shape) > 2:
         raise UserError(
-            f"X has shape {shape}: rows of numbers are [N, D] (Found array with dim {len(shape)}, "
-            "expected <= 2); give X.reshape(len(X), -1), or train on images with `jensen train` or "
-            "jensen.session.start"
+            f"X has shape {shape}, but rows are [N, D] (Found array with dim {len(shape)}, expected <= 2); "
+            "give X.reshape(len(X), -1), or train on images with `jensen train` or jensen.session.start"
         )
     return data
 

@@ -124,7 +124,8 @@ class VAEBase(BaseEstimator):
             self.fitted_ = Fitted(**{**kept, "preparation": preparation}, history=state["history_"])
 
     def __sklearn_tags__(self) -> Any:
-        """Missing values are data."""
+        """Missing values are data, and sparse matrices are made dense."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         return tags

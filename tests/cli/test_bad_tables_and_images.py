@@ -1,0 +1,142 @@
+"""What users get wrong with tables and images: status 2, one line with the mend, nothing written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jensen.cli
+from tests.cli.helpers import TRAIN, Call, digests
+
+HEADER = "age,height,town,born"
+TOWNS = ("Graz", "Linz", "Wien")
+LINES = [
+    f"{20 + i % 40},{150 + i * 7 % 50}.5,{TOWNS[i % 3]},19{50 + i % 50}-03-{1 + i % 28:02d}"
+    for i in range(90)
+]
+NEW = "--out new --epochs 1 --hidden 4 --device cpu"
+
+
+def write(path: str, lines: list[str], encoding: str = "utf-8") -> None:
+    Path(path).write_text("\n".join(lines) + "\n", encoding=encoding)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of a table, a run of images, and damaged data."""
+    folder = tmp_path_factory.mktemp("bad")
+    here, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
+    os.chdir(folder)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    try:
+        _write_all()
+        for data, run in (("good.csv", "run"), ("faces", "images")):
+            assert jensen.cli.main(["train", data, "--out", run, *TRAIN]) == 0
+        Path("faces/3.png").unlink()
+    finally:
+        os.chdir(here)
+        del os.environ["XDG_CACHE_HOME"]
+        if cache is not None:
+            os.environ["XDG_CACHE_HOME"] = cache
+    return folder
+
+
+def _write_all() -> None:
+    rows = LINES[:20]
+    write("good.csv", [HEADER, *LINES])
+    write("ragged.csv", [HEADER, *LINES[:5], LINES[5] + ",9", *LINES[6:]])
+    write("latin.csv", [HEADER, *[line.replace("Linz", "Fünf") for line in LINES]], "latin-1")
+    write("twice.csv", ["age,age,town,born", *LINES])
+    write("semicolons.csv", [line.replace(",", ";") for line in [HEADER, *LINES]])
+    write("undated.csv", [HEADER, *LINES[:5], "30,170.5,Graz,2001-02-31", *LINES[6:]])
+    write("soon.csv", [HEADER, *rows[:5], "30,170.5,Graz,soon", *rows[6:]])
+    write("header.csv", [HEADER])
+    write("lacks.csv", [line.rpartition(",")[0] for line in [HEADER, *rows]])
+    write("extra.csv", [line + ",x" for line in [HEADER, *rows]])
+    write("tall.csv", [HEADER, "30,tall,Graz,2001-02-03", *rows])
+    write("unseen.csv", [HEADER, "30,170.5,Bonn,2001-02-03", *rows])
+    for name in ("empty.csv", "empty.tsv.gz", "empty.parquet", "empty.arrow", "empty.png", "empty.npy"):
+        Path(name).touch()
+    write("unknown.yaml", ["- {name: agee, type: count}"])
+    write("number.yaml", ["- {name: age, type: number}"])
+    write("town.yaml", ["- {name: town, type: count}"])
+    draws = np.random.default_rng(0).integers(0, 256, (30, 6, 6)).astype(np.uint8)
+    for name in ("faces", "broken", "sizes"):
+        Path(name).mkdir()
+        for number, picture in enumerate(draws):
+            Image.fromarray(picture[:5] if name == "sizes" and number == 7 else picture).save(
+                f"{name}/{number}.png"
+            )
+    Path("broken/3.png").write_bytes(Path("faces/3.png").read_bytes()[:60])
+    Path("void").mkdir()
+
+
+REFUSED = [
+    (f"train ragged.csv {NEW}", "line 7", "needs quotes"),
+    (f"train latin.csv {NEW}", "not written in UTF-8", "iconv"),
+    (f"train twice.csv {NEW}", "two columns named 'age'", "rename"),
+    (f"train semicolons.csv {NEW}", "';'", "by commas"),
+    (f"train undated.csv {NEW}", "'2001-02-31' in row 6", "--schema"),
+    (f"train header.csv {NEW}", "no rows", "rows below it"),
+    *(
+        (f"train empty{suffix} {NEW}", f"empty{suffix}", mend)
+        for suffix, mend in (
+            (".csv", "header line"),
+            (".tsv.gz", "header line"),
+            (".parquet", "write it again"),
+            (".arrow", "write it again"),
+            (".png", "--skip-bad"),
+            (".npy", "np.save"),
+        )
+    ),
+    (f"train good.csv --schema unknown.yaml {NEW}", "'agee'", "did you mean age?"),
+    (f"train good.csv --schema number.yaml {NEW}", "'number'", "categorical"),
+    (f"train good.csv --schema town.yaml {NEW}", "'town' cannot be count", "categorical"),
+    (f"train good.csv --schema nowhere.yaml {NEW}", "nowhere.yaml", "schema.yaml"),
+    ("score run lacks.csv -o new.csv", "lacks the column 'born'", "age, height, town, born"),
+    ("score run extra.csv -o new.csv", "the column", "remove it"),
+    ("score run tall.csv -o new.csv", "line 2: 'tall' in column 'height'", "leave it empty"),
+    ("score run unseen.csv -o new.csv --strict", "'town' has 1 cell", "leave --strict out"),
+    ("impute run soon.csv -o new.csv", "'soon' in row 6", "leave it empty"),
+    ("sample run -o new.csv --where 'age > 5000'", "its probability is about", "likelier"),
+    (f"train broken {NEW}", "broken/3.png cannot be read", "--skip-bad"),
+    ("encode images broken -o new.csv", "broken/3.png cannot be read", "--skip-bad"),
+    (f"train sizes {NEW}", "7.png is 6x5", "--size 5"),
+    (f"train faces --size 0 {NEW}", "--size is 0", "32x48"),
+    (f"train faces --size big {NEW}", "--size is big", "32x48"),
+    (f"train void {NEW}", "neither images", "another folder"),
+    ("evaluate images", "it had 30 rows, and now 29", "restore it, or train again"),
+    ("encode run broken -o new.csv", "broken", "broken"),
+]
+
+
+@pytest.mark.parametrize(("line", "given", "mend"), REFUSED)
+def test_refused(
+    line: str, given: str, mend: str, place: Path, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import shlex
+
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = digests(place)
+    status, out, err = call(*shlex.split(line))
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert given in err
+    assert mend in err
+    assert digests(place) == before
+
+
+def test_what_is_not_refused_is_counted(
+    place: Path, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    status, _, err = call("score", "run", "unseen.csv", "-o", str(tmp_path / "x.csv"))
+    assert status == 0
+    assert "column 'town' has 1 cell of categories that the schema lacks" in err
+    status, _, err = call("encode", "images", "broken", "--skip-bad", "-o", str(tmp_path / "z.csv"))
+    assert status == 0
+    assert "left out broken/3.png" in err
+    assert len((tmp_path / "z.csv").read_text().splitlines()) == 1 + 29

@@ -1,0 +1,160 @@
+"""Images of any mode and size as rows: exact values, labels, splits, the cache, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jensen.data import ImageOptions, load, load_rows
+from jensen.data.images import prepared
+from jensen.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/jensen/images"
+
+
+def folder(path: Path, arrays: list[np.ndarray], labels: str = "") -> Path:
+    for number, array in enumerate(arrays):
+        place = path / (labels[number] if labels else "")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(place / f"{number:02d}.png")
+    return path
+
+
+def noise(shape: tuple[int, ...], count: int = 6) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, *shape)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
+def test_values_are_those_of_the_files(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    arrays = noise(shape)
+    dataset = load(folder(tmp_path / "images", arrays, "aabbab"))
+    order = [0, 1, 4, 2, 3, 5]  # by path: a/00 a/01 a/04 b/02 b/03 b/05
+    assert np.array_equal(dataset.x.numpy(), np.stack([arrays[i] for i in order]))
+    assert dataset.value_range == (0, 255)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert [Path(name).name for name in dataset.names] == [f"{i:02d}.png" for i in order]
+
+
+def test_every_mode_becomes_eight_bits(tmp_path: Path) -> None:
+    path = tmp_path / "modes"
+    path.mkdir()
+    deep = np.array([[0, 257], [65535, 25700]], np.uint16)
+    Image.fromarray(deep).save(path / "a.png")
+    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(path / "b.png")
+    clear = np.zeros((2, 2, 4), np.uint8)
+    clear[0, 0, 3] = 255  # one black pixel, and the others transparent
+    Image.fromarray(clear).save(path / "c.png")
+    Image.fromarray(np.full((2, 2, 3), 90, np.uint8)).save(path / "d.png")
+    x = load(path, images=ImageOptions(grey=True)).x
+    assert x.tolist() == [
+        [[0, 1], [255, 100]],
+        [[0, 255], [255, 0]],
+        [[0, 255], [255, 255]],
+        [[90, 90], [90, 90]],
+    ]
+    assert load(path).event_shape == (2, 2, 3), "one in colour makes them all so"
+
+
+def test_the_middle_is_cut_out_and_orientation_obeyed(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.mkdir()
+    wide = np.zeros((4, 12), np.uint8)
+    wide[:, 4:8] = 200
+    for name in "abc":
+        Image.fromarray(wide).save(path / f"{name}.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(wide.T.copy()).save(path / "d.jpg", exif=turned, quality=100)
+    dataset = load(path, images=ImageOptions(size=(4, 4)))
+    assert (dataset.x[:3] == 200).all()
+    assert dataset.event_shape == (4, 4)
+    assert load(path).event_shape == (4, 12), "the turned one is as wide as the others"
+
+
+def test_sub_folders_may_name_the_splits(tmp_path: Path) -> None:
+    for split, count in (("train", 5), ("val", 2), ("test", 3)):
+        folder(tmp_path / "images" / split, noise((3, 3), count), "xyxyx")
+    dataset = load(tmp_path / "images")
+    assert {name: len(rows) for name, rows in dataset.splits.items()} == {
+        "train": 5,
+        "validation": 2,
+        "test": 3,
+    }
+    assert dataset.labels is not None
+    assert sorted(set(dataset.labels.tolist())) == [0, 1]
+
+
+def test_decoded_once_and_anew_when_a_file_or_an_option_changes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    first = load(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "decode", None)  # decoding again would fail
+        assert load(path).digest == first.digest
+    assert len(list(cache.iterdir())) == 1
+    load(path, images=ImageOptions(size=(2, 2)))
+    Image.fromarray(noise((4, 4))[0].T.copy()).save(path / "00.png", compress_level=0)
+    assert load(path).digest != first.digest
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_large_arrays_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    small = load(path)
+    monkeypatch.setattr(prepared, "IN_MEMORY", 10)
+    files = [str(file) for file in sorted(path.iterdir())]
+    pictures = prepared.Pictures("x", files, lambda i: Path(files[i]), "another key")
+    assert isinstance(prepared.prepare(pictures, ImageOptions()).x, np.memmap)
+    assert load(path).digest == small.digest
+
+
+def test_an_interrupted_decoding_leaves_nothing(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load(path)
+    assert list(cache.iterdir()) == []
+    assert len(load(path).x) == 6
+
+
+def test_images_that_cannot_be_read_are_named_or_left_out(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((9, 9)))
+    whole = (path / "02.png").read_bytes()
+    (path / "02.png").write_bytes(whole[: len(whole) // 2])
+    (path / "04.png").write_text("no image")
+    with pytest.raises(UserError, match=r"04.png cannot be read .* --skip-bad"):
+        load(path)
+    dataset = load(path, images=ImageOptions(skip_bad=True))
+    assert np.array_equal(dataset.x.numpy(), np.stack([noise((9, 9))[i] for i in (0, 1, 3, 5)]))
+    assert [Path(name).name for name in dataset.names] == ["00.png", "01.png", "03.png", "05.png"]
+    assert sum("left out" in note for note in dataset.notes) == 2
+
+
+def test_rows_for_a_model_take_its_shape(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((9, 7, 3)))
+    assert load_rows(path, images=ImageOptions.like((4, 5))).event_shape == (4, 5)
+    assert load_rows(path / "00.png", images=ImageOptions.like((4, 5, 3))).x.shape == (1, 4, 5, 3)
+    assert ImageOptions.like((3, 4, 5)) == ImageOptions()
+
+
+def test_different_sizes_and_empty_folders_are_refused(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", [*noise((4, 4)), np.zeros((4, 5), np.uint8)])
+    with pytest.raises(UserError, match=r"00.png is 4x4, .*06.png is 5x4; add --size .* --size 4$"):
+        load(path)
+    (tmp_path / "void").mkdir()
+    with pytest.raises(UserError, match=r"neither images .* nor tables"):
+        load(tmp_path / "void")
