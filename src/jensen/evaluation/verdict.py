@@ -54,7 +54,7 @@ class Findings:
 
 
 def verdict(found: Findings) -> tuple[str, str]:
-    """A word and a sentence: collapsed, holes, mismatched, under-used, unclear or good, the first that applies.
+    """A word and a sentence: collapsed, holes, mismatched, under-used, unclear or good, the first that holds.
 
     Where the estimate of I is at its cap, every datum has a region of the latent space for itself, and what
     lies between the regions is not seen. A mismatch that is plain all the same is called by its name, for the
@@ -83,8 +83,8 @@ def verdict(found: Findings) -> tuple[str, str]:
         )
     if found.saturated:
         return "unclear", (
-            f"no mismatch was found, but {math.exp(found.log_n):,.0f} rows are too few to tell: the code sets "
-            f"each apart from all others (I at its cap, {found.log_n:.1f} nats), and what lies between them is "
-            "not seen; evaluate more rows, or judge by samples"
+            f"no mismatch was found, but {math.exp(found.log_n):,.0f} rows are too few to tell: the code "
+            f"sets each apart from all others (I at its cap, {found.log_n:.1f} nats), and what lies between "
+            "them is not seen; evaluate more rows, or judge by samples"
         )
     return "good", "the aggregate posterior matches the prior: samples come from where data are encoded"
