@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from benchmarks.vae_vs_gan.ensembles import Ensemble, WithNoise
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 
 from jensen.config import Settings
 from jensen.config.build import build_model
@@ -18,7 +18,7 @@ from jensen.data.blocks import evaluation_blocks
 from jensen.data.seeds import derive_seed
 from jensen.evaluation import estimate, evaluate
 from jensen.models import VAE
-from jensen.objectives import beta, iwae, pathwise
+from jensen.objectives import beta, iwae
 from jensen.tensors import load_tensors, save_tensors
 
 Member = tuple[str, int]
@@ -26,78 +26,75 @@ Member = tuple[str, int]
 
 
 class Objective(nn.Module):
-    """The mean bound of a batch: ELBO with a weight on the KL, or IWAE."""
+    """The bound of each datum with the noise given: ELBO with a weight on the KL, or IWAE."""
 
-    def __init__(self, model: VAE, settings: Settings) -> None:
+    def __init__(self, model: VAE, is_iwae: bool) -> None:
         super().__init__()
         self.model = model
-        self.settings = settings
+        self.is_iwae = is_iwae
 
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Bound over ``x`` ``[B, *event]``, a number; ``weight`` is the KL's."""
-        bound = iwae if self.settings.bound == "iwae" else beta(weight)  # type: ignore[arg-type]
-        return pathwise(bound, self.model, x, self.settings.num_samples).mean()
+    def forward(self, x: Tensor, eps: Tensor, weight: Tensor) -> Tensor:
+        """``(x [B, *event], eps [K, B, M], KL's weight) -> [B]``, nats."""
+        (q,) = self.model.posterior(x)
+        trace = self.model.trace(x, len(eps), posterior=(WithNoise(q, eps),))
+        return (iwae if self.is_iwae else beta(weight))(trace)  # type: ignore[arg-type]
 
 
-class Ensemble:
-    """The stacked weights, grouped by cell: members of one cell are one batched computation."""
+class Cells:
+    """An ensemble for each cell, whose members are its seeds; all are trained by one optimizer."""
 
     def __init__(
         self, settings: dict[Member, Settings], event_shape: tuple[int, ...], data: Preparation
     ) -> None:
-        self.settings, self.device = settings, next(iter(settings.values())).device
+        self.settings = settings
+        self.device = next(iter(settings.values())).device
         self.models: dict[Member, VAE] = {}
         for member, one in settings.items():
             torch.manual_seed(derive_seed(one.seed, "weights"))
             resolved = one.replace(likelihood="bernoulli", prior="standard")
             self.models[member] = build_model(resolved, event_shape, data).to(self.device)
-        self.cells: dict[str, list[Member]] = {}
+        self.members: dict[str, list[Member]] = {}
         for member in settings:
-            self.cells.setdefault(member[0], []).append(member)
-        self.objectives, self.weights = {}, {}
-        for cell, members in self.cells.items():
-            objectives = [Objective(self.models[member], settings[member]) for member in members]
-            self.weights[cell], _ = stack_module_state(objectives)  # type: ignore[arg-type]
-            self.objectives[cell] = objectives[0]
-        parameters = [weight for stacked in self.weights.values() for weight in stacked.values()]
-        self.optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+            self.members.setdefault(member[0], []).append(member)
+        self.ensembles = {
+            cell: Ensemble([Objective(self.models[m], settings[m].bound == "iwae") for m in members])
+            for cell, members in self.members.items()
+        }
+        parameters = [p for ensemble in self.ensembles.values() for p in ensemble.parameters.values()]
+        self.optimizer = torch.optim.Adam(parameters, fused=True)
 
     def bounds(self, x: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """The mean bound of each member, by cell ``[members]``: the same ``x``, noise of their own."""
         found = {}
-        for cell, stacked in self.weights.items():
-            objective = self.objectives[cell]
-
-            def one(weights: dict[str, Tensor], objective: Objective = objective) -> Tensor:
-                value: Tensor = functional_call(objective, weights, (x, weight))
-                return value
-
-            found[cell] = vmap(one, randomness="different")(stacked)
+        for cell, members in self.members.items():
+            one, count = self.settings[members[0]], len(members)
+            eps = torch.randn(count, one.num_samples, len(x), one.latent_dim, device=x.device)
+            shared = x.expand(count, *x.shape), eps, weight.expand(count)
+            found[cell] = self.ensembles[cell](*shared).mean(1)
         return found
 
     def step(self, x: Tensor, weight: Tensor, lr: float) -> dict[str, Tensor]:
-        """One update of all members."""
+        """One update of all members; they do not meet, so the gradient of the sum is each one's own."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         found = self.bounds(x, weight)
         self.optimizer.zero_grad(set_to_none=True)
-        (-sum(values.sum() for values in found.values())).backward()  # type: ignore[union-attr]
+        (-torch.cat(list(found.values())).sum()).backward()
         self.optimizer.step()
         return {cell: values.detach() for cell, values in found.items()}
 
     def model(self, member: Member) -> VAE:
         """A member with its weights."""
-        cell, index = member[0], self.cells[member[0]].index(member)
-        state = {name.removeprefix("model."): w[index].detach() for name, w in self.weights[cell].items()}
-        self.models[member].load_state_dict(state, strict=False)
-        return self.models[member].eval()
+        objective = self.ensembles[member[0]].member(self.members[member[0]].index(member))
+        model: VAE = objective.model  # type: ignore[assignment]
+        return model.eval()
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and the optimizer's moments, for a checkpoint."""
         found = {
-            f"weight/{cell}/{name}": w
-            for cell, stacked in self.weights.items()
-            for name, w in stacked.items()
+            f"weight/{cell}/{name}": p
+            for cell, ensemble in self.ensembles.items()
+            for name, p in ensemble.parameters.items()
         }
         for index, slots in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
@@ -110,7 +107,7 @@ class Ensemble:
         for key, value in tensors.items():
             kind, index, name = key.split("/", 2)
             if kind == "weight":
-                self.weights[index][name].copy_(value)
+                self.ensembles[index].parameters[name].copy_(value)
             else:
                 slots.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
@@ -128,7 +125,7 @@ def train_ensemble(
     device, epochs = any_settings.device, any_settings.epochs
     preparation = fit_preparation(dataset, support="binary", binarize="dynamic", scaling="none").to(device)
     rows = dataset.rows("train").to(device)
-    ensemble = Ensemble(settings, tuple(rows.shape[1:]), preparation)
+    ensemble = Cells(settings, tuple(rows.shape[1:]), preparation)
     options.out.mkdir(parents=True, exist_ok=True)
     path, spent, epoch = options.out / "ensemble.safetensors", 0.0, 0
     names = json.dumps([list(member) for member in settings])
@@ -162,7 +159,7 @@ def train_ensemble(
 
 
 def figures(
-    ensemble: Ensemble,
+    ensemble: Cells,
     dataset: Dataset,
     preparation: Preparation,
     options: argparse.Namespace,
