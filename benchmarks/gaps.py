@@ -1,12 +1,12 @@
 """The amortization and approximation gaps of VAEs on MNIST, beside those of Cremer, Li & Duvenaud (2018).
 
-    python benchmarks/gaps.py                                  # train both models, then measure: about an hour
-    python benchmarks/gaps.py --run runs/gaps/diagonal         # measure existing runs
-    python benchmarks/gaps.py --report-only                    # the tables again, from the stored JSON
+    python benchmarks/gaps.py                              # train both models, then measure: about an hour
+    python benchmarks/gaps.py --run runs/gaps/diagonal     # measure existing runs
+    python benchmarks/gaps.py --report-only                # the tables again, from the stored JSON
 
-Models: 784-200-200-50-200-200-784, ELU, Bernoulli decoder, dynamic binarization, KL warm-up; theirs are trained
-for thousands of epochs. In nats, with paired standard errors, on the first test images and on as many training
-images (theirs are training images, by their published code):
+Models: 784-200-200-50-200-200-784, ELU, Bernoulli decoder, dynamic binarization, KL warm-up; theirs are
+trained for thousands of epochs. In nats, with paired standard errors, on the first test images and on as many
+training images (theirs are training images, by their published code):
 
     amortization gap  = refined ELBO - ELBO            what one encoder for all data costs
     approximation gap = log p(x) - refined ELBO        what the posterior family costs

@@ -27,6 +27,7 @@ def settings_of(task: Task) -> Settings:
         lr_schedule="constant",
         validation_fraction=share,
         test_fraction=share,
+        device=task.device,
         seed=task.seed,
     )
     return parse(Settings, to_arguments(task.options, "data"), "jensen train", settings)

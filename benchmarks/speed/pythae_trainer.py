@@ -78,7 +78,7 @@ def contestant(name: str, task: Task, turns: Turns) -> None:
         per_device_train_batch_size=task.batch_size,
         per_device_eval_batch_size=task.batch_size,
         learning_rate=LEARNING_RATE,
-        no_cuda=True,
+        no_cuda=task.device == "cpu",
         seed=task.seed,
     )
     data = BaseDataset(x, torch.zeros(len(x)))

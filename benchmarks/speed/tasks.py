@@ -28,3 +28,4 @@ class Task:
     """To write in."""
     options: dict[str, str]
     """Further settings of jensen."""
+    device: str = "cpu"
