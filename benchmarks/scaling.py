@@ -5,8 +5,8 @@
 
 One quantity is varied at a time, the others stay at their base: N rows, D dimensions, M latents, K samples,
 depth (hidden layers) and the batch; and K of the importance-weighted bound in evaluation. Each point is a
-process of its own, so that its peak memory is its own; what importing took is taken off. Points are visited in
-turn, --rounds times; the figures are medians.
+process of its own, so that its peak memory is its own; what importing took is taken off. Points are visited
+in turn, --rounds times; the figures are medians.
 
 Lines are fitted by least squares to seconds, and to memory, against the quantity: slope, intercept, and R^2
 of the seconds. A row of the data is D bytes, so more than D bytes of memory a row would be a copy. Writes
