@@ -7,6 +7,9 @@ TEST_WORKERS ?= 2
 # Further arguments for pytest, as in: make test PYTEST_ARGS="-k iwae"
 PYTEST_ARGS ?=
 
+# Further arguments for the speed comparison, as in: make bench BENCH_ARGS="--batches 128"
+BENCH_ARGS ?=
+
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
@@ -15,7 +18,7 @@ RUN := runs/digits
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean bench-peers
+.PHONY: help demo test lint format clean bench bench-peers
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +45,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 format: $(VENV)/installed-dev ## reformat the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
+
+bench: $(VENV)/installed ## training speed beside the peers that `make bench-peers` has installed: 10 minutes
+	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
 bench-peers: $(PEERS)/installed ## install what the benchmarks compare with, into .venv-peers
 

@@ -98,16 +98,15 @@ def aggregate(
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(seed, "aggregate"))
         mixture, p, means, rates, split = _encode(model, blocks)
-        z, own = mixture.draw(num_samples)
+        z, rows, own = mixture.draw(num_samples)
         z_prior = p.sample((num_samples,))
         log_p = p.log_prob(z).double()
-        log_sum, log_sum_prior = mixture.log_sum(z), mixture.log_sum(z_prior)
+        log_others, log_sum_prior = mixture.log_sum(z, without=rows), mixture.log_sum(z_prior)
         test = min(MMD_DRAWS, num_samples, len(mixture))  # each datum once, so the draws are independent
         labels = generator(seed, "permutations")
         fit = mmd_test(z[:test], z_prior[:test], num_permutations=num_permutations, generator=labels)
     N = len(mixture)
-    # The draw's own component left out; rounding may make the difference negative where it is all there is.
-    others = log_sum + torch.log1p(-(own - log_sum).clamp(max=-1e-12).exp()) - math.log(N - 1)
+    log_sum, others = torch.logaddexp(log_others, own), log_others - math.log(N - 1)
     information = estimate(own - (log_sum - math.log(N)))
     figures: dict[str, Any] = {
         "n": N,

@@ -22,8 +22,8 @@ class Mixture:
         return sum(q.batch_shape[0] for q in self.blocks)
 
     @torch.no_grad()
-    def draw(self, num_samples: int) -> tuple[Tensor, Tensor]:
-        """S draws: z ``[S, M]``, and log q(z | x_n) of the row n it came from, ``[S]``, float64.
+    def draw(self, num_samples: int) -> tuple[Tensor, Tensor, Tensor]:
+        """S draws: z ``[S, M]``, the row n that each came from, ``[S]``, and log q(z | x_n), float64.
 
         Rows are taken in random order, every row once before any row twice, from torch's global generator.
         """
@@ -32,16 +32,26 @@ class Mixture:
         draws = [q.sample((rounds,)) for q in self.blocks]
         own = torch.cat([q.log_prob(z) for q, z in zip(self.blocks, draws, strict=True)], 1)
         index = torch.arange(num_samples) // N
-        return torch.cat(draws, 1)[index, rows], own[index, rows].double()
+        return torch.cat(draws, 1)[index, rows], rows, own[index, rows].double()
 
     @torch.no_grad()
-    def log_sum(self, z: Tensor) -> Tensor:
-        """log sum_n q(z | x_n), ``[S, M] -> [S]``, float64, nats."""
-        total = torch.full((len(z),), -math.inf, dtype=torch.float64, device=z.device)
+    def log_sum(self, z: Tensor, without: Tensor | None = None) -> Tensor:
+        """log sum_n q(z | x_n), ``[S, M] -> [S]``, float64, nats.
+
+        With ``without``, ``[S]``, each draw's sum leaves that row out. Subtracting the row's term afterwards
+        would not do: where it is nearly all of the sum, rounding would decide what remains.
+        """
+        rows = torch.full((len(z),), -1) if without is None else without
+        total, first = torch.full((len(z),), -math.inf, dtype=torch.float64, device=z.device), 0
         for q in self.blocks:
-            rows = max(1, CHUNK // (q.batch_shape[0] * z.shape[1]))
-            parts = [_log_prob(q, part).double().logsumexp(1) for part in z.split(rows)]
+            here = torch.arange(first, first + q.batch_shape[0])
+            size = max(1, CHUNK // (len(here) * z.shape[1]))
+            parts = []
+            for some, left_out in zip(z.split(size), rows.split(size), strict=True):
+                mask = (left_out.unsqueeze(1) == here).to(z.device)
+                parts.append(_log_prob(q, some).double().masked_fill(mask, -math.inf).logsumexp(1))
             total = torch.logaddexp(total, torch.cat(parts))
+            first += len(here)
         return total
 
 

@@ -1,5 +1,6 @@
 """What the figures of the aggregate posterior mean, in a word and a sentence of advice."""
 
+import math
 from dataclasses import dataclass, fields
 
 from jensen.evaluation.estimate import Estimate
@@ -53,7 +54,12 @@ class Findings:
 
 
 def verdict(found: Findings) -> tuple[str, str]:
-    """A word and a sentence: collapsed, holes, mismatched, under-used or good, the gravest that applies."""
+    """A word and a sentence: collapsed, holes, mismatched, under-used, unclear or good, the first that holds.
+
+    Where the estimate of I is at its cap, every datum has a region of the latent space for itself, and what
+    lies between the regions is not seen. A mismatch that is plain all the same is called by its name, for the
+    test and the share of uncovered draws hold at any N; that none was found shows nothing, and is not "good".
+    """
     if found.active == 0 or found.mutual_information.value < COLLAPSED_INFORMATION:
         return "collapsed", (
             f"the latents say {found.mutual_information.value:.2f} nats of a datum, and the decoder "
@@ -74,5 +80,11 @@ def verdict(found: Findings) -> tuple[str, str]:
         return "under-used", (
             f"{found.active} of {found.latents} latent dimensions carry information; a smaller --latent-dim "
             "gives the same model at less cost, and --kl-warmup may wake the others"
+        )
+    if found.saturated:
+        return "unclear", (
+            f"no mismatch was found, but {math.exp(found.log_n):,.0f} rows are too few to tell: the code "
+            f"sets each apart from all others (I at its cap, {found.log_n:.1f} nats), and what lies between "
+            "them is not seen; evaluate more rows, or judge by samples"
         )
     return "good", "the aggregate posterior matches the prior: samples come from where data are encoded"

@@ -219,7 +219,7 @@ def test_unknown_categories_are_counted_or_refused() -> None:
     encoded = encode_table(table, schema)
     assert encoded.unknown == {"kind": 1}
     assert np.isnan(encoded.x[1, 1])
-    with pytest.raises(UserError, match="'kind' has 1 cell of unknown categories"):
+    with pytest.raises(UserError, match="'kind' has 1 cell of categories that the schema lacks"):
         encode_table(table, schema, strict=True)
 
 
@@ -313,7 +313,7 @@ def test_a_table_is_a_data_set(tmp_path: Path) -> None:
     rows = load_rows(str(other), schema=dataset.schema, on_choice=said.append)
     assert rows.x[0, 0] == 3
     assert rows.x[0, 1].isnan()
-    assert "1 cell of unknown categories" in said[0]
+    assert "1 cell of categories that the schema lacks" in said[0]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

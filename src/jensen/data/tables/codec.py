@@ -67,10 +67,10 @@ def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
     Raises:
         UserError: with ``strict``.
     """
-    cells = f"{count} {'cell' if count == 1 else 'cells'} of unknown categories"
+    cells = f"{count} {'cell' if count == 1 else 'cells'} of categories that the schema lacks"
     if strict:
         raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
-    return f"{name}: column {column!r} has {cells}, which are taken as missing"
+    return f"{name}: column {column!r} has {cells}; taken as missing"
 
 
 def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array, int]:

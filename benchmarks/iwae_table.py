@@ -1,0 +1,197 @@
+"""The table of Burda, Grosse & Salakhutdinov (2016): VAE and IWAE on MNIST, one stochastic layer.
+
+    python -m benchmarks.iwae_table --cells VAE-1 IWAE-5        # on a CPU: one after the other
+    python -m benchmarks.iwae_table --seeds 0 1 2           # on a GPU: all cells and seeds at once
+
+Network 784-200-200-50-200-200-784, tanh, Bernoulli decoder, dynamic binarization, as theirs; the optimizer's
+settings are ours (Adam, cosine schedule, KL warm-up for the VAE, doubly reparameterized gradients for IWAE on
+the CPU). A cell is trained for as many epochs as fit its minutes, by a pilot of one minute, or for --epochs.
+NLL: -log p(x) by the importance-weighted bound with K = 5,000, on all 10,000 test images.
+
+A run that was broken off goes on where it was; a cell that has its figure is not trained again (remove its
+entry from the JSON to have it anew). Writes benchmarks/results/iwae_table.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.iwae_ensemble import train_ensemble
+
+from jensen.config import Settings
+from jensen.data import load
+from jensen.evaluation import estimate, evaluate
+from jensen.run import Run
+from jensen.session import resume, start
+from jensen.training.state import TrainingState
+
+TABLE = Path(__file__).resolve().parent / "results" / "iwae_table.json"
+PILOT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the table."""
+
+    bound: str
+    num_samples: int
+    published: float
+    """NLL, nats (table 1)."""
+    minutes: float
+    """Of training, on two cores."""
+
+
+CELLS = {
+    "VAE-1": Cell("elbo", 1, 86.76, 30),
+    "VAE-5": Cell("elbo", 5, 86.47, 75),
+    "VAE-50": Cell("elbo", 50, 86.35, 300),
+    "IWAE-5": Cell("iwae", 5, 85.54, 75),
+    "IWAE-50": Cell("iwae", 50, 84.78, 300),
+}
+
+
+def settings_of(cell: Cell, seed: int, options: argparse.Namespace, epochs: int) -> Settings:
+    """The run of a cell."""
+    return Settings(
+        data="mnist",
+        data_dir=options.data_dir,
+        binarize="dynamic",
+        latent_dim=options.latent_dim,
+        hidden=tuple(options.hidden),
+        activation="tanh",
+        bound=cell.bound,  # type: ignore[arg-type]
+        num_samples=cell.num_samples,
+        estimator="doubly-reparameterized" if cell.bound == "iwae" else "auto",
+        epochs=epochs,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        lr_schedule="cosine",
+        kl_warmup=min(50, epochs // 5) if cell.bound == "elbo" else 0,
+        patience=0,
+        device=options.device,
+        seed=seed,
+    )
+
+
+def planned(cell: Cell, seed: int, options: argparse.Namespace) -> int:
+    """The epochs that fit the cell's minutes, by the speed of the pilot's last epoch."""
+    if options.epochs:
+        return int(options.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_of(cell, seed, options, 1000).replace(max_time=PILOT_SECONDS)
+        history = start(settings, Path(folder) / "pilot").history()
+    last = history[-1]["seconds"] - (history[-2]["seconds"] if len(history) > 1 else 0.0)
+    minutes = options.minutes or cell.minutes
+    return max(1, int(60 * minutes / last))
+
+
+def report(name: str, state: TrainingState) -> None:
+    """A line for each tenth epoch."""
+    record = state.history[-1]
+    if state.epoch % 10 == 0:
+        print(
+            f"{name}, epoch {state.epoch}: bound {record['train_bound']:.2f} in training, "
+            f"{record['validation_bound']:.2f} on validation rows, {record['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+def trained_alone(name: str, seed: int, options: argparse.Namespace) -> Run:
+    """The run of one cell and seed, begun or gone on with."""
+    folder = options.out / f"{name}-seed{seed}"
+
+    def on_epoch(state: TrainingState) -> None:
+        report(name, state)
+
+    if (folder / "config.yaml").exists():
+        return resume(folder, {}, on_epoch=on_epoch)
+    epochs = planned(CELLS[name], seed, options)
+    print(f"{name}, seed {seed}: {epochs} epochs", flush=True)
+    return start(settings_of(CELLS[name], seed, options, epochs), folder, on_epoch=on_epoch)
+
+
+def nll_of(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    """The figure of a run, with what it cost."""
+    began = time.perf_counter()
+    blocks = run.blocks(run.dataset(options.data_dir), "test", options.images)
+    values = evaluate(run.model(), blocks, options.samples)
+    history = run.history()
+    return {
+        "nll": estimate(-values["iwae"]).to_dict(),
+        "elbo": estimate(values["elbo"]).to_dict(),
+        "epochs": len(history),
+        "training_seconds": history[-1]["seconds"],
+        "evaluation_seconds": time.perf_counter() - began,
+    }
+
+
+def show(results: dict[str, Any]) -> None:
+    """The table, ours beside the published."""
+    print(f"\n{'NLL, nats':<12}{'published':>10}   ours (seed: figure)")
+    for name, cell in CELLS.items():
+        found = {key.split("-seed")[1]: r for key, r in results.items() if key.startswith(f"{name}-seed")}
+        ours = ", ".join(
+            f"{seed}: {r['nll']['value']:.2f} +/- {r['nll']['standard_error']:.2f}"
+            for seed, r in found.items()
+        )
+        print(f"{name:<12}{cell.published:>10.2f}   {ours}")
+
+
+def main() -> None:
+    """See the module."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS), help="what to train")
+    p.add_argument("--seeds", type=int, nargs="+", default=[0])
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--together", action="store_true", help="as one ensemble also on a CPU")
+    p.add_argument("--epochs", type=int, help="of each cell, in place of its minutes; 3280 are theirs")
+    p.add_argument("--minutes", type=float, help="of training: each cell's, or the ensemble's")
+    p.add_argument("--samples", type=int, default=5000, help="K of the figure")
+    p.add_argument("--images", type=int, help="only the first so many test images")
+    p.add_argument("--batch-size", type=int, default=128)
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--hidden", type=int, nargs="+", default=[200, 200], help="for tests alone")
+    p.add_argument("--latent-dim", type=int, default=50, help="for tests alone")
+    p.add_argument("--out", type=Path, default=Path("runs") / "iwae-table", help="folder of the runs")
+    p.add_argument("--data-dir", type=Path, help="folder with the MNIST files; else $JENSEN_DATA, ...")
+    p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to write")
+    options = p.parse_args()
+    stored = json.loads(options.table.read_text(encoding="utf-8")) if options.table.exists() else {}
+    results: dict[str, Any] = stored.get("results", {})
+    missing = [(n, s) for n in options.cells for s in options.seeds if f"{n}-seed{s}" not in results]
+
+    def keep(name: str, seed: int, figure: dict[str, Any]) -> None:
+        results[f"{name}-seed{seed}"] = figure | {
+            "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.processor(),
+            "cores": os.cpu_count(),
+            "torch": torch.__version__,
+            "settings": {n: getattr(options, n) for n in ("samples", "images", "batch_size", "lr")},
+        }
+        published = {name: cell.published for name, cell in CELLS.items()}
+        content = {"unit": "nats", "published": published, "results": results}
+        options.table.parent.mkdir(parents=True, exist_ok=True)
+        options.table.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    if missing and (options.together or options.device.startswith("cuda")):
+        settings = {
+            (name, seed): settings_of(CELLS[name], seed, options, options.epochs or 3280)
+            for name, seed in missing
+        }
+        dataset = load("mnist", options.data_dir)
+        for (name, seed), figure in train_ensemble(settings, dataset, options):
+            keep(name, seed, figure)
+    else:
+        for name, seed in missing:
+            keep(name, seed, nll_of(trained_alone(name, seed, options), options))
+    show(results)
+
+
+if __name__ == "__main__":
+    main()

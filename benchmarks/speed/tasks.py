@@ -1,0 +1,31 @@
+"""What every contestant is given: the same data, network and settings. Free of torch and of JAX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PIXELS, LATENTS, HIDDEN = 784, 16, 512
+"""784-512-16-512-784, ReLU, a diagonal normal posterior and a Bernoulli decoder: 829 k parameters."""
+LEARNING_RATE = 1e-3
+SHAPES = ((PIXELS, HIDDEN), (HIDDEN, 2 * LATENTS), (LATENTS, HIDDEN), (HIDDEN, PIXELS))
+"""Inputs and outputs of the layers; the encoder's come first."""
+PARAMETERS = sum((inputs + 1) * outputs for inputs, outputs in SHAPES)
+FLOP_PER_ROW = 6 * sum(inputs * outputs for inputs, outputs in SHAPES) - 2 * PIXELS * HIDDEN
+"""Forward 2, backward 4 a weight; the gradient by the data themselves is not needed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training, which goes on until it is told to end."""
+
+    data: Path
+    """A .npy file, uint8, ``[rows, 784]``, zeros and ones; the contestant trains on ``rows`` of them."""
+    rows: int
+    held_out: int
+    """Rows that jensen holds out for validation, and as many for testing; the others train on the rest."""
+    batch_size: int
+    seed: int
+    folder: Path
+    """To write in."""
+    options: dict[str, str]
+    """Further settings of jensen."""
+    device: str = "cpu"
