@@ -30,7 +30,7 @@ from jensen.training.state import Record, TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
-FREE = ("epochs", "max_time", "patience", "device", "data_dir")
+FREE = ("epochs", "max_time", "patience", "device", "data_dir", "compile")
 """Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
 
 

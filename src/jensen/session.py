@@ -42,6 +42,7 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
+    choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, said = resolve(settings, dataset)
@@ -63,6 +64,11 @@ def start(
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))
+    rows = len(dataset.splits["train"])
+    if settings.batch_size > rows:
+        said.append(
+            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+        )
     for sentence in said:
         on_choice(sentence)
     _empty(out)
@@ -71,7 +77,7 @@ def start(
         from jensen.data.tables.infer import write_schema
 
         write_schema(out / "schema.yaml", dataset.schema)
-    return _fit(run, dataset, state, on_epoch)
+    return _fit(run, dataset, state, on_epoch, on_choice)
 
 
 def _empty(out: Path) -> None:
@@ -91,6 +97,7 @@ def resume(
     changes: dict[str, Any],
     *,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    on_choice: Callable[[str], None] = lambda said: None,
 ) -> Run:
     """Go on with a stopped run, to the weights of a run never stopped (bit for bit on the CPU).
 
@@ -98,6 +105,7 @@ def resume(
         path: the run's folder.
         changes: settings to change, of those in `FREE`.
         on_epoch: called after every epoch.
+        on_choice: told, in a line, when the training step is compiled or why it is not.
 
     Raises:
         UserError: ``path`` is no run or is damaged, or a setting may not change.
@@ -118,7 +126,7 @@ def resume(
         state = TrainingState.start(model, run.settings, memory)
     if changes:
         write_config(run.config, run.settings, run.recorded)
-    return _fit(run, dataset, state, on_epoch)
+    return _fit(run, dataset, state, on_epoch, on_choice)
 
 
 def _fresh_model(run: Run, dataset: Dataset) -> VAE:
@@ -144,7 +152,13 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
     return model.to(device)
 
 
-def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[TrainingState], None]) -> Run:
+def _fit(
+    run: Run,
+    dataset: Dataset,
+    state: TrainingState,
+    on_epoch: Callable[[TrainingState], None],
+    say: Callable[[str], None],
+) -> Run:
     """Train ``run`` from ``state`` on, and write it."""
     settings = run.settings
     device = choose_device(settings.device)
@@ -152,7 +166,7 @@ def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[T
         sweep(run.path / name)
     preparation = run.preparation.to(device)
     data = TrainingData(
-        rows=dataset.rows("train").to(device),
+        rows=dataset.rows("train"),
         prepare=preparation,
         validation=lambda: run.blocks(dataset, "validation"),
         log_det=run.log_det,
@@ -168,7 +182,7 @@ def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[T
 
     estimator = build_estimator(settings, state.memory)
     try:
-        train(state, data, build_bound(settings), estimator, settings, after_epoch)
+        train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
     except UserError:
         if state.best:  # diverged: the optimizer's state is of no use, the best weights are
             save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})

@@ -19,7 +19,7 @@ from jensen.networks import Log1p, OneHot, mlp
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
-from jensen.training.loop import Estimator
+from jensen.training.step import Estimator
 
 Shape = Sequence[int]
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,12 @@ from jensen.data.seeds import derive_seed
 from jensen.errors import UserError
 from jensen.objectives import Bound
 from jensen.trace import Model
-from jensen.training.optim import warmed_up
+from jensen.training.engine import Engine, Say, place
+from jensen.training.memory import within_memory
+from jensen.training.optim import kl_weight, set_learning_rate
 from jensen.training.plan import Plan
 from jensen.training.state import Record, TrainingState
-
-Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
-"""``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
+from jensen.training.step import Estimator, Prepare, Slope
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class TrainingData:
 
     rows: Tensor
     """The training rows as stored, ``[N, *event]``."""
-    prepare: Callable[[Tensor, torch.Generator], Tensor]
-    """Stored rows -> model inputs ``[B, *event]``; draws (binarization) from the generator."""
+    prepare: Prepare
+    """Stored rows -> model inputs ``[B, *event]``."""
     validation: Callable[[], Iterator[Tensor]]
     """The validation rows in fixed blocks, already prepared, the same at every call."""
     log_det: float = 0.0
@@ -42,6 +42,7 @@ def train(
     estimator: Estimator,
     plan: Plan,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    say: Say = lambda said: None,
 ) -> TrainingState:
     """Maximise the mean of ``bound`` over the data by minibatch gradient steps (DESIGN: Train_VAE).
 
@@ -55,23 +56,30 @@ def train(
         estimator: how its gradient is estimated.
         plan: epochs, batch size, learning rate, ...
         on_epoch: called after every epoch, for checkpoints and progress.
+        say: told, in a line, when the step is compiled or why it is not.
 
     Raises:
-        UserError: the bound became NaN or infinite; the message names what was first.
+        UserError: the bound became NaN or infinite, and the message names what was first; or the memory does
+            not suffice.
     """
     state.stopped = _reason_to_stop(state, plan)
-    with torch.random.fork_rng(devices=_cuda_devices(state.model)):
+    device = next(state.model.parameters()).device
+    slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
+    with within_memory(plan, state), torch.random.fork_rng(devices=_cuda_devices(state.model)):
+        engine = Engine(state, place(data.rows, device), slope, plan, say)
         while not state.stopped and state.epoch < plan.epochs:
             began = time.perf_counter()
             torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))
             lr = state.learning_rate.at(state.epoch)
-            for group in state.optimizer.param_groups:
-                group["lr"] = lr
-            value = _epoch(state, data, warmed_up(bound, state.epoch, plan), estimator, plan)
+            set_learning_rate(state.optimizer, lr)
+            total = engine.epoch(kl_weight(state.epoch, plan))
+            if not math.isfinite(total):
+                x = data.prepare(engine.some_rows(), None)
+                raise UserError(_cause_of_divergence(state.model, x, state.epoch + 1))
             trained = time.perf_counter() - began
             record: Record = {
                 "epoch": state.epoch + 1,
-                "train_bound": value + data.log_det,
+                "train_bound": total / len(data.rows) + data.log_det,
                 "lr": lr,
                 **validate(state.model, data, bound, plan),
                 "rows_per_second": len(data.rows) / trained,
@@ -80,37 +88,10 @@ def train(
             seconds = time.perf_counter() - began
             record["seconds"] = state.seconds + seconds
             state.advance(record, record["validation_bound"], seconds)
+            engine.decide()
             state.stopped = _reason_to_stop(state, plan)
             on_epoch(state)
     return state
-
-
-def _epoch(
-    state: TrainingState,
-    data: TrainingData,
-    bound: Bound,
-    estimator: Estimator,
-    plan: Plan,
-) -> float:
-    """One pass over the rows in random order: the mean of the bound over them."""
-    model, optimizer = state.model, state.optimizer
-    device = next(model.parameters()).device
-    generator = torch.Generator(data.rows.device).manual_seed(derive_seed(plan.seed, "rows", state.epoch))
-    order = torch.randperm(len(data.rows), generator=generator, device=data.rows.device)
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    model.train()
-    for batch in order.split(plan.batch_size):
-        x = data.prepare(data.rows[batch], generator).to(device)
-        values = estimator(bound, model, x, plan.num_samples)
-        optimizer.zero_grad(set_to_none=True)
-        (-values.mean()).backward()
-        if plan.grad_clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), plan.grad_clip)
-        optimizer.step()
-        total += values.detach().sum()
-    if not torch.isfinite(total):
-        raise UserError(_cause_of_divergence(model, x, state.epoch + 1))
-    return total.item() / len(order)
 
 
 @torch.no_grad()

@@ -1,0 +1,139 @@
+"""What runs an epoch: batches by index from resident rows, and a step that is compiled when that pays."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jensen.data.seeds import derive_seed
+from jensen.training.compiler import Backend, CompilationError, compile_slope, inductor
+from jensen.training.launches import STEPS, WARM_UP, Capture, Launches, cuda_graph
+from jensen.training.plan import Plan
+from jensen.training.state import TrainingState
+from jensen.training.step import Slope, Step, unvalidated
+from jensen.training.worth import Work, count_work, is_worth_it
+
+Say = Callable[[str], None]
+"""Told, in one line, what a user might wonder about."""
+
+SHARE_OF_GPU = 0.5
+"""Of a GPU's free memory that the rows may take; larger data stay on the host, in pinned memory."""
+
+
+def place(rows: Tensor, device: torch.device) -> Tensor:
+    """The rows where batches are taken from: on the device if they fit there, else pinned on the host."""
+    if device.type != "cuda":
+        return rows
+    free, _ = torch.cuda.mem_get_info(device)
+    return rows.to(device) if rows.nbytes <= SHARE_OF_GPU * free else rows.pin_memory()
+
+
+class Engine:
+    """Takes the steps of each epoch.
+
+    Args:
+        state: of the run; its ``compiled`` says from which epoch on the step is compiled.
+        rows: the training rows as stored, ``[N, *event]``, where `place` has put them.
+        slope: the step up to the optimizer's update.
+        plan: batch size, seed, whether to compile.
+        say: told when the step is compiled, or why it is not.
+        backend: compiles the step's graph.
+        capture: records several steps as one launch; None where steps are launched one by one.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        rows: Tensor,
+        slope: Slope,
+        plan: Plan,
+        say: Say = lambda said: None,
+        backend: Backend = inductor,
+        capture: Capture | None = None,
+    ) -> None:
+        self.state, self.rows, self.slope, self.plan, self.say = state, rows, slope, plan, say
+        self.backend = backend
+        self.capture = capture or (cuda_graph if rows.is_cuda and plan.compile != "off" else None)
+        self.step = Step(slope, state.optimizer)
+        self.batch_size = min(plan.batch_size, len(rows))
+        self.work: Work | None = None
+        self.launches: Launches | None = None
+        self.settled = plan.compile == "off"
+        """Whether there is nothing more to compile."""
+        self.taken = 0
+
+    def epoch(self, weight: float) -> float:
+        """One pass over the rows in random order: the sum of the bound over them.
+
+        Args:
+            weight: of the KL, during its warm-up.
+        """
+        self.slope.model.train()
+        self.step.reset(weight)
+        if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
+            self._compile()
+        seed = derive_seed(self.plan.seed, "rows", self.state.epoch)
+        generator = torch.Generator(self.rows.device).manual_seed(seed)
+        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
+        if self.capture is not None:
+            order = self._launch(order, self.capture)
+        self._take(order)
+        return self.step.total.item()
+
+    def decide(self) -> None:
+        """After an epoch, and before its checkpoint: whether the step shall be compiled from here on."""
+        state = self.state
+        if self.settled or self.work is None or state.compiled is not None:
+            return
+        steps = -(-len(self.rows) // self.batch_size)
+        if is_worth_it(self.work, steps, state.epoch, self.plan, self.step.device):
+            state.compiled = state.epoch
+
+    def some_rows(self) -> Tensor:
+        """The first rows as stored, as many as a batch, on the step's device."""
+        return self.rows[: self.batch_size].to(self.step.device)
+
+    def _compile(self) -> None:
+        """Compile the step; where that fails, say why and go on as before."""
+        self.settled = True
+        began = time.perf_counter()
+        stored = self.some_rows()
+        self.say("compiling the training step (half a minute; a few seconds if it was compiled before)")
+        try:
+            with unvalidated():
+                self.step.compiled = compile_slope(self.slope, stored, self.step.weight, self.backend)
+        except CompilationError as error:
+            self.say(f"the training step is not compiled: {error}; training goes on without")
+            return
+        self.step.compiled_size = len(stored)
+        self.launches = None  # what was captured was not compiled
+        self.say(f"compiled in {time.perf_counter() - began:.0f} s")
+
+    def _take(self, order: Tensor) -> None:
+        """Steps on the rows of these numbers, one by one."""
+        for index in order.split(self.batch_size) if len(order) else ():
+            stored = self.rows.index_select(0, index).to(self.step.device, non_blocking=True)
+            if self.taken:
+                with unvalidated():
+                    self.step(stored)
+            elif self.plan.compile == "auto":  # the first: its distributions check their arguments
+                with count_work() as counted:
+                    self.step(stored)
+                self.work = counted()
+            else:
+                self.step(stored)
+            self.taken += 1
+
+    def _launch(self, order: Tensor, capture: Capture) -> Tensor:
+        """Take the steps that can be launched together; the row numbers that are left."""
+        first = self.batch_size * max(0, WARM_UP - self.taken)
+        self._take(order[:first])
+        if self.launches is None and len(order) - first >= STEPS * self.batch_size:
+            try:
+                with unvalidated():
+                    self.launches = Launches(self.step, self.rows, self.batch_size, capture)
+            except RuntimeError as error:  # a step that waits for the host cannot be captured
+                self.say(f"steps are launched one by one: {str(error).splitlines()[0]}")
+                self.capture = None
+        return order[first:] if self.launches is None else self.launches.take(order[first:])
