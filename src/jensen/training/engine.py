@@ -12,7 +12,7 @@ from jensen.training.launches import STEPS, WARM_UP, Capture, Launches, cuda_gra
 from jensen.training.plan import Plan
 from jensen.training.state import TrainingState
 from jensen.training.step import Slope, Step, unvalidated
-from jensen.training.worth import Work, count_work, is_worth_it
+from jensen.training.worth import Work, count_work, is_short, is_worth_it
 
 Say = Callable[[str], None]
 """Told, in one line, what a user might wonder about."""
@@ -83,11 +83,15 @@ class Engine:
 
     def decide(self) -> None:
         """After an epoch, and before its checkpoint: whether the step shall be compiled from here on."""
-        state = self.state
-        if self.settled or self.work is None or state.compiled is not None:
-            return
+        state, plan = self.state, self.plan
         steps = -(-len(self.rows) // self.batch_size)
-        if is_worth_it(self.work, steps, state.epoch, self.plan, self.step.device):
+        if self.settled or state.compiled is not None or is_short(plan.epochs * steps):
+            return
+        if self.work is None:
+            self.slope.model.train()
+            with unvalidated():
+                self.work = count_work(self.slope, self.some_rows(), self.step.weight)
+        if is_worth_it(self.work, steps, state.epoch, plan, self.step.device):
             state.compiled = state.epoch
 
     def some_rows(self) -> Tensor:
@@ -117,11 +121,7 @@ class Engine:
             if self.taken:
                 with unvalidated():
                     self.step(stored)
-            elif self.plan.compile == "auto":  # the first: its distributions check their arguments
-                with count_work() as counted:
-                    self.step(stored)
-                self.work = counted()
-            else:
+            else:  # the first: distributions check their arguments, those of a user's model for one
                 self.step(stored)
             self.taken += 1
 
