@@ -49,6 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
     "clipped, warmed up": {"grad_clip": 0.5, "kl_warmup": 3},
     "clipped, warmed up, monte-carlo kl": {"grad_clip": 0.5, "kl_warmup": 3, "kl": "monte-carlo"},
     "bf16": {"precision": "bf16"},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
 }
 
 

@@ -112,6 +112,8 @@ class Engine:
             return
         self.step.compiled_size = len(stored)
         self.launches = None  # what was captured was not compiled
+        if self.state.compiled is None:
+            self.state.compiled = self.state.epoch
         self.say(f"compiled in {time.perf_counter() - began:.0f} s")
 
     def _take(self, order: Tensor) -> None:
