@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from jensen.data.stored import Stored
 from jensen.data.stream import RowStream
 from jensen.data.tables.marginals import Marginal
 from jensen.data.tables.source import named
-from jensen.training.loop import TrainingData, epoch_batches, train
+from jensen.training.loop import TrainingData, train
 from jensen.training.state import TrainingState
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +124,7 @@ def rates(dataset: Dataset, stored: Stored, settings: Settings, steps: int) -> d
     settings, preparation, arms = ready(dataset, stored, settings)
     state, generator = fresh(settings, dataset, preparation), torch.Generator().manual_seed(0)
     bound, estimator = build_bound(settings), build_estimator(settings, state.memory)
-    batches = {name: epoch_batches(rows, settings.batch_size, generator, 0) for name, rows in arms.items()}
+    batches = {name: epoch_batches(rows, settings.batch_size, generator) for name, rows in arms.items()}
     spent, count = dict.fromkeys(arms, 0.0), 0
     while count < steps:
         for name in sorted(arms, reverse=bool(count // TURN % 2)):
@@ -142,6 +143,15 @@ def rates(dataset: Dataset, stored: Stored, settings: Settings, steps: int) -> d
         "rows_per_cpu_second": speed,
         "disk_over_memory": round(speed["disk"] / speed["memory"], 3),
     }
+
+
+def epoch_batches(rows: Tensor | RowStream, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches of stored rows as training takes them."""
+    if isinstance(rows, RowStream):
+        yield from rows.batches(batch_size, generator)
+        return
+    for index in torch.randperm(len(rows), generator=generator).split(batch_size):
+        yield rows.index_select(0, index)
 
 
 def fresh(settings: Settings, dataset: Dataset, preparation: Preparation) -> TrainingState:

@@ -48,7 +48,7 @@ BEFORE = {
     "lr_schedule": "plateau",
 }
 """Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
-FREE = ("epochs", "max_time", "patience", "device", "data_dir")
+FREE = ("epochs", "max_time", "patience", "device", "data_dir", "compile")
 """Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
 
 

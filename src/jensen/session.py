@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from jensen._version import __version__
 from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model, rows_needed
@@ -49,6 +48,7 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
+    choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     notes = list(dataset.notes)
@@ -75,6 +75,11 @@ def start(
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))
+    rows = len(dataset.numbers("train"))
+    if settings.batch_size and settings.batch_size > rows:
+        said.append(
+            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+        )
     for sentence in said:
         on_choice(sentence)
     _empty(out)
@@ -83,7 +88,7 @@ def start(
         from jensen.data.tables.infer import write_schema
 
         write_schema(out / "schema.yaml", dataset.schema)
-    return _fit(run, dataset, state, on_epoch)
+    return _fit(run, dataset, state, on_epoch, on_choice)
 
 
 def _bounded_epochs(settings: Settings, dataset: Dataset) -> tuple[Settings, str]:
@@ -114,6 +119,7 @@ def resume(
     changes: dict[str, Any],
     *,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    on_choice: Callable[[str], None] = lambda said: None,
 ) -> Run:
     """Go on with a stopped run, to the weights of a run never stopped (bit for bit on the CPU).
 
@@ -121,6 +127,7 @@ def resume(
         path: the run's folder.
         changes: settings to change, of those in `FREE`.
         on_epoch: called after every epoch.
+        on_choice: told, in a line, when the training step is compiled or why it is not.
 
     Raises:
         UserError: ``path`` is no run or is damaged, or a setting may not change.
@@ -141,7 +148,7 @@ def resume(
         state = TrainingState.start(model, run.settings, memory)
     if changes:
         write_config(run.config, run.settings, run.recorded)
-    return _fit(run, dataset, state, on_epoch)
+    return _fit(run, dataset, state, on_epoch, on_choice)
 
 
 def _fresh_model(run: Run, dataset: Dataset) -> VAE:
@@ -176,7 +183,13 @@ def _some(dataset: Dataset, most: int) -> torch.Tensor:
     return dataset.x[train[torch.randperm(len(train))[:most].sort().values]]
 
 
-def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[TrainingState], None]) -> Run:
+def _fit(
+    run: Run,
+    dataset: Dataset,
+    state: TrainingState,
+    on_epoch: Callable[[TrainingState], None],
+    say: Callable[[str], None],
+) -> Run:
     """Train ``run`` from ``state`` on, and write it."""
     settings = run.settings
     device = choose_device(settings.device)
@@ -186,7 +199,7 @@ def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[T
     rows = dataset.stream("train", settings.seed, settings.epoch_rows)
     held_out = dataset.thinned("validation", VALIDATION_ROWS)
     data = TrainingData(
-        rows=rows.to(device) if isinstance(rows, Tensor) else rows,
+        rows=rows,
         prepare=preparation,
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
@@ -202,7 +215,7 @@ def _fit(run: Run, dataset: Dataset, state: TrainingState, on_epoch: Callable[[T
 
     estimator = build_estimator(settings, state.memory)
     try:
-        train(state, data, build_bound(settings), estimator, settings, after_epoch)
+        train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
     except UserError:
         if state.best:  # diverged: the optimizer's state is of no use, the best weights are
             save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})

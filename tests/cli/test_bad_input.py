@@ -54,6 +54,8 @@ TRAIN = [
     ("train d.npy --epochs", "--epochs", "Expected 1 value"),
     ("train d.npy --hidden 20,x", "'20,x'", "such as 200,200"),
     ("train d.npy --hidden 0", "--hidden", "at least 1"),
+    ("train d.npy --precision fp16", "--precision is fp16", "auto, float32, bf16"),
+    ("train d.npy --compile yes", "--compile is yes", "auto, on, off"),
     ("train d.npy --lr 0", "--lr is 0.0", "positive"),
     ("train d.npy --lr nan", "--lr is nan", "positive"),
     ("train d.npy --lr fast", "--lr is 'fast'", "a number"),

@@ -41,9 +41,10 @@ USAGE = "\n".join(
 
 def _prepare_process() -> None:
     """What a training process on a CPU needs of its system, before torch starts."""
-    # Two OpenMP threads that land on one CPU stall each other 10 to 40 times. With a thread count chosen
-    # by the user (as in parallel tests), it is theirs to decide.
-    if "OMP_NUM_THREADS" not in os.environ:
+    # Two OpenMP threads that land on one CPU stall each other 10 to 40 times, so each is bound to its own.
+    # Not where the user has chosen how many threads there are (as in parallel tests), nor where other
+    # processes have their share of the processor: a thread that is bound cannot get out of their way.
+    if "OMP_NUM_THREADS" not in os.environ and _processor_is_ours():
         os.environ.setdefault("OMP_PROC_BIND", "true")
     # glibc hands large blocks back to the system at every step, and takes as many page faults to get them
     # again: 10 to 20 % of an eager step. Keep them (mallopt: M_MMAP_THRESHOLD -3, M_TRIM_THRESHOLD -1).
@@ -51,6 +52,14 @@ def _prepare_process() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-3, 1 << 30)
         mallopt(-1, (1 << 31) - 1)
+
+
+def _processor_is_ours() -> bool:
+    """Whether this process may use every core, and the machine does little else."""
+    cores = os.cpu_count() or 1
+    with contextlib.suppress(OSError, AttributeError):  # not Linux
+        return len(os.sched_getaffinity(0)) == cores and os.getloadavg()[0] < cores / 2
+    return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

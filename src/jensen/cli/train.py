@@ -34,8 +34,8 @@ class TrainOptions(Settings):
     overwrite: bool = False
     """Replace the run that the folder holds."""
     resume: Path | None = None
-    """Go on with this stopped run; only --epochs, --max-time, --patience, --device and --data-dir may be
-    given with it."""
+    """Go on with this stopped run; only --epochs, --max-time, --patience, --device, --compile and --data-dir
+    may be given with it."""
     json: bool = False
     """Print the result as one JSON object."""
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
                 trained.append(state.epoch)
                 show(state)
 
-            run = session.resume(options.resume, changes, on_epoch=on_epoch)
+            run = session.resume(options.resume, changes, on_epoch=on_epoch, on_choice=say)
             if not trained:
                 say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
         else:
@@ -97,6 +97,8 @@ def _fields(settings: Settings) -> dict[str, Any]:
 
 def report(run: "Run", *, as_json: bool) -> None:
     """Say where the run is and what its validation bound came to."""
+    from jensen.training.memory import peak_memory
+
     history = run.history()
     best = max(history, key=lambda line: line["validation_bound"])
     if as_json:
@@ -109,6 +111,7 @@ def report(run: "Run", *, as_json: bool) -> None:
                 "epochs": len(history),
                 "best_epoch": best["epoch"],
                 "seconds": history[-1]["seconds"],
+                "peak_memory": peak_memory(),
                 **figures,
             }
         )

@@ -28,7 +28,7 @@ from jensen.networks import Beside, Log1p, NormalizedLog1p, OneHot
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
-from jensen.training.loop import Estimator
+from jensen.training.step import Estimator
 
 Shape = Sequence[int]
 EXPOSED_ROWS = 1024

@@ -9,6 +9,7 @@ from jensen.config.networks import choose_network
 from jensen.config.rules import CATEGORICAL, check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
+from jensen.training.precision import choose_precision
 
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 """Steps and step size of the inner loop. From the prior it takes 50 to arrive, from the encoder few."""
@@ -62,6 +63,9 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         s = s.replace(inner_steps=s.inner_steps or steps, inner_lr=s.inner_lr or lr)
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
+    precision, note = choose_precision(s.precision, s.likelihood, s.device)
+    s = s.replace(precision=precision)
+    said += [note] if note else []
     if s.posterior == "straight-through":
         said.append(
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"

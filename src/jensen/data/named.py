@@ -1,6 +1,7 @@
 """The named data sets: from their files to rows, labels and the splits their authors published."""
 
 import gzip
+import importlib.util
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,11 +47,13 @@ class Named:
 
 def digits(data_dir: Path | None) -> Named:
     """1,797 handwritten digits, 8x8, whole numbers 0..16, from scikit-learn. No published split."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    x = bunch.images.astype(np.uint8)
-    return Named(x, bunch.target.astype(np.int64), {"train": np.arange(len(x))}, (0.0, 16.0))
+    # The file that its load_digits reads; to import scikit-learn takes longer than the first epoch.
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise UserError("the digits are part of scikit-learn, which is not installed; install it")
+    rows = np.loadtxt(Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    x = rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8)
+    return Named(x, rows[:, -1].astype(np.int64), {"train": np.arange(len(x))}, (0.0, 16.0))
 
 
 def mnist(data_dir: Path | None) -> Named:

@@ -44,6 +44,10 @@ class RowStream:
         """Rows of the split."""
         return len(self.rows)
 
+    def first(self, count: int) -> Tensor:
+        """The first rows of the split, as stored."""
+        return self.x[self.rows[:count]]
+
     def batches(self, batch_size: int, generator: torch.Generator, epoch: int = 0) -> Iterator[Tensor]:
         """The rows of an epoch, counted from 0, as stored: ``[batch_size, *event]``, the last one shorter."""
         left = self.x[:0]

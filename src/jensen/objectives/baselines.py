@@ -40,7 +40,8 @@ class RunningMean(nn.Module):
     0 at the first. It must not see the present samples: then b would depend on z_k.
 
     The state is two float64 numbers, ``total`` and ``count``, buffers of this module: each call updates
-    them, ``state_dict()`` holds them, and one object serves one training run.
+    them in place (a compiled step knows them by their place in memory), ``state_dict()`` holds them, and one
+    object serves one training run.
 
     Args:
         decay: how much of the past remains at each call, in [0, 1).
@@ -62,8 +63,8 @@ class RunningMean(nn.Module):
         """The average of the earlier calls, of the shape of ``values``; then take note of ``values``."""
         self.to(values.device)
         b = (self.total / self.count.clamp(min=1)).to(values.dtype)
-        self.total = self.decay * self.total + values.mean(dtype=torch.float64)
-        self.count = self.decay * self.count + 1
+        self.total.mul_(self.decay).add_(values.mean(dtype=torch.float64))
+        self.count.mul_(self.decay).add_(1)
         return b.expand_as(values)
 
 

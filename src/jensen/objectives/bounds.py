@@ -89,7 +89,7 @@ reconstruction = Bound("reconstruction", lambda t: t.log_px, mean, needs_density
 """E_q log p(x | z): the vanilla autoencoder's objective. No bound on log p(x), for want of the KL."""
 
 
-def beta(weight: float) -> Bound:
+def beta(weight: float | Tensor) -> Bound:
     """E_q log p(x | z) - weight * KL (Higgins et al. 2017, eq. 4). A bound on log p(x) when weight >= 1.
 
     The weight multiplies nats against nats, so that it means the same at every image size.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from jensen.objectives import Bound
-from jensen.training.loop import Estimator
+from jensen.training.step import Estimator
 
 MOST = 0.6
 """The largest share of a row's cells that is hidden; each row's own share is drawn evenly up to it."""

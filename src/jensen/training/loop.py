@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,12 @@ from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.objectives import Bound
 from jensen.trace import Model
-from jensen.training.optim import warmed_up
+from jensen.training.engine import Engine, Say, place
+from jensen.training.memory import within_memory
+from jensen.training.optim import kl_weight, set_learning_rate
 from jensen.training.plan import Plan
 from jensen.training.state import Record, TrainingState
-
-Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
-"""``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
+from jensen.training.step import Estimator, Prepare, Slope
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class TrainingData:
 
     rows: Tensor | RowStream
     """The training rows as stored, ``[N, *event]``; a stream where they are larger than memory."""
-    prepare: Callable[[Tensor, torch.Generator], Tensor]
-    """Stored rows -> model inputs ``[B, *event]``; draws (binarization) from the generator."""
+    prepare: Prepare
+    """Stored rows -> model inputs ``[B, *event]``."""
     validation: Callable[[], Iterator[Tensor]]
     """The validation rows in fixed blocks, already prepared, the same at every call."""
     log_det: float = 0.0
@@ -43,6 +43,7 @@ def train(
     estimator: Estimator,
     plan: Plan,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    say: Say = lambda said: None,
 ) -> TrainingState:
     """Maximise the mean of ``bound`` over the data by minibatch gradient steps (DESIGN: Train_VAE).
 
@@ -56,76 +57,42 @@ def train(
         estimator: how its gradient is estimated.
         plan: epochs, batch size, learning rate, ...
         on_epoch: called after every epoch, for checkpoints and progress.
+        say: told, in a line, when the step is compiled or why it is not.
 
     Raises:
-        UserError: the bound became NaN or infinite; the message names what was first.
+        UserError: the bound became NaN or infinite, and the message names what was first; or the memory does
+            not suffice.
     """
     state.stopped = _reason_to_stop(state, plan)
-    with torch.random.fork_rng(devices=_cuda_devices(state.model)):
+    device = next(state.model.parameters()).device
+    slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
+    with within_memory(plan, state), torch.random.fork_rng(devices=_cuda_devices(state.model)):
+        engine = Engine(state, place(data.rows, device), slope, plan, say)
         while not state.stopped and state.epoch < plan.epochs:
             began = time.perf_counter()
             torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))
             lr = state.learning_rate.at(state.epoch)
-            for group in state.optimizer.param_groups:
-                group["lr"] = lr
-            value, rows = _epoch(state, data, warmed_up(bound, state.epoch, plan), estimator, plan)
+            set_learning_rate(state.optimizer, lr)
+            total = engine.epoch(kl_weight(state.epoch, plan))
+            if not math.isfinite(total):
+                x = data.prepare(engine.some_rows(), None)
+                raise UserError(_cause_of_divergence(state.model, x, state.epoch + 1))
             trained = time.perf_counter() - began
             record: Record = {
                 "epoch": state.epoch + 1,
-                "train_bound": value + data.log_det,
+                "train_bound": total / engine.seen + data.log_det,
                 "lr": lr,
                 **validate(state.model, data, bound, plan),
-                "rows_per_second": rows / trained,
+                "rows_per_second": engine.seen / trained,
             }
             _check_validation(record)
             seconds = time.perf_counter() - began
             record["seconds"] = state.seconds + seconds
             state.advance(record, record["validation_bound"], seconds)
+            engine.decide()
             state.stopped = _reason_to_stop(state, plan)
             on_epoch(state)
     return state
-
-
-def _epoch(
-    state: TrainingState,
-    data: TrainingData,
-    bound: Bound,
-    estimator: Estimator,
-    plan: Plan,
-) -> tuple[float, int]:
-    """One pass over the rows in random order: the mean of the bound over them, and their number."""
-    model, optimizer = state.model, state.optimizer
-    device = next(model.parameters()).device
-    where = data.rows.device if isinstance(data.rows, Tensor) else "cpu"
-    generator = torch.Generator(where).manual_seed(derive_seed(plan.seed, "rows", state.epoch))
-    rows = 0
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    model.train()
-    for stored in epoch_batches(data.rows, plan.batch_size, generator, state.epoch):
-        x = data.prepare(stored, generator).to(device)
-        values = estimator(bound, model, x, plan.num_samples)
-        optimizer.zero_grad(set_to_none=True)
-        (-values.mean()).backward()
-        if plan.grad_clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), plan.grad_clip)
-        optimizer.step()
-        total += values.detach().sum()
-        rows += len(x)
-    if not torch.isfinite(total):
-        raise UserError(_cause_of_divergence(model, x, state.epoch + 1))
-    return total.item() / rows, rows
-
-
-def epoch_batches(
-    rows: Tensor | RowStream, batch_size: int, generator: torch.Generator, epoch: int
-) -> Iterator[Tensor]:
-    """The rows of an epoch as stored, in random order, batch by batch."""
-    if isinstance(rows, RowStream):
-        yield from rows.batches(batch_size, generator, epoch)
-        return
-    order = torch.randperm(len(rows), generator=generator, device=rows.device)
-    for batch in order.split(batch_size):
-        yield rows[batch]
 
 
 @torch.no_grad()

@@ -1,12 +1,12 @@
 """Optimizers and schedules: how the step size and the weight of the KL move with the epochs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from jensen.objectives import Bound, beta
+from jensen.objectives import Bound, beta, elbo_monte_carlo
 from jensen.training.plan import Plan
 
 PLATEAU_PATIENCE = 10
@@ -16,10 +16,27 @@ PLATEAU_FACTOR = 0.3
 
 
 def build_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), as one fused update."""
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), as one fused update.
+
+    On CUDA all its numbers live on the device, so that a step can be captured in a CUDA graph.
+    """
+    parameters = list(model.parameters())
+    on_cuda = any(p.is_cuda for p in parameters)
+    lr = torch.tensor(plan.lr, device=parameters[0].device) if on_cuda else plan.lr
     if plan.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
-    return torch.optim.Adam(model.parameters(), lr=plan.lr, fused=True)
+        return torch.optim.AdamW(
+            parameters, lr=lr, weight_decay=plan.weight_decay, fused=True, capturable=on_cuda
+        )
+    return torch.optim.Adam(parameters, lr=lr, fused=True, capturable=on_cuda)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give the optimizer a learning rate; where a captured step reads it from a tensor, into that tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 @dataclass
@@ -48,11 +65,20 @@ class LearningRate:
             self.waited = 0
 
 
-def warmed_up(bound: Bound, epoch: int, plan: Plan) -> Bound:
-    """The training objective of ``epoch``: ``beta`` with a rising weight during KL warm-up, then ``bound``.
+def kl_weight(epoch: int, plan: Plan) -> float:
+    """The weight of the KL in ``epoch``, counted from 0: it rises from 0 to 1 over ``kl_warmup`` epochs."""
+    return min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
 
-    Bowman et al. 2016, section 3.1; Sønderby et al. 2016, section 2.3.
+
+def warmed_up(bound: Bound, weight: Tensor) -> Bound:
+    """``log p(x | z) - weight * KL``, the training objective of a run with KL warm-up, for an ELBO.
+
+    Bowman et al. 2016, section 3.1; Sønderby et al. 2016, section 2.3. At weight 1 it is ``bound`` again.
+
+    Args:
+        bound: `elbo` or `elbo_monte_carlo`, which say how the KL is computed.
+        weight: shape ``[]``; a tensor, so that a compiled step need not change with it.
     """
-    if epoch >= plan.kl_warmup:
-        return bound
-    return beta(epoch / plan.kl_warmup)
+    if bound is elbo_monte_carlo:
+        return replace(bound, integrand=lambda t: t.log_px - weight * (t.log_qz - t.log_pz).sum(-1))
+    return beta(weight)

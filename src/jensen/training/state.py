@@ -35,6 +35,9 @@ class TrainingState:
     """Time spent training, over all sessions."""
     stopped: str = ""
     """Why training ended; empty while it has not."""
+    compiled: int | None = None
+    """The epoch, counted from 0, from which on the step is compiled; None while it is not. A resumed run
+    compiles it at once, and so goes on with the very numbers of the run that was stopped."""
 
     @classmethod
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
@@ -76,6 +79,7 @@ class TrainingState:
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
             "stopped": self.stopped,
+            "compiled": self.compiled,
             "learning_rate": {"lowered": rate.lowered, "waited": rate.waited},
         }
         save_tensors(path, tensors, {"state": json.dumps(record), "config": config})

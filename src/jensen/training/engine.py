@@ -1,0 +1,166 @@
+"""What runs an epoch: batches by index from resident rows, and a step that is compiled when that pays."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jensen.data.seeds import derive_seed
+from jensen.data.stream import RowStream
+from jensen.training.compiler import Backend, CompilationError, compile_slope, inductor
+from jensen.training.launches import STEPS, WARM_UP, Capture, Launches, cuda_graph
+from jensen.training.plan import Plan
+from jensen.training.state import TrainingState
+from jensen.training.step import Slope, Step, unvalidated
+from jensen.training.worth import Work, count_work, is_short, is_worth_it
+
+Say = Callable[[str], None]
+"""Told, in one line, what a user might wonder about."""
+
+SHARE_OF_GPU = 0.5
+"""Of a GPU's free memory that the rows may take; larger data stay on the host, in pinned memory."""
+
+
+def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
+    """The rows where batches are taken from: on the device if they fit there, else pinned on the host."""
+    if device.type != "cuda" or isinstance(rows, RowStream):
+        return rows
+    free, _ = torch.cuda.mem_get_info(device)
+    return rows.to(device) if rows.nbytes <= SHARE_OF_GPU * free else rows.pin_memory()
+
+
+class Engine:
+    """Takes the steps of each epoch.
+
+    Args:
+        state: of the run; its ``compiled`` says from which epoch on the step is compiled.
+        rows: the training rows as stored, ``[N, *event]``, where `place` has put them; or a stream of them.
+        slope: the step up to the optimizer's update.
+        plan: batch size, seed, whether to compile.
+        say: told when the step is compiled, or why it is not.
+        backend: compiles the step's graph.
+        capture: records several steps as one launch; None where steps are launched one by one.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        rows: Tensor | RowStream,
+        slope: Slope,
+        plan: Plan,
+        say: Say = lambda said: None,
+        backend: Backend = inductor,
+        capture: Capture | None = None,
+    ) -> None:
+        self.state, self.rows, self.slope, self.plan, self.say = state, rows, slope, plan, say
+        self.backend = backend
+        self.capture = capture or (cuda_graph if _is_resident(rows) and plan.compile != "off" else None)
+        self.step = Step(slope, state.optimizer)
+        self.batch_size = min(plan.batch_size, len(rows))
+        self.work: Work | None = None
+        self.launches: Launches | None = None
+        self.settled = plan.compile == "off"
+        """Whether there is nothing more to compile."""
+        self.taken = 0
+        self.seen = 0
+        """Rows of the last epoch."""
+
+    def epoch(self, weight: float) -> float:
+        """One pass over the rows in random order: the sum of the bound over them.
+
+        Args:
+            weight: of the KL, during its warm-up.
+        """
+        self.slope.model.train()
+        self.step.reset(weight)
+        if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
+            self._compile()
+        seed = derive_seed(self.plan.seed, "rows", self.state.epoch)
+        if isinstance(self.rows, RowStream):
+            self._stream(self.rows, torch.Generator().manual_seed(seed))
+            return self.step.total.item()
+        self.seen = len(self.rows)
+        generator = torch.Generator(self.rows.device).manual_seed(seed)
+        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
+        if self.capture is not None:
+            order = self._launch(self.rows, order, self.capture)
+        self._take(self.rows, order)
+        return self.step.total.item()
+
+    def decide(self) -> None:
+        """After an epoch, and before its checkpoint: whether the step shall be compiled from here on."""
+        state, plan = self.state, self.plan
+        steps = -(-self.seen // self.batch_size)
+        if self.settled or state.compiled is not None or is_short(plan.epochs * steps):
+            return
+        if self.work is None:
+            self.slope.model.train()
+            with unvalidated():
+                self.work = count_work(self.slope, self.some_rows(), self.step.weight)
+        if is_worth_it(self.work, steps, state.epoch, plan, self.step.device):
+            state.compiled = state.epoch
+
+    def some_rows(self) -> Tensor:
+        """The first rows as stored, as many as a batch, on the step's device."""
+        count = self.batch_size
+        rows = self.rows.first(count) if isinstance(self.rows, RowStream) else self.rows[:count]
+        return rows.to(self.step.device)
+
+    def _compile(self) -> None:
+        """Compile the step; where that fails, say why and go on as before."""
+        self.settled = True
+        began = time.perf_counter()
+        stored = self.some_rows()
+        self.say("compiling the training step (half a minute; a few seconds if it was compiled before)")
+        try:
+            with unvalidated():
+                self.step.compiled = compile_slope(self.slope, stored, self.step.weight, self.backend)
+        except CompilationError as error:
+            self.say(f"the training step is not compiled: {error}; training goes on without")
+            return
+        self.step.compiled_size = len(stored)
+        self.launches = None  # what was captured was not compiled
+        if self.state.compiled is None:
+            self.state.compiled = self.state.epoch
+        self.say(f"compiled in {time.perf_counter() - began:.0f} s")
+
+    def _take(self, rows: Tensor, order: Tensor) -> None:
+        """Steps on the rows of these numbers, one by one."""
+        for index in order.split(self.batch_size) if len(order) else ():
+            self._step(rows.index_select(0, index))
+
+    def _stream(self, rows: RowStream, generator: torch.Generator) -> None:
+        """Steps on the rows of this epoch's part of a stream."""
+        self.seen = 0
+        for stored in rows.batches(self.batch_size, generator, self.state.epoch):
+            self._step(stored)
+            self.seen += len(stored)
+
+    def _step(self, stored: Tensor) -> None:
+        """A step on rows ``[B, *event]``."""
+        stored = stored.to(self.step.device, non_blocking=True)
+        if self.taken:
+            with unvalidated():
+                self.step(stored)
+        else:  # the first: distributions check their arguments, those of a user's model for one
+            self.step(stored)
+        self.taken += 1
+
+    def _launch(self, rows: Tensor, order: Tensor, capture: Capture) -> Tensor:
+        """Take the steps that can be launched together; the row numbers that are left."""
+        first = self.batch_size * max(0, WARM_UP - self.taken)
+        self._take(rows, order[:first])
+        if self.launches is None and len(order) - first >= STEPS * self.batch_size:
+            try:
+                with unvalidated():
+                    self.launches = Launches(self.step, rows, self.batch_size, capture)
+            except RuntimeError as error:  # a step that waits for the host cannot be captured
+                self.say(f"steps are launched one by one: {str(error).splitlines()[0]}")
+                self.capture = None
+        return order[first:] if self.launches is None else self.launches.take(order[first:])
+
+
+def _is_resident(rows: Tensor | RowStream) -> bool:
+    """Whether the rows lie on a GPU."""
+    return isinstance(rows, Tensor) and rows.is_cuda

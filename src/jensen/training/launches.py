@@ -1,0 +1,58 @@
+"""Several steps a launch: on a GPU, a CUDA graph replays them without Python and without a wait."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jensen.training.step import Step
+
+STEPS = 16
+"""Steps that one launch takes."""
+WARM_UP = 3
+"""Steps taken one by one before the capture: libraries allocate and choose their kernels then."""
+
+Capture = Callable[[Callable[[], None]], Callable[[], None]]
+"""Records what a function does to tensors; the result does the same again, to what they hold then."""
+
+
+def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
+    """`Capture` by a CUDA graph. Nothing is executed while it is recorded, draws advance at every replay."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        function()
+    return graph.replay
+
+
+class Launches:
+    """Takes an epoch's full batches ``steps`` at a time, by one replay of what was captured.
+
+    The rows are gathered on the device into one place, where the captured steps find them.
+
+    Args:
+        step: takes a batch of stored rows.
+        rows: the data, on the device, ``[N, *event]``.
+        batch_size: B.
+        capture: how to record; `cuda_graph` on a GPU.
+        steps: steps of a launch.
+    """
+
+    def __init__(
+        self, step: Step, rows: Tensor, batch_size: int, capture: Capture = cuda_graph, steps: int = STEPS
+    ) -> None:
+        self.step, self.rows, self.batch_size = step, rows, batch_size
+        self.inbox = torch.empty((steps * batch_size, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
+        self.replay = capture(self._all)
+
+    def _all(self) -> None:
+        for stored in self.inbox.split(self.batch_size):
+            self.step(stored)
+
+    def take(self, order: Tensor) -> Tensor:
+        """Take as many steps as whole launches allow; the row numbers ``order`` that are left."""
+        size = len(self.inbox)
+        while len(order) >= size:
+            torch.index_select(self.rows, 0, order[:size], out=self.inbox)
+            self.replay()
+            order = order[size:]
+        return order

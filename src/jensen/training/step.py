@@ -1,0 +1,138 @@
+"""One gradient step, and all that it reads and changes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from jensen.objectives import Bound
+from jensen.training.optim import warmed_up
+from jensen.training.plan import Plan
+from jensen.training.precision import products
+
+Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
+"""``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
+
+Prepare = Callable[[Tensor, torch.Generator | None], Tensor]
+"""Stored rows -> model inputs ``[B, *event]``. Draws (binarization) come from the generator, or, where there
+is none, from torch's own, as all draws of a step do."""
+
+Gradients = tuple[Tensor | None, ...]
+"""One for each parameter, of its shape and layout; None for a parameter that the bound does not depend on."""
+
+
+class Slope(nn.Module):
+    """``stored rows -> sum_b bound_b, d/dw mean_b -bound_b``: a step up to the optimizer's update.
+
+    A module, since it holds what a step reads and changes: weights, buffers, and the estimator's memory. It
+    draws from torch's default generator alone, and changes nothing but buffers, in place. So it can be
+    traced by running it once (`jensen.training.compiler`).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        memory: nn.Module,
+        prepare: Prepare,
+        bound: Bound,
+        estimator: Estimator,
+        plan: Plan,
+    ) -> None:
+        super().__init__()
+        self.model, self.memory = model, memory
+        self.prepare, self.bound, self.estimator, self.plan = prepare, bound, estimator, plan
+
+    @property
+    def learned(self) -> list[Tensor]:
+        """The parameters that training moves."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def forward(self, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
+        """The sum of the bound over the rows, ``[]``, and the gradients, clipped.
+
+        Args:
+            stored: rows as stored, ``[B, *event]``.
+            weight: of the KL, during its warm-up, ``[]``.
+        """
+        bound = warmed_up(self.bound, weight) if self.plan.kl_warmup else self.bound
+        learned = self.learned
+        with products(self.plan.precision, weight.device):
+            x = self.prepare(stored, None)
+            values = self.estimator(bound, self.model, x, self.plan.num_samples)
+            found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
+        gradients = tuple(None if g is None else _laid_out(g, p) for g, p in zip(found, learned, strict=True))
+        return values.detach().sum(), _clipped(gradients, self.plan.grad_clip)
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """The gradient in its parameter's own layout, which fused optimizers need."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+
+
+def _clipped(gradients: Gradients, most: float | None) -> Gradients:
+    """The gradients, scaled down to the norm ``most`` where theirs is larger."""
+    if most is None:
+        return gradients
+    norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
+    factor = (most / (norm + 1e-6)).clamp(max=1.0)
+    return tuple(None if g is None else g * factor for g in gradients)
+
+
+class Step:
+    """One optimizer step for each batch of stored rows, by `Slope` or by what stands in for it."""
+
+    def __init__(self, slope: Slope, optimizer: torch.optim.Optimizer) -> None:
+        self.slope = slope
+        self.optimizer = optimizer
+        self.learned = slope.learned
+        self.device = self.learned[0].device
+        self.weight = torch.ones((), dtype=self.learned[0].dtype, device=self.device)
+        """Of the KL."""
+        self.total = torch.zeros((), dtype=torch.float64, device=self.device)
+        """The sum of the bound over the rows since `reset`."""
+        self.compiled: Callable[[Tensor, Tensor], tuple[Tensor, Gradients]] | None = None
+        """Stands in for ``slope`` on batches of ``compiled_size`` rows."""
+        self.compiled_size = 0
+
+    def reset(self, weight: float) -> None:
+        """Begin an epoch, with this weight of the KL."""
+        self.weight.fill_(weight)
+        self.total.zero_()
+
+    def __call__(self, stored: Tensor) -> None:
+        """A step on rows ``[B, *event]``; nothing is read back from the device."""
+        fitting = self.compiled is not None and len(stored) == self.compiled_size
+        value, gradients = (self.compiled if fitting and self.compiled else self.slope)(stored, self.weight)
+        for parameter, gradient in zip(self.learned, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.total.add_(value)
+
+
+@contextmanager
+def trial(slope: Slope) -> Iterator[None]:
+    """What runs inside leaves no mark: torch's generators and the buffers are as they were afterwards."""
+    kept = [(buffer, buffer.clone()) for buffer in slope.buffers()]
+    devices = {p.device for p in slope.parameters() if p.is_cuda}
+    with torch.random.fork_rng(devices=list(devices)):
+        try:
+            yield
+        finally:
+            for buffer, before in kept:
+                buffer.copy_(before)
+
+
+@contextmanager
+def unvalidated() -> Iterator[None]:
+    """Inside, distributions do not check their arguments: a check reads numbers back at every call."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)

@@ -1,0 +1,238 @@
+"""When and how the engine compiles, launches and falls back; the weights must not depend on any of it."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+import jensen.session
+import jensen.training.engine
+import jensen.training.worth
+from jensen.config import Settings
+from jensen.errors import UserError
+from jensen.objectives import elbo, pathwise
+from jensen.session import resume, start
+from jensen.training.engine import Engine
+from jensen.training.loop import TrainingData, train
+from jensen.training.optim import kl_weight
+from jensen.training.plan import Plan
+from jensen.training.step import unvalidated
+from jensen.training.worth import Work, count_work, is_worth_it
+from tests.training.cases import problem
+from tests.training.test_compiler import as_traced
+from tests.training.test_resume import SMALL, StoppedError, assert_equal, figures, rows, stop_after
+
+__all__ = ["rows"]
+CPU = torch.device("cpu")
+
+
+def noisy(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """A backend whose rounding differs from the eager step's, as a real compiler's does."""
+    return lambda *tensors: [(1 + 1e-6) * part for part in graph(*tensors)]
+
+
+def weights(engine: Engine) -> list[Tensor]:
+    return list(engine.state.model.state_dict().values())
+
+
+def trained(name: str, epochs: int = 3, **options: Any) -> Engine:
+    it = problem(name)
+    settings = it.settings.replace(**options.pop("settings", {}))
+    engine = Engine(it.state, it.rows, it.slope, settings, **options)
+    for _ in range(epochs):
+        torch.manual_seed(5)
+        engine.epoch(1.0)
+    return engine
+
+
+@pytest.mark.parametrize("name", ["dynamic binarization", "score function, running mean", "adamw"])
+def test_a_compiled_run_takes_the_steps_of_an_eager_one(name: str) -> None:
+    said: list[str] = []
+    eager = trained(name, settings={"compile": "off"})
+    compiled = trained(name, settings={"compile": "on"}, backend=as_traced, say=said.append)
+    assert compiled.step.compiled is not None, said
+    assert compiled.state.compiled == 0
+    torch.testing.assert_close(weights(eager), weights(compiled), rtol=1e-4, atol=1e-6)
+    assert eager.step.total.item() == pytest.approx(compiled.step.total.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_steps_launched_together_are_the_steps_taken_singly(steps: int) -> None:
+    """With Python in the place of a CUDA graph: the same batches in the same order, to the last bit."""
+    captured: list[int] = []
+
+    def replayed(function: Callable[[], None]) -> Callable[[], None]:
+        captured.append(1)
+        return function
+
+    singly = trained("dynamic binarization", settings={"batch_size": 6})
+    it = problem("dynamic binarization", batch_size=6)  # eight full batches, and one of two rows
+    engine = Engine(it.state, it.rows, it.slope, it.settings, capture=replayed)
+    for _ in range(3):
+        torch.manual_seed(5)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jensen.training.engine, "STEPS", steps)
+            engine.epoch(1.0)
+    assert len(captured) == 1, "captured once"
+    assert all(map(torch.equal, weights(singly), weights(engine)))
+
+
+def test_what_cannot_be_captured_is_taken_singly() -> None:
+    def refused(function: Callable[[], None]) -> Callable[[], None]:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    said: list[str] = []
+    options = {"batch_size": 2}  # 25 batches: enough for a launch
+    engine = trained("likelihood normal", settings=options, capture=refused, say=said.append)
+    assert said == ["steps are launched one by one: operation not permitted when stream is capturing"]
+    assert all(map(torch.equal, weights(engine), weights(trained("likelihood normal", settings=options))))
+
+
+def test_a_compiler_that_fails_leaves_the_run_as_it_is() -> None:
+    def broken(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        raise RuntimeError("no space left on device")
+
+    said: list[str] = []
+    engine = trained("likelihood normal", settings={"compile": "on"}, backend=broken, say=said.append)
+    assert said[1:] == [
+        "the training step is not compiled: RuntimeError: no space left on device; training goes on without"
+    ]
+    assert engine.state.compiled is None
+    assert all(map(torch.equal, weights(engine), weights(trained("likelihood normal"))))
+
+
+def test_work_is_counted() -> None:
+    """Products: x W' for each layer, twice that backward, but no gradient by the data; K samples decoded."""
+    it = problem("likelihood normal")
+    work = count_work(it.slope, it.rows[:16], it.weight)
+    widths = [(6, 8), (8, 4), (2, 8), (8, 6)]
+    forward = sum(2 * 16 * a * b for a, b in widths)
+    assert work.flops == 3 * forward - 2 * 16 * 6 * 8
+    assert work.operations > 50
+
+
+def test_compiling_waits_until_it_is_worth_it() -> None:
+    work = Work(operations=1000, flops=0)
+    a_step, cost = work.seconds(CPU), work.compilation
+    assert (a_step, cost) == pytest.approx((8e-3, 160.0))
+    steps = 1000  # an epoch of 8 nominal seconds
+    epochs = lambda n, **more: Plan(epochs=n, **more)  # noqa: E731
+    assert not is_worth_it(work, steps, 2, epochs(1000), CPU), "16 seconds in"
+    assert is_worth_it(work, steps, 3, epochs(1000), CPU)
+    enough = math.ceil(3 + cost / 0.2 / 8)
+    assert not is_worth_it(work, steps, 3, epochs(enough), CPU), "too little is left"
+    assert is_worth_it(work, steps, 3, epochs(enough + 1), CPU)
+    assert not is_worth_it(work, steps, 3, epochs(1000, max_time=600), CPU), "too little time is left"
+
+
+@pytest.fixture
+def eager_to_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling pays from the third epoch on, and rounds differently."""
+    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(jensen.training.engine, "is_short", lambda steps: False)
+    monkeypatch.setattr(
+        jensen.training.engine, "is_worth_it", lambda work, steps, epoch, plan, device: epoch >= 2
+    )
+    monkeypatch.setattr(Engine.__init__, "__defaults__", ((lambda said: None), noisy, None))
+
+
+@pytest.mark.usefixtures("eager_to_compiled")
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_stopped_before_or_after_compiling_equals_never_stopped(
+    stop: int, rows: dict[str, str], tmp_path: Path
+) -> None:
+    settings = Settings(data=rows["normal"], epochs=5, **SMALL)
+    whole = start(settings, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        start(settings, tmp_path / "stopped", on_epoch=stop_after(stop))
+    assert_equal(resume(tmp_path / "stopped", {}), whole)
+    eager = start(settings.replace(compile="off"), tmp_path / "eager")
+    assert figures(eager)[:2] == figures(whole)[:2]
+    assert figures(eager)[2:] != figures(whole)[2:], "nothing was compiled, so this test shows nothing"
+
+
+@pytest.mark.usefixtures("eager_to_compiled")
+def test_a_compiled_run_may_be_resumed_without_the_compiler(rows: dict[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = Settings(data=rows["normal"], epochs=4, **SMALL)
+    with pytest.raises(StoppedError):
+        start(settings, tmp_path / "a", on_epoch=stop_after(3), on_choice=said.append)
+    assert any("compiling" in line for line in said)
+    said.clear()
+    assert len(resume(tmp_path / "a", {"compile": "off"}, on_choice=said.append).history()) == 4
+    assert said == []
+
+
+def test_the_weight_of_the_kl_rises() -> None:
+    plan = Plan(kl_warmup=4)
+    assert [kl_weight(epoch, plan) for epoch in range(6)] == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert kl_weight(0, Plan()) == 1.0
+
+
+class Checked(nn.Module):
+    """A family whose distribution checks its arguments, as torch's do unless told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.checks.append(Distribution._validate_args)
+        return x
+
+
+def test_arguments_are_checked_at_the_first_step_alone_and_the_switch_is_left_as_it_was() -> None:
+    it = problem("likelihood normal")
+    it.state.model.encoder.network = nn.Sequential(Checked(), it.state.model.encoder.network)
+    engine = Engine(it.state, it.rows, it.slope, it.settings)
+    before = Distribution._validate_args
+    engine.epoch(1.0)
+    assert it.state.model.encoder.network[0].checks == [before, False, False, False]
+    assert Distribution._validate_args == before
+    with pytest.raises(ZeroDivisionError), unvalidated():
+        raise ZeroDivisionError
+    assert Distribution._validate_args == before
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("x: can't allocate memory: y"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_running_out_of_memory_names_the_setting_to_lower(shortage: Exception) -> None:
+    it = problem("bound iwae")
+    calls = []
+
+    def greedy(bound: Any, model: Any, x: Tensor, num_samples: int) -> Tensor:
+        calls.append(1)
+        if len(calls) > 4:
+            raise shortage
+        return pathwise(elbo, model, x, num_samples)
+
+    data = TrainingData(it.rows, it.slope.prepare, lambda: iter([it.slope.prepare(it.rows[:10], None)]))
+    with pytest.raises(UserError) as error:
+        train(it.state, data, elbo, greedy, it.settings)
+    assert str(error.value) == (
+        "memory ran out in epoch 2: lower --batch-size (now 16) or --num-samples (now 3); "
+        "the last checkpoint is kept"
+    )
+
+
+def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = problem("likelihood normal")
+
+    def faulty(bound: Any, model: Any, x: Tensor, num_samples: int) -> Tensor:
+        raise RuntimeError("a fault of ours")
+
+    data = TrainingData(it.rows, it.slope.prepare, lambda: iter(()))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        train(it.state, data, elbo, faulty, it.settings)
