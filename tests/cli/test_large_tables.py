@@ -14,7 +14,7 @@ from jensen.data.tables.writing import write_table
 from tests.cli.helpers import TRAIN, Call, digests
 
 N = 600
-SMALL = [*TRAIN, "--epoch-rows", "128"]
+SMALL = ["--lr-schedule", "plateau", *TRAIN, "--epoch-rows", "128"]
 
 
 def table(n: int = N) -> pa.Table:
