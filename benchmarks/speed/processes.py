@@ -101,7 +101,7 @@ def alternate(workers: list[Worker], task: Task, warmup: int, rounds: int) -> di
     return answers
 
 
-def available() -> list[str]:
-    """The contestants whose environments are there, and whose precision the processor has."""
+def available(device: str = "cpu") -> list[str]:
+    """The contestants whose environments are there, and whose precision the device has."""
     there = [name for name in MODULES if python_of(name).exists()]
-    return [name for name in there if has_bfloat16() or not name.endswith("bf16")]
+    return [name for name in there if device != "cpu" or has_bfloat16() or not name.endswith("bf16")]
