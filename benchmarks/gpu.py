@@ -115,7 +115,8 @@ def measure(network: str, batch: int, folder: Path, options: argparse.Namespace)
         data = folder / "data.npy"
         return Task(data, options.rows, held_out, batch, options.seed, folder / of, extra, options.device)
 
-    peers = [name for name in available() if name not in ("jensen", "floor")] if network == "mlp" else []
+    others = [name for name in available(options.device) if name not in ("jensen", "floor")]
+    peers = others if network == "mlp" else []
     timed: dict[str, list[dict[str, Any]]] = {}
     for i, (name, extra) in enumerate(modes(network).items()):
         worker = Worker("jensen", folder / f"jensen{i}.log")

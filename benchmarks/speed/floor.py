@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable
 
 import torch
-from benchmarks.speed.tasks import PARAMETERS, SHAPES, Task
+from benchmarks.speed.tasks import PARAMETERS, SHAPES, Task, has_bfloat16
 from benchmarks.speed.worker import Turns
 from torch import Tensor
 
 PACKAGES = ("torch",)
 PASSES = 7
 """Adam reads parameter, gradient and two moments, and writes all but the gradient."""
-REPEATS = 30
+REPEATS_OF_ROWS = 8192
+"""Rows that a median is taken over, but at least five steps."""
 
 
 def products(batch_size: int, kind: torch.dtype) -> Callable[[], None]:
@@ -43,11 +44,11 @@ def traffic() -> Callable[[], None]:
     return copy
 
 
-def median_seconds(work: Callable[[], object]) -> float:
-    """Of `REPEATS` calls."""
+def median_seconds(work: Callable[[], object], batch_size: int) -> float:
+    """Of several calls."""
     work()
     seconds = []
-    for _ in range(REPEATS):
+    for _ in range(max(5, REPEATS_OF_ROWS // batch_size)):
         began = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - began)
@@ -56,16 +57,14 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 def contestant(name: str, task: Task, turns: Turns) -> None:
     """Each turn measures anew, and answers with the seconds of an epoch's steps."""
-    work = {
-        "fp32": products(task.batch_size, torch.float32),
-        "bf16": products(task.batch_size, torch.bfloat16),
-    }
+    kinds = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if has_bfloat16() else {})
+    work = {kind: products(task.batch_size, dtype) for kind, dtype in kinds.items()}
     copy = traffic()
     steps = task.rows / task.batch_size
     while True:
         with torch.no_grad():
-            parts = {kind: steps * median_seconds(step) for kind, step in work.items()}
-            optimizer = steps * median_seconds(copy) * PASSES / 2
+            parts = {kind: steps * median_seconds(step, task.batch_size) for kind, step in work.items()}
+            optimizer = steps * median_seconds(copy, task.batch_size) * PASSES / 2
         turns.end(0.0, parts=parts | {"optimizer": optimizer})
 
 

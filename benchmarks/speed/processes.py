@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .tasks import Task
+from .tasks import Task, has_bfloat16
 from .worker import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +101,7 @@ def alternate(workers: list[Worker], task: Task, warmup: int, rounds: int) -> di
     return answers
 
 
-def available() -> list[str]:
-    """The contestants whose environments are there."""
-    return [name for name in MODULES if python_of(name).exists()]
+def available(device: str = "cpu") -> list[str]:
+    """The contestants whose environments are there, and whose precision the device has."""
+    there = [name for name in MODULES if python_of(name).exists()]
+    return [name for name in there if device != "cpu" or has_bfloat16() or not name.endswith("bf16")]

@@ -13,6 +13,13 @@ FLOP_PER_ROW = 6 * sum(inputs * outputs for inputs, outputs in SHAPES) - 2 * PIX
 """Forward 2, backward 4 a weight; the gradient by the data themselves is not needed."""
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself; emulated, they are slower than float32."""
+    cpu = Path("/proc/cpuinfo")
+    words = cpu.read_text(encoding="utf-8").split() if cpu.exists() else []
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+
+
 @dataclass(frozen=True)
 class Task:
     """One training, which goes on until it is told to end."""
