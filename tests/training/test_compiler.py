@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from jensen.training.compiler import CompilationError, Compiled, compile_slope, inductor
 from jensen.training.step import Gradients, Slope
@@ -47,10 +48,17 @@ def test_flows_are_one_graph_too(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_machine_code_computes_what_the_eager_step_does() -> None:
+def test_machine_code_computes_what_the_eager_step_does_and_is_found_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     eager, fast = problem("dynamic binarization"), problem("dynamic binarization")
     compiled = compile_slope(fast.slope, fast.rows[:16], fast.weight, inductor)
     assert_alike(gradients(eager.slope, eager), gradients(compiled, fast), rtol=1e-3)
+    again = problem("dynamic binarization")
+    hits = counters["inductor"]["fxgraph_cache_hit"]
+    compile_slope(again.slope, again.rows[:16], again.weight, inductor)
+    assert counters["inductor"]["fxgraph_cache_hit"] == hits + 1
 
 
 def test_compiling_leaves_no_mark() -> None:

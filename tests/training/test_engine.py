@@ -236,3 +236,10 @@ def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     data = TrainingData(it.rows, it.slope.prepare, lambda: iter(()))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         train(it.state, data, elbo, faulty, it.settings)
+
+
+def test_a_batch_larger_than_the_data_is_said(rows: dict[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = Settings(data=rows["normal"], epochs=1, **{**SMALL, "batch_size": 500})
+    assert len(start(settings, tmp_path / "a", on_choice=said.append).history()) == 1
+    assert said == ["--batch-size 500 is more than the 72 training rows: an epoch is one step"]

@@ -32,11 +32,16 @@ class CompilationError(Exception):
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Machine code by TorchInductor, kept in the user's cache (unless torch was told of another folder)."""
     from torch import _inductor
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     known = _inductor.list_options()
     options = {name: value for name, value in OPTIONS.items() if name in known}
-    compiled: Callable[..., Any] = _inductor.compile(graph, list(inputs), options=options)
+    # The cache on disk takes only what was compiled in such a context; without it each run compiles anew.
+    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
+        compiled: Callable[..., Any] = _inductor.compile(graph, list(inputs), options=options)
     return compiled
 
 
