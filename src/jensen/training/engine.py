@@ -112,7 +112,7 @@ class Engine:
         self.settled = True
         began = time.perf_counter()
         stored = self.some_rows()
-        self.say("compiling the training step (half a minute; a few seconds if it was compiled before)")
+        self.say("compiling the training step (half a minute or more; seconds if it was compiled before)")
         try:
             with unvalidated():
                 self.step.compiled = compile_slope(self.slope, stored, self.step.weight, self.backend)
