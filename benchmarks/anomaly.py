@@ -1,6 +1,6 @@
 """Anomaly detection on 12 sets of ADBench: `VAEOutlierDetector` beside PyOD's detectors, all with defaults.
 
-    python benchmarks/anomaly.py                       # everything: about half an hour of one core
+    python benchmarks/anomaly.py                       # five seeds: about an hour and a half of one core
     python benchmarks/anomaly.py --seeds 1             # a first look
 
 Two protocols. Unsupervised: fit on all rows, score the same rows. Normal-only: fit on half of the normal
