@@ -6,8 +6,8 @@
 Two protocols. Unsupervised: fit on all rows, score the same rows. Normal-only: fit on half of the normal
 rows, score all others. ROC-AUC and average precision, averaged over the seeds. The peers run with the
 interpreter of .venv-peers (`make bench-peers`). The defaults of `VAEOutlierDetector` were chosen on the sets
-of DEVELOPMENT, the first four by ADBench's numbers; the other eight were not looked at before they were
-fixed. docs/anomalies.md tells which choices these were.
+of DEVELOPMENT; four of the other eight had been seen in an earlier version. docs/anomalies.md tells what was
+chosen on what.
 
 Writes benchmarks/results/anomaly.json.
 """
@@ -97,7 +97,7 @@ def measure(tasks: list[tuple[str, str, Path]], folder: Path) -> list[dict[str, 
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the sets, of both protocols: over all, and over those that were not looked at before."""
+    """Means over the sets, of both protocols: over all, and over those that no choice was made on."""
     held_out = [row for row in rows if row["set"] not in DEVELOPMENT]
     means: dict[str, Any] = {}
     for which, some in (("all", rows), ("held out", held_out)):

@@ -88,7 +88,7 @@ def values(truth: LinearGaussian, x: Tensor, seed: int, options: argparse.Namesp
     ais = annealed_importance_sampling(
         model,
         x,
-        num_temperatures=options.temperatures * max(1, len(truth.weight.T) // 10),
+        num_temperatures=dict(zip(options.latents, options.temperatures, strict=True))[len(truth.weight.T)],
         num_chains=options.chains,
         num_leapfrog=1,
         seed=seed,
@@ -161,8 +161,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--repeats", type=int, default=200, help="data sets, R")
     p.add_argument("--rows", type=int, default=50, help="rows of each, N")
     p.add_argument("--samples", type=int, default=20, help="K of ELBO and IWAE")
-    p.add_argument("--steps", type=int, default=120, help="steps of the refined ELBO")
-    p.add_argument("--temperatures", type=int, default=100, help="of AIS, for every 10 latents")
+    p.add_argument("--steps", type=int, default=400, help="steps of the refined ELBO")
+    p.add_argument("--temperatures", type=int, nargs="+", default=(100, 400, 4000), help="of AIS, for each M")
     p.add_argument("--chains", type=int, default=4, help="of AIS")
     p.add_argument("--latents", type=int, nargs="+", default=LATENTS)
     p.add_argument("--seed", type=int, default=0)

@@ -55,6 +55,11 @@ def start(
     if isinstance(dataset.x, Stored):
         settings, more = _bounded_epochs(settings, dataset)
         notes.append(more)
+    rows = len(dataset.numbers("train"))
+    if settings.batch_size is not None and settings.batch_size > rows:
+        notes.append(
+            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+        )
     settings, said = resolve(settings, dataset)
     preparation = fit_preparation(
         dataset,
@@ -75,11 +80,6 @@ def start(
     run = Run(out, settings, recorded)
     model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
     state = TrainingState.start(model, settings, build_memory(settings))
-    rows = len(dataset.numbers("train"))
-    if settings.batch_size and settings.batch_size > rows:
-        said.append(
-            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
-        )
     for sentence in said:
         on_choice(sentence)
     _empty(out)

@@ -1,7 +1,5 @@
 """Networks by name: the choice by the data's shape, every likelihood's raw order, and models that train."""
 
-import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,12 @@ import pytest
 import torch
 
 from jensen import objectives
-from jensen.config import Settings, build, read_settings
+from jensen.config import Settings, build
 from jensen.config.networks import choose_network, picture_of
 from jensen.config.resolve import resolve
 from jensen.data import Preparation, fit_preparation, load
 from jensen.errors import UserError
 from jensen.networks.pictures import FromPlanes
-from jensen.run import Run
 from jensen.session import resume, start
 from tests.training.test_resume import StoppedError, assert_equal, stop_after
 
@@ -193,17 +190,6 @@ def test_the_network_follows_from_the_shape(
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...], given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         choose_network(Settings(**given), shape, [])
-
-
-def test_runs_of_an_earlier_jensen_keep_their_identity(tmp_path: Path) -> None:
-    """Their config.yaml says mlp and 200,200, the defaults of then, which were left out of the digest."""
-    path = tmp_path / "config.yaml"
-    path.write_text("data: digits\nnetwork: mlp\nhidden: [200, 200]\n")
-    run = Run(tmp_path, read_settings(path), {})
-    content = json.dumps([{"data": "digits"}, {}], sort_keys=True)
-    assert run.identity == hashlib.sha256(content.encode()).hexdigest()
-    other = Run(tmp_path, run.settings.replace(hidden=(8,)), {})
-    assert other.identity != run.identity
 
 
 def test_the_bound_of_a_convolutional_model_is_below_its_iwae(pictures: Path) -> None:

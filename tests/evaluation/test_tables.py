@@ -37,7 +37,7 @@ def model() -> VAE:
     draw = np.random.default_rng(0)
     data = np.stack([draw.integers(0, 3, 500), draw.normal(size=500), draw.poisson(5, 500)], 1).astype(float)
     marginals = fit_marginals(SCHEMA, data)
-    family, (inputs, width) = column_family(marginals), column_inputs(marginals)
+    family, (inputs, (width,)) = column_family(marginals), column_inputs(marginals)
     posterior = Normal([1], NetworkScale(1))
     encoder = Conditional(nn.Sequential(inputs, mlp(width, (8,), 2)), posterior)
     decoder = Conditional(mlp(1, (8,), family.num_outputs), family)
