@@ -8,10 +8,8 @@ from tests.chance import FALSE_ALARM
 
 @pytest.mark.parametrize("num_latents", [2, 10])
 def test_intervals_cover_at_their_rate(num_latents: int) -> None:
-    options = interval_coverage.parser().parse_args(
-        ["--latents", str(num_latents), "--temperatures", "60", "--repeats", "60", "--rows", "40"]
-        + ["--samples", "8", "--steps", "100"]
-    )
+    size = ["--temperatures", "60", "--repeats", "60", "--rows", "40", "--samples", "8", "--steps", "100"]
+    options = interval_coverage.parser().parse_args(["--latents", str(num_latents), *size])
     rows = interval_coverage.study(num_latents, options)
     found = {(row["estimator"], row["target"]): row for row in rows}
     for (estimator, target), row in found.items():
