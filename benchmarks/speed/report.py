@@ -91,8 +91,9 @@ def sections(content: dict[str, Any]) -> Iterator[str]:
     losses = [[name, *(f"{r[name]['loss']:.2f}" for r in batches)] for name in names]
     agreed = "agree" if all(r["losses_agree"] for r in batches) else "do not all agree"
     yield f"Losses of the last epoch (nats; they {agreed} within 2 %):\n\n" + table(header, losses)
-    peaks = [[name, f"{batches[0][name]['peak_mib']:.0f}"] for name in names]
-    yield "Peak memory of the process after the first batch size:\n\n" + table(["", "MiB"], peaks)
+    peaks = [[n, f"{batches[0][n]['peak_mib']:.0f}"] for n in names if "peak_mib" in batches[0][n]]
+    if peaks:
+        yield "Peak memory of the process after the first batch size:\n\n" + table(["", "MiB"], peaks)
     if "start_seconds" in content:
         starts = [[n, f"{statistics.median(s):.1f}"] for n, s in content["start_seconds"].items()]
         yield "From the start of the process to the end of the first epoch, 1,797 digits:\n\n" + table(

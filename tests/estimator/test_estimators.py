@@ -1,6 +1,7 @@
 """The scikit-learn face: scikit-learn's own checks, and what they do not look at."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,24 @@ def test_in_pipelines_and_grid_searches(numbers: np.ndarray) -> None:
     assert pipeline.fit(numbers).transform(numbers).shape == (400, 2)
     grid = GridSearchCV(VariationalAutoencoder(**SMALL), {"latent_dim": [1, 2]}, cv=2, n_jobs=1)
     assert grid.fit(numbers).best_params_["latent_dim"] in (1, 2)
+
+
+def test_threads_do_not_mix_their_draws(numbers: np.ndarray) -> None:
+    def scores(seed: int) -> np.ndarray:
+        return VariationalAutoencoder(**{**SMALL, "random_state": seed}).fit(numbers).score_samples(numbers)
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(scores, range(4)))
+    assert all(np.array_equal(scores(seed), found) for seed, found in enumerate(together))
+
+
+def test_names_of_the_latents_in_frames(numbers: np.ndarray) -> None:
+    pandas = pytest.importorskip("pandas")
+    vae = VariationalAutoencoder(**SMALL).set_output(transform="pandas").fit(numbers)
+    frame = vae.transform(numbers)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(vae.get_feature_names_out())
+    assert len(frame.columns) == SMALL["latent_dim"]
 
 
 def test_going_on_from_the_last_fit(numbers: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from jensen.data.arrays import Array
 from jensen.errors import UserError
 from jensen.estimator.base import VAEBase
+from jensen.estimator.core import alone
 from jensen.evaluation import encode, reconstruct, sample
 from jensen.evaluation.score import score as score_rows
 
@@ -115,6 +116,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             raise UserError(f"the codes have shape {tuple(z.shape)}; give [N, {self._n_features_out}]")
         return self._rows(reconstruct(self.fitted_.model().decoder, z), mean=True)
 
+    @alone
     def sample(self, n_samples: int = 1) -> Any:
         """New rows, drawn from p(x): the same ones at every call after a fit with the same random_state."""
         check_is_fitted(self, "fitted_")
@@ -122,6 +124,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             raise UserError(f"n_samples is {n_samples}; give 1 or more")
         return self._rows(sample(self.fitted_.model(), n_samples, seed=self.seed_))
 
+    @alone
     def score_samples(self, X: Any) -> Array:
         """log p(x) of each row, ``[N]``, nats of the data as given; larger is likelier.
 

@@ -1,7 +1,10 @@
 """A model fitted in memory: what all three estimators stand on."""
 
+import functools
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +23,20 @@ from jensen.training.state import Record, TrainingState
 BLOCK = 256
 """Rows encoded, scored or filled at a time."""
 
+Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
+_LOCK = threading.RLock()
+
+
+def alone(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """``work``, in one thread at a time: torch's generator, from which it draws, is one for all threads."""
+
+    @functools.wraps(work)
+    def locked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with _LOCK:
+            return work(*args, **kwargs)
+
+    return locked
+
 
 @dataclass
 class Fitted:
@@ -32,6 +49,7 @@ class Fitted:
     weights: dict[str, Array]
     history: list[Record] = field(default_factory=list)
 
+    @alone
     def model(self) -> VAE:
         """The model in evaluation mode, in float64: so that a row's figures do not depend on its batch."""
         with torch.random.fork_rng(devices=[]):
@@ -51,6 +69,7 @@ class Fitted:
         return self.preparation.log_det([self.size])
 
 
+@alone
 def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None" = None) -> Fitted:
     """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
 

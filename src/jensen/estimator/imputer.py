@@ -12,6 +12,7 @@ from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
 from jensen.errors import UserError
 from jensen.estimator.base import VAEBase
+from jensen.estimator.core import alone
 from jensen.evaluation.impute import impute, impute_draws
 
 
@@ -92,6 +93,7 @@ class VAEImputer(TransformerMixin, VAEBase):
             self.indicator_ = MissingIndicator(error_on_new=False).fit(self._array(X))
         return self
 
+    @alone
     def transform(self, X: Any) -> Any:
         """X with its missing cells filled; a frame comes back as a frame."""
         check_is_fitted(self, "fitted_")
@@ -159,6 +161,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         missing = [column.is_null(nan_is_null=True).to_numpy() for column in to_arrow(X).columns]
         return np.where(np.stack(missing, axis=1), np.nan, 0.0)
 
+    @alone
     def _draws(self, codes: Array, n_draws: int) -> Array:
         fitted = self.fitted_
         model, blocks = fitted.model(), fitted.blocks(codes)

@@ -10,6 +10,7 @@ from jensen.data.arrays import Array
 from jensen.errors import UserError
 from jensen.estimator.base import BY_COLUMN, VAEBase
 from jensen.estimator.containers import Container
+from jensen.estimator.core import alone
 from jensen.evaluation.score import score as score_rows
 from jensen.evaluation.tempered import tempered_score
 from jensen.scores import log_prob_of_columns
@@ -120,6 +121,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
             options = {"variance": "network"} | options | {"likelihood": "normal"}
         return options
 
+    @alone
     def _scores(self, codes: Array) -> Array:
         fitted, k = self.fitted_, self.importance_samples
         model, blocks = fitted.model(), fitted.blocks(codes)
