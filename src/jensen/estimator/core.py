@@ -23,7 +23,8 @@ from jensen.training.state import Record, TrainingState
 BLOCK = 256
 """Rows encoded, scored or filled at a time."""
 
-Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 _LOCK = threading.RLock()
 
 
