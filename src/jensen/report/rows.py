@@ -28,7 +28,7 @@ def reconstructions(look: Look) -> Picture:
     count = min(PANELS, len(look.reconstructions))
     figure, axes = _panels(count)
     for number, ax in enumerate(axes[:count]):
-        x, seen = _flat(look.x[number]), _flat(look.reconstructions[number])
+        x, seen = _shown(look, look.x[number]), _shown(look, look.reconstructions[number])
         columns = np.arange(1, x.size + 1)
         mark = "o" if x.size <= FEW else ""
         ax.plot(columns, x, color=MUTED, marker=mark, markersize=4, linewidth=1.2, label="data")
@@ -84,7 +84,7 @@ def walk(look: Look, means: Tensor) -> Picture:
     kept = range(0, means.shape[1], 2)
     for number, ax in enumerate(axes[:count]):
         for place in kept:
-            x = _flat(means[number, place])
+            x = _shown(look, means[number, place])
             share = place / (means.shape[1] - 1)
             mark = "o" if x.size <= FEW else ""
             label = f"{REACH * (2 * share - 1):+.0f}".replace("-", "−").replace("+0", "0")
@@ -117,19 +117,29 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _flat(x: Tensor) -> Array:
+def _shown(look: Look, x: Tensor) -> Array:
+    """A row as it is drawn: of a table, each column in its own standard deviations from its own mean."""
     values: Array = x.double().flatten().numpy()
-    return values
+    if look.run.schema is None:
+        return values
+    columns = look.x.double().flatten(1).numpy()
+    shown: Array = (values - np.nanmean(columns, 0)) / np.nanstd(columns, 0).clip(min=1e-12)
+    return shown
 
 
 def _label(ax: Axes, look: Look, *, outer: bool) -> None:
     ax.set_xlabel("column")
     whole_ticks(ax)
     if outer:
-        ax.set_ylabel("value" if look.run.settings.scaling == "none" else "scaled value")
+        if look.run.schema is not None:
+            ax.set_ylabel("standard deviations")
+        else:
+            ax.set_ylabel("value" if look.run.settings.scaling == "none" else "scaled value")
 
 
 def _units(look: Look) -> str:
+    if look.run.schema is not None:
+        return "Columns are in standard deviations from their mean over the test rows, categories by number. "
     if look.run.settings.scaling == "none":
         return ""
     return "Values are scaled as the model sees them, so that columns of different units share an axis. "
