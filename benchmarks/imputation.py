@@ -162,7 +162,7 @@ def report(records: list[Record]) -> str:
     """The tables, Markdown: means over the seeds and standard errors of the difference to the best."""
     lines = []
     methods = (*PEERS, "VAEImputer")
-    for mechanism in MECHANISMS:
+    for mechanism in [m for m in MECHANISMS if any(r["mechanism"] == m for r in records)]:
         lines += [f"\nHidden {mechanism}:\n", "| | " + " | ".join(methods) + " | coverage of 50 % and 90 % |"]
         lines.append("|---|" + "---:|" * (len(methods) + 1))
         for name in SETS:
