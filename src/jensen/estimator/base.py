@@ -11,7 +11,7 @@ from jensen.data.arrays import Array
 from jensen.data.python import as_rows, kind_of
 from jensen.errors import UserError
 from jensen.estimator.containers import Container
-from jensen.estimator.core import Fitted, fit, settings_of
+from jensen.estimator.core import Fitted, alone, fit, settings_of
 
 OPTIONS = (
     "latent_dim",
@@ -40,6 +40,7 @@ class VAEBase(BaseEstimator):
     container_: Container
     seed_: int
 
+    @alone
     def _fit(self, X: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
         """Check ``X``, train on it, and give its codes."""
         codes = self._codes(X, reset=before is None)

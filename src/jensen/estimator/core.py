@@ -29,7 +29,7 @@ _LOCK = threading.RLock()
 
 
 def alone(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """``work``, in one thread at a time: torch's generator, from which it draws, is one for all threads."""
+    """``work``, in one thread at a time: torch's generator and standard output are one for all threads."""
 
     @functools.wraps(work)
     def locked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -70,7 +70,6 @@ class Fitted:
         return self.preparation.log_det([self.size])
 
 
-@alone
 def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None" = None) -> Fitted:
     """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
 
