@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from jensen.training.compiler import CompilationError, Compiled, compile_slope, inductor
-from jensen.training.step import Gradients, Slope
+from jensen.training.adam import Adam
+from jensen.training.compiler import Backend, CompilationError, Compiled, compile_step, inductor
+from jensen.training.step import Slope, Step
 from tests.training.cases import CASES, Problem, problem
 
 
@@ -19,12 +20,24 @@ def as_traced(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable
     return graph
 
 
-def gradients(function: Callable[..., tuple[Tensor, Gradients]], it: Problem) -> tuple[Tensor, Gradients]:
-    """Of three batches, so that what one changes (buffers, baselines) shows in the next: the last one's."""
+def compiled(it: Problem, backend: Backend = as_traced) -> Compiled:
+    return Compiled(it.slope, it.state.optimizer, it.rows[:16], it.weight, backend)
+
+
+def compiled_and_checked(it: Problem, backend: Backend = as_traced) -> Compiled:
+    return compile_step(it.slope, it.state.optimizer, it.rows[:16], it.weight, backend)
+
+
+def steps(it: Problem, stand_in: Compiled | None = None) -> list[Tensor]:
+    """Where three batches lead, so that what one changes (weights, buffers, baselines) shows in the next."""
+    step = Step(it.slope, it.state.optimizer)
+    step.compiled, step.compiled_size = stand_in, 16
     torch.manual_seed(1)
     for start in (0, 16, 32):
-        value, found = function(it.rows[start : start + 16], it.weight)
-    return value, found
+        step(it.rows[start : start + 16])
+    slots = it.state.optimizer.state_dict()["state"]
+    moments = [slot[name] for slot in slots.values() for name in ("step", "exp_avg", "exp_avg_sq")]
+    return [step.total, *moments, *it.slope.buffers(), *it.slope.parameters()]
 
 
 def assert_alike(one: Any, other: Any, rtol: float = 1e-4) -> None:
@@ -32,19 +45,16 @@ def assert_alike(one: Any, other: Any, rtol: float = 1e-4) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_graph_computes_what_the_eager_step_does(name: str) -> None:
+def test_one_graph_takes_the_steps_that_eager_ones_take(name: str) -> None:
     eager, traced = problem(name), problem(name)
-    compiled = Compiled(traced.slope, traced.rows[:16], traced.weight, as_traced)
-    assert_alike(gradients(eager.slope, eager), gradients(compiled, traced))
-    assert_alike(list(eager.slope.buffers()), list(traced.slope.buffers()))
+    assert_alike(steps(eager), steps(traced, compiled(traced)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"posterior": "flow"}, {"prior": "flow"}], ids=str)
 def test_flows_are_one_graph_too(changes: dict[str, Any]) -> None:
     eager, traced = problem("", **changes), problem("", **changes)
-    compiled = Compiled(traced.slope, traced.rows[:16], traced.weight, as_traced)
-    assert_alike(gradients(eager.slope, eager), gradients(compiled, traced))
+    assert_alike(steps(eager), steps(traced, compiled(traced)))
 
 
 @pytest.mark.slow
@@ -53,18 +63,16 @@ def test_machine_code_computes_what_the_eager_step_does_and_is_found_again(
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     eager, fast = problem("dynamic binarization"), problem("dynamic binarization")
-    compiled = compile_slope(fast.slope, fast.rows[:16], fast.weight, inductor)
-    assert_alike(gradients(eager.slope, eager), gradients(compiled, fast), rtol=1e-3)
-    again = problem("dynamic binarization")
+    assert_alike(steps(eager), steps(fast, compiled_and_checked(fast, inductor)), rtol=1e-3)
     hits = counters["inductor"]["fxgraph_cache_hit"]
-    compile_slope(again.slope, again.rows[:16], again.weight, inductor)
+    compiled_and_checked(problem("dynamic binarization"), inductor)
     assert counters["inductor"]["fxgraph_cache_hit"] == hits + 1
 
 
 def test_compiling_leaves_no_mark() -> None:
     it, untouched = problem("score function, running mean"), problem("score function, running mean")
     before = torch.get_rng_state()
-    compile_slope(it.slope, it.rows[:16], it.weight, as_traced)
+    compiled_and_checked(it)
     assert torch.equal(torch.get_rng_state(), before)
     assert_alike(list(it.slope.state_dict().values()), list(untouched.slope.state_dict().values()))
     assert not any(p.grad is not None for p in it.slope.parameters())
@@ -73,16 +81,26 @@ def test_compiling_leaves_no_mark() -> None:
 def test_a_step_that_decides_by_its_numbers_is_not_compiled() -> None:
     it = problem("", inference="two-tier", inner_steps=2)
     with pytest.raises(CompilationError, match="decides by the numbers"):
-        compile_slope(it.slope, it.rows[:16], it.weight, as_traced)
+        compiled_and_checked(it)
 
 
-def test_wrong_machine_code_is_not_used() -> None:
-    def wrong(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
-        return lambda *tensors: [1.1 * part for part in graph(*tensors)]
-
+@pytest.mark.parametrize("what", ["weight", "first moment", "second moment", "bound"])
+def test_wrong_machine_code_is_not_used(what: str) -> None:
     it = problem("likelihood normal")
-    with pytest.raises(CompilationError, match="other gradients"):
-        compile_slope(it.slope, it.rows[:16], it.weight, wrong)
+    held = len([*it.slope.parameters(), *it.slope.buffers()])
+    place = {"weight": 0, "first moment": held, "second moment": held + 1, "bound": -1}[what]
+
+    def wrong(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        def run(*tensors: Tensor) -> Any:
+            before = tensors[place].clone()
+            values = graph(*tensors)
+            tensors[place].add_(tensors[place] - before, alpha=0.5)
+            return values
+
+        return run
+
+    with pytest.raises(CompilationError, match="takes another step"):
+        compiled_and_checked(it, wrong)
 
 
 def test_any_fault_of_the_compiler_is_one_line() -> None:
@@ -91,7 +109,7 @@ def test_any_fault_of_the_compiler_is_one_line() -> None:
 
     it = problem("likelihood normal")
     with pytest.raises(CompilationError, match=r"^RuntimeError: collect2: ld returned 1$"):
-        compile_slope(it.slope, it.rows[:16], it.weight, broken)
+        compiled_and_checked(it, broken)
 
 
 def test_without_a_compiler_that_is_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,17 +117,36 @@ def test_without_a_compiler_that_is_the_reason(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     it = problem("likelihood normal")
     with pytest.raises(CompilationError, match=r"no C\+\+ compiler was found"):
-        compile_slope(it.slope, it.rows[:16], it.weight, inductor)
+        compiled_and_checked(it, inductor)
 
 
-def test_a_parameter_without_influence_gets_no_gradient() -> None:
-    it = problem("likelihood normal")
-    it.slope.model.register_parameter("idle", torch.nn.Parameter(torch.zeros(2)))
-    slope = Slope(it.slope.model, it.state.memory, *(getattr(it.slope, n) for n in PARTS))
-    compiled = Compiled(slope, it.rows[:16], it.weight, as_traced)
-    for function in (slope, compiled):
-        _, found = function(it.rows[:16], it.weight)
-        assert [g is None for g in found].count(True) == 1
+def test_a_parameter_without_influence_stays_where_it_is() -> None:
+    it = problem("adamw")
+    it.slope.model.register_parameter("idle", torch.nn.Parameter(torch.ones(2)))
+    stand_in = compiled(it)
+    assert len(stand_in.moved) == len(it.slope.learned) - 1
+    steps(it, stand_in)
+    assert it.slope.model.idle.tolist() == [1, 1]
 
 
-PARTS = ("prepare", "bound", "estimator", "plan")
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize("begun", [0, 2])
+def test_the_update_is_that_of_torch(kind: type[torch.optim.Optimizer], begun: int) -> None:
+    """Float64, after some steps of torch's own or none, and back to torch's at the end."""
+    draws = torch.Generator().manual_seed(0)
+    gradients = torch.randn(6, 5, generator=draws, dtype=torch.float64)
+    ours, theirs = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
+    mine, other = (kind([p], lr=0.1, weight_decay=0.3 * (kind is torch.optim.AdamW)) for p in (ours, theirs))
+    for i, gradient in enumerate(gradients):
+        theirs.grad = gradient.clone()
+        other.step()
+        if begun <= i < 5:
+            adam = Adam(mine, [ours])
+            with torch.no_grad():
+                adam.remember(gradient, adam.slots[0])
+                adam.move(ours, adam.slots[0], adam.rates)
+                adam.steps[0].add_(1)
+        else:
+            ours.grad = gradient.clone()
+            mine.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
+from jensen.training.adam import Adam
 from jensen.training.step import Gradients, Slope, trial
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
@@ -39,14 +40,23 @@ def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     known = _inductor.list_options()
     options = {name: value for name, value in OPTIONS.items() if name in known}
-    # The cache on disk takes only what was compiled in such a context; without it each run compiles anew.
-    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-        compiled: Callable[..., Any] = _inductor.compile(graph, list(inputs), options=options)
-    return compiled
+
+    def machine_code(**more: bool) -> Callable[..., Any]:
+        # The cache on disk takes only what was compiled in such a context; without it each run compiles anew.
+        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
+            compiled: Callable[..., Any] = _inductor.compile(graph, list(inputs), options=options | more)
+        return compiled
+
+    if any(tensor.is_cuda for tensor in inputs):
+        return machine_code()
+    try:  # products and kernels called from C++, which takes a third of a millisecond less than from Python
+        return machine_code(cpp_wrapper=True)
+    except Exception:  # some operation cannot be called so
+        return machine_code()
 
 
 class Compiled:
-    """`Slope` as a compiled function of batches of one shape.
+    """`Slope` and the optimizer's update as one compiled function of batches of one shape.
 
     Tracing runs the step's Python once, on tensors that have shapes and no numbers, forward and backward,
     and records each operation on them: so whatever a model, a bound or an estimator is made of, the record
@@ -55,38 +65,65 @@ class Compiled:
 
     Args:
         slope: what to compile.
+        optimizer: whose update to take; its state is read and changed.
         stored: rows of the shape that it is compiled for, ``[B, *event]``.
         weight: as `Slope` takes it.
         backend: makes a function of the graph.
     """
 
-    def __init__(self, slope: Slope, stored: Tensor, weight: Tensor, backend: Backend = inductor) -> None:
+    def __init__(
+        self,
+        slope: Slope,
+        optimizer: torch.optim.Optimizer,
+        stored: Tensor,
+        weight: Tensor,
+        backend: Backend = inductor,
+    ) -> None:
+        self.slope = slope
         parameters, buffers = dict(slope.named_parameters()), dict(slope.named_buffers())
         names = [*parameters, *buffers]
-        self.there: list[bool] = []
-        """For each parameter, whether it has a gradient."""
+        found = _expected(slope, stored, weight)[1]
+        self.moved = [p for p, g in zip(slope.learned, found, strict=True) if g is not None]
+        """The parameters that the bound depends on."""
+        self.adam = adam = Adam(optimizer, self.moved)
+        # All that a step reads and changes, where it lies.
+        held = [*(p.detach() for p in parameters.values()), *buffers.values()]
+        moments = [moment for slot in adam.slots for moment in slot]
+        self.state = [*held, *moments, *adam.steps, adam.lr, adam.rates]
 
         def flat(*tensors: Tensor) -> list[Tensor]:
-            values = dict(zip(names, tensors, strict=False))
-            for name, parameter in parameters.items():
-                values[name] = values[name].detach().requires_grad_(parameter.requires_grad)
-            value, gradients = functional_call(slope, values, tensors[len(names) :])
-            self.there[:] = [g is not None for g in gradients]
-            return [value, *(g for g in gradients if g is not None)]
+            rest = iter(tensors)
+            values = {name: next(rest) for name in names}
+            slots = [(next(rest), next(rest)) for _ in adam.slots]
+            steps = [next(rest) for _ in adam.steps]
+            lr, rates, stored, weight, total = rest
+            leaves = {n: values[n].detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
+            value, gradients = functional_call(slope, values | leaves, (stored, weight))
+            learned = [values[n] for n, p in parameters.items() if p.requires_grad]
+            there = [(p, g) for p, g in zip(learned, gradients, strict=True) if g is not None]
+            with torch.no_grad():
+                for (parameter, gradient), slot in zip(there, slots, strict=True):
+                    adam.remember(gradient, slot)
+                    adam.move(parameter, slot, rates)
+                for step in steps:
+                    step.add_(1)
+                adam.prepare(steps[0], lr, rates)
+                total.add_(value)
+            return []
 
-        # The parameters' storage, where the optimizer changes them in place.
-        self.state = [*(p.detach() for p in parameters.values()), *buffers.values()]
-        inputs = [*self.state, stored, weight]
+        inputs = [*self.state, stored, weight, torch.zeros_like(adam.lr)]
         self.graph = _trace(flat, inputs)
         with torch.no_grad():
             self.run = backend(self.graph, inputs)
 
-    def __call__(self, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
-        """As `Slope`."""
+    def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
+        """Take a step, and add the sum of the bound over the rows to ``total``, ``[]``, float64."""
         with torch.no_grad():
-            value, *gradients = self.run(*self.state, stored, weight)
-        rest = iter(gradients)
-        return value, tuple(next(rest) if there else None for there in self.there)
+            self.run(*self.state, stored, weight, total)
+
+    def refresh(self) -> None:
+        """Take in what others have changed: the learning rate, and eager steps in between."""
+        self.adam.refresh()
 
 
 def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.GraphModule:
@@ -96,8 +133,14 @@ def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.Graph
     return graph
 
 
-def compile_slope(slope: Slope, stored: Tensor, weight: Tensor, backend: Backend = inductor) -> Compiled:
-    """A compiled stand-in for ``slope`` that was seen to give the same gradients on a batch.
+def compile_step(
+    slope: Slope,
+    optimizer: torch.optim.Optimizer,
+    stored: Tensor,
+    weight: Tensor,
+    backend: Backend = inductor,
+) -> Compiled:
+    """A compiled step that was seen to do on a batch what the eager one does.
 
     Raises:
         CompilationError: it cannot be compiled, for want of a compiler or whatever else went wrong, or it
@@ -105,31 +148,62 @@ def compile_slope(slope: Slope, stored: Tensor, weight: Tensor, backend: Backend
     """
     try:
         with trial(slope):
-            compiled = Compiled(slope, stored, weight, backend)
-            compiled(stored, weight)
+            compiled = Compiled(slope, optimizer, stored, weight, backend)
+        agree = _agrees(compiled, stored, weight)
     except Exception as error:  # the compiler is a large program of others: any error of it is survivable
         raise CompilationError(_reason(error)) from error
-    if not _agree(_gradient(slope, slope, stored, weight), _gradient(slope, compiled, stored, weight), slope):
-        raise CompilationError("the compiled step computed other gradients")
+    if not agree:
+        raise CompilationError("the compiled code takes another step than the eager code")
     return compiled
 
 
-def _gradient(
-    slope: Slope, function: Callable[[Tensor, Tensor], tuple[Tensor, Gradients]], *inputs: Tensor
-) -> Tensor:
-    """The gradients, as one vector, at draws from a fixed seed."""
+def _expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
+    """The eager slope, at draws from a fixed seed."""
     with trial(slope):
         torch.manual_seed(0)
-        gradients = function(*inputs)[1]
-        return torch.cat([g.flatten().double() for g in gradients if g is not None])
+        value, gradients = slope(stored, weight)
+        return value, gradients
 
 
-def _agree(one: Tensor, other: Tensor, slope: Slope) -> bool:
-    """Whether two gradients are the same but for rounding. Those that overflow agree: training says so."""
-    if len(one) != len(other):
-        return False
+def _agrees(compiled: Compiled, stored: Tensor, weight: Tensor) -> bool:
+    """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
+
+    The moments are compared with the eager gradients: a step of Adam itself is not smooth in them (a gradient
+    of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that these moments give.
+    """
+    adam, slope, moved = compiled.adam, compiled.slope, compiled.moved
+    value, gradients = _expected(slope, stored, weight)
+    gradient = _vector([g for g in gradients if g is not None])
+    b1, b2 = adam.group["betas"]
     most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
-    return not bool((one - other).norm() > most * one.norm() + 1e-8)
+    with trial(slope, compiled.state), torch.no_grad():
+        before, rates, total = _vector(moved), adam.rates.clone(), torch.zeros_like(adam.lr)
+        starts = [p.clone() for p in moved]
+        for first, second in adam.slots:
+            first.zero_()
+            second.zero_()
+        torch.manual_seed(0)
+        compiled(stored, weight, total)
+        reached = _vector(moved)
+        for parameter, start, slot in zip(moved, starts, adam.slots, strict=True):
+            parameter.copy_(start)
+            adam.move(parameter, slot, rates)
+        firsts, seconds = (_vector(moments) for moments in zip(*adam.slots, strict=True))
+        return (
+            _close(total, value, most)
+            and _close(firsts / (1 - b1), gradient, most)
+            and _close(seconds / (1 - b2), gradient.square(), 2 * most)
+            and _close(reached - before, _vector(moved) - before, most)
+        )
+
+
+def _vector(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.flatten().double() for part in parts])
+
+
+def _close(one: Tensor, other: Tensor, most: float) -> bool:
+    """Whether vectors differ by rounding alone. Those that overflow agree: training says so."""
+    return not bool((one - other).norm() > most * other.norm() + 1e-8)
 
 
 def _reason(error: Exception) -> str:

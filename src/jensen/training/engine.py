@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jensen.data.seeds import derive_seed
 from jensen.data.stream import RowStream
-from jensen.training.compiler import Backend, CompilationError, compile_slope, inductor
+from jensen.training.compiler import Backend, CompilationError, compile_step, inductor
 from jensen.training.launches import STEPS, WARM_UP, Capture, Launches, cuda_graph
 from jensen.training.plan import Plan
 from jensen.training.state import TrainingState
@@ -115,7 +115,9 @@ class Engine:
         self.say("compiling the training step (half a minute or more; seconds if it was compiled before)")
         try:
             with unvalidated():
-                self.step.compiled = compile_slope(self.slope, stored, self.step.weight, self.backend)
+                self.step.compiled = compile_step(
+                    self.slope, self.state.optimizer, stored, self.step.weight, self.backend
+                )
         except CompilationError as error:
             self.say(f"the training step is not compiled: {error}; training goes on without")
             return

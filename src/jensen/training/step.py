@@ -1,8 +1,8 @@
 """One gradient step, and all that it reads and changes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ Prepare = Callable[[Tensor, torch.Generator | None], Tensor]
 is none, from torch's own, as all draws of a step do."""
 
 Gradients = tuple[Tensor | None, ...]
-"""One for each parameter, of its shape and layout; None for a parameter that the bound does not depend on."""
+"""One for each parameter, of its shape; None for a parameter that the bound does not depend on."""
 
 
 class Slope(nn.Module):
@@ -63,8 +63,7 @@ class Slope(nn.Module):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
-        gradients = tuple(None if g is None else _laid_out(g, p) for g, p in zip(found, learned, strict=True))
-        return values.detach().sum(), _clipped(gradients, self.plan.grad_clip)
+        return values.detach().sum(), _clipped(found, self.plan.grad_clip)
 
 
 def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
@@ -83,8 +82,18 @@ def _clipped(gradients: Gradients, most: float | None) -> Gradients:
     return tuple(None if g is None else g * factor for g in gradients)
 
 
+class Compiled(Protocol):
+    """A whole step in the place of an eager one, see `jensen.training.compiler`."""
+
+    def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
+        """Take a step on rows ``[B, *event]``; the sum of the bound over them is added to ``total``, ``[]``."""
+
+    def refresh(self) -> None:
+        """Take in what others have changed: the learning rate, and eager steps in between."""
+
+
 class Step:
-    """One optimizer step for each batch of stored rows, by `Slope` or by what stands in for it."""
+    """One optimizer step for each batch of stored rows, by `Slope` and torch's optimizer, or by what stands in for both."""
 
     def __init__(self, slope: Slope, optimizer: torch.optim.Optimizer) -> None:
         self.slope = slope
@@ -95,36 +104,44 @@ class Step:
         """Of the KL."""
         self.total = torch.zeros((), dtype=torch.float64, device=self.device)
         """The sum of the bound over the rows since `reset`."""
-        self.compiled: Callable[[Tensor, Tensor], tuple[Tensor, Gradients]] | None = None
-        """Stands in for ``slope`` on batches of ``compiled_size`` rows."""
+        self.compiled: Compiled | None = None
+        """Takes the whole step, update and all, on batches of ``compiled_size`` rows."""
         self.compiled_size = 0
 
     def reset(self, weight: float) -> None:
         """Begin an epoch, with this weight of the KL."""
         self.weight.fill_(weight)
         self.total.zero_()
+        if self.compiled is not None:
+            self.compiled.refresh()
 
     def __call__(self, stored: Tensor) -> None:
         """A step on rows ``[B, *event]``; nothing is read back from the device."""
-        fitting = self.compiled is not None and len(stored) == self.compiled_size
-        value, gradients = (self.compiled if fitting and self.compiled else self.slope)(stored, self.weight)
+        if self.compiled is not None and len(stored) == self.compiled_size:
+            self.compiled(stored, self.weight, self.total)
+            return
+        value, gradients = self.slope(stored, self.weight)
         for parameter, gradient in zip(self.learned, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
         self.optimizer.step()
+        for parameter in self.learned:  # the next gradients find the memory of these, which is still in the cache
+            parameter.grad = None
         self.total.add_(value)
+        if self.compiled is not None:
+            self.compiled.refresh()
 
 
 @contextmanager
-def trial(slope: Slope) -> Iterator[None]:
-    """What runs inside leaves no mark: torch's generators and the buffers are as they were afterwards."""
-    kept = [(buffer, buffer.clone()) for buffer in slope.buffers()]
+def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
+    """What runs inside leaves no mark: torch's generators, the buffers and ``others`` are as they were before."""
+    kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
     devices = {p.device for p in slope.parameters() if p.is_cuda}
     with torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
-            for buffer, before in kept:
-                buffer.copy_(before)
+            for tensor, before in kept:
+                tensor.copy_(before)
 
 
 @contextmanager
