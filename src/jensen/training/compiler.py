@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
-from jensen.training.adam import Adam
+from jensen.training.adam import B1, B2, Adam
 from jensen.training.step import Gradients, Slope, trial
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
@@ -65,7 +66,7 @@ class Compiled:
 
     Args:
         slope: what to compile.
-        optimizer: whose update to take; its state is read and changed.
+        adam: the optimizer whose update to take; its state is read and changed.
         stored: rows of the shape that it is compiled for, ``[B, *event]``.
         weight: as `Slope` takes it.
         backend: makes a function of the graph.
@@ -74,40 +75,39 @@ class Compiled:
     def __init__(
         self,
         slope: Slope,
-        optimizer: torch.optim.Optimizer,
+        adam: Adam,
         stored: Tensor,
         weight: Tensor,
         backend: Backend = inductor,
     ) -> None:
-        self.slope = slope
+        self.slope, self.adam = slope, adam
         parameters, buffers = dict(slope.named_parameters()), dict(slope.named_buffers())
         names = [*parameters, *buffers]
-        found = _expected(slope, stored, weight)[1]
-        self.moved = [p for p, g in zip(slope.learned, found, strict=True) if g is not None]
+        found = iter(_expected(slope, stored, weight)[1])
+        there = [next(found) is not None if p.requires_grad else False for p in adam.parameters]
+        self.moved = list(compress(adam.parameters, there))
         """The parameters that the bound depends on."""
-        self.adam = adam = Adam(optimizer, self.moved)
+        self.slots = list(compress(adam.slots, there))
         # All that a step reads and changes, where it lies.
         held = [*(p.detach() for p in parameters.values()), *buffers.values()]
-        moments = [moment for slot in adam.slots for moment in slot]
-        self.state = [*held, *moments, *adam.steps, adam.lr, adam.rates]
+        moments = [moment for slot in self.slots for moment in slot]
+        self.state = [*held, *moments, adam.count, adam.lr, adam.rates]
 
         def flat(*tensors: Tensor) -> list[Tensor]:
             rest = iter(tensors)
             values = {name: next(rest) for name in names}
-            slots = [(next(rest), next(rest)) for _ in adam.slots]
-            steps = [next(rest) for _ in adam.steps]
-            lr, rates, stored, weight, total = rest
+            slots = [(next(rest), next(rest)) for _ in self.slots]
+            count, lr, rates, stored, weight, total = rest
             leaves = {n: values[n].detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
             value, gradients = functional_call(slope, values | leaves, (stored, weight))
             learned = [values[n] for n, p in parameters.items() if p.requires_grad]
-            there = [(p, g) for p, g in zip(learned, gradients, strict=True) if g is not None]
+            found = [(p, g) for p, g in zip(learned, gradients, strict=True) if g is not None]
             with torch.no_grad():
-                for (parameter, gradient), slot in zip(there, slots, strict=True):
+                for (parameter, gradient), slot in zip(found, slots, strict=True):
                     adam.remember(gradient, slot)
                     adam.move(parameter, slot, rates)
-                for step in steps:
-                    step.add_(1)
-                adam.prepare(steps[0], lr, rates)
+                count.add_(1)
+                adam.prepare(count, lr, rates)
                 total.add_(value)
             return []
 
@@ -119,23 +119,30 @@ class Compiled:
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
         """Take a step, and add the sum of the bound over the rows to ``total``, ``[]``, float64."""
         with torch.no_grad():
+            self.adam.refresh()
             self.run(*self.state, stored, weight, total)
-
-    def refresh(self) -> None:
-        """Take in what others have changed: the learning rate, and eager steps in between."""
-        self.adam.refresh()
 
 
 def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    graph: torch.fx.GraphModule = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    graph: torch.fx.GraphModule = make_fx(
+        function,
+        decomposition_table={torch.ops.aten.normal_.default: _normal},
+        tracing_mode="fake",
+        _allow_non_fake_inputs=True,
+    )(*inputs)
     return graph
+
+
+def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
+    """The same draws by `torch.randn`: what a draw in place overwrites would be copied first."""
+    return empty.copy_(torch.randn(empty.shape, dtype=empty.dtype, device=empty.device) * std + mean)
 
 
 def compile_step(
     slope: Slope,
-    optimizer: torch.optim.Optimizer,
+    adam: Adam,
     stored: Tensor,
     weight: Tensor,
     backend: Backend = inductor,
@@ -148,7 +155,7 @@ def compile_step(
     """
     try:
         with trial(slope):
-            compiled = Compiled(slope, optimizer, stored, weight, backend)
+            compiled = Compiled(slope, adam, stored, weight, backend)
         agree = _agrees(compiled, stored, weight)
     except Exception as error:  # the compiler is a large program of others: any error of it is survivable
         raise CompilationError(_reason(error)) from error
@@ -174,25 +181,25 @@ def _agrees(compiled: Compiled, stored: Tensor, weight: Tensor) -> bool:
     adam, slope, moved = compiled.adam, compiled.slope, compiled.moved
     value, gradients = _expected(slope, stored, weight)
     gradient = _vector([g for g in gradients if g is not None])
-    b1, b2 = adam.group["betas"]
     most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
+    adam.refresh()
     with trial(slope, compiled.state), torch.no_grad():
         before, rates, total = _vector(moved), adam.rates.clone(), torch.zeros_like(adam.lr)
         starts = [p.clone() for p in moved]
-        for first, second in adam.slots:
+        for first, second in compiled.slots:
             first.zero_()
             second.zero_()
         torch.manual_seed(0)
         compiled(stored, weight, total)
         reached = _vector(moved)
-        for parameter, start, slot in zip(moved, starts, adam.slots, strict=True):
+        for parameter, start, slot in zip(moved, starts, compiled.slots, strict=True):
             parameter.copy_(start)
             adam.move(parameter, slot, rates)
-        firsts, seconds = (_vector(moments) for moments in zip(*adam.slots, strict=True))
+        firsts, seconds = (_vector(moments) for moments in zip(*compiled.slots, strict=True))
         return (
             _close(total, value, most)
-            and _close(firsts / (1 - b1), gradient, most)
-            and _close(seconds / (1 - b2), gradient.square(), 2 * most)
+            and _close(firsts / (1 - B1), gradient, most)
+            and _close(seconds / (1 - B2), gradient.square(), 2 * most)
             and _close(reached - before, _vector(moved) - before, most)
         )
 

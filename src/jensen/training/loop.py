@@ -16,7 +16,7 @@ from jensen.objectives import Bound
 from jensen.trace import Model
 from jensen.training.engine import Engine, Say, place
 from jensen.training.memory import within_memory
-from jensen.training.optim import kl_weight, set_learning_rate
+from jensen.training.optim import kl_weight
 from jensen.training.plan import Plan
 from jensen.training.state import Record, TrainingState
 from jensen.training.step import Estimator, Prepare, Slope
@@ -72,7 +72,7 @@ def train(
             began = time.perf_counter()
             torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))
             lr = state.learning_rate.at(state.epoch)
-            set_learning_rate(state.optimizer, lr)
+            state.optimizer.set_rate(lr)
             total = engine.epoch(kl_weight(state.epoch, plan))
             if not math.isfinite(total):
                 x = data.prepare(engine.some_rows(), None)

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from jensen.objectives import Bound, beta, elbo_monte_carlo
+from jensen.training.adam import Adam
 from jensen.training.plan import Plan
 
 PLATEAU_PATIENCE = 10
@@ -15,28 +15,9 @@ PLATEAU_FACTOR = 0.3
 """What ``plateau`` multiplies the learning rate by."""
 
 
-def build_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), as one fused update.
-
-    On CUDA all its numbers live on the device, so that a step can be captured in a CUDA graph.
-    """
-    parameters = list(model.parameters())
-    on_cuda = any(p.is_cuda for p in parameters)
-    lr = torch.tensor(plan.lr, device=parameters[0].device) if on_cuda else plan.lr
-    if plan.optimizer == "adamw":
-        return torch.optim.AdamW(
-            parameters, lr=lr, weight_decay=plan.weight_decay, fused=True, capturable=on_cuda
-        )
-    return torch.optim.Adam(parameters, lr=lr, fused=True, capturable=on_cuda)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give the optimizer a learning rate; where a captured step reads it from a tensor, into that tensor."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
+def build_optimizer(model: nn.Module, plan: Plan) -> Adam:
+    """Adam, or AdamW with the plan's weight decay."""
+    return Adam(model.parameters(), plan.lr, plan.weight_decay if plan.optimizer == "adamw" else 0.0)
 
 
 @dataclass

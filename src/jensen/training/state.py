@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from jensen.errors import UserError
 from jensen.tensors import load_tensors, save_tensors
+from jensen.training.adam import Adam
 from jensen.training.optim import LearningRate, build_optimizer
 from jensen.training.plan import Plan
 
@@ -22,7 +22,7 @@ class TrainingState:
     """Everything that changes while training, as it stands between two epochs."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Adam
     learning_rate: LearningRate
     memory: nn.Module = field(default_factory=nn.Module)
     """What the gradient estimator remembers, as a running-mean baseline does; often nothing."""
@@ -70,8 +70,7 @@ class TrainingState:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
         tensors |= {f"memory/{k}": v for k, v in self.memory.state_dict().items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": v for k, v in slots.items()}
+        tensors |= {f"optimizer/{k}": v for k, v in self.optimizer.tensors().items()}
         rate = self.learning_rate
         record = {
             "history": self.history,
@@ -114,11 +113,7 @@ class TrainingState:
         state = cls.start(model, plan, memory)
         model.load_state_dict(groups["model"])
         state.memory.load_state_dict(groups["memory"])
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in groups["optimizer"].items():
-            index, slot = key.split("/")
-            slots.setdefault(int(index), {})[slot] = tensor
-        state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
+        state.optimizer.load(groups["optimizer"])
         record = json.loads(metadata["state"])
         state.learning_rate = LearningRate(plan, **record.pop("learning_rate"))
         for name, value in record.items():

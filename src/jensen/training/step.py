@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.objectives import Bound
+from jensen.training.adam import Adam
 from jensen.training.optim import warmed_up
 from jensen.training.plan import Plan
 from jensen.training.precision import products
@@ -66,9 +67,9 @@ class Slope(nn.Module):
         return values.detach().sum(), _clipped(found, self.plan.grad_clip)
 
 
-def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """The gradient in its parameter's own layout, which fused optimizers need."""
-    if gradient.stride() == parameter.stride():
+def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """The gradient in its parameter's own layout, which the fused update needs."""
+    if gradient is None or gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter, requires_grad=False).copy_(gradient)
 
@@ -86,16 +87,13 @@ class Compiled(Protocol):
     """A whole step in the place of an eager one, see `jensen.training.compiler`."""
 
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
-        """Take a step on rows ``[B, *event]``; the sum of the bound over them is added to ``total``, ``[]``."""
-
-    def refresh(self) -> None:
-        """Take in what others have changed: the learning rate, and eager steps in between."""
+        """Take a step on rows ``[B, *event]``; add the sum of the bound over them to ``total``, ``[]``."""
 
 
 class Step:
-    """One optimizer step for each batch of stored rows, by `Slope` and torch's optimizer, or by what stands in for both."""
+    """One step for each batch of stored rows, by `Slope` and `Adam`, or by what stands in for both."""
 
-    def __init__(self, slope: Slope, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, slope: Slope, optimizer: Adam) -> None:
         self.slope = slope
         self.optimizer = optimizer
         self.learned = slope.learned
@@ -112,8 +110,6 @@ class Step:
         """Begin an epoch, with this weight of the KL."""
         self.weight.fill_(weight)
         self.total.zero_()
-        if self.compiled is not None:
-            self.compiled.refresh()
 
     def __call__(self, stored: Tensor) -> None:
         """A step on rows ``[B, *event]``; nothing is read back from the device."""
@@ -121,19 +117,16 @@ class Step:
             self.compiled(stored, self.weight, self.total)
             return
         value, gradients = self.slope(stored, self.weight)
-        for parameter, gradient in zip(self.learned, gradients, strict=True):
-            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
-        self.optimizer.step()
-        for parameter in self.learned:  # the next gradients find the memory of these, which is still in the cache
-            parameter.grad = None
+        found = iter(gradients)
+        self.optimizer.step(
+            [_laid_out(next(found), p) if p.requires_grad else None for p in self.optimizer.parameters]
+        )
         self.total.add_(value)
-        if self.compiled is not None:
-            self.compiled.refresh()
 
 
 @contextmanager
 def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
-    """What runs inside leaves no mark: torch's generators, the buffers and ``others`` are as they were before."""
+    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before."""
     kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
     devices = {p.device for p in slope.parameters() if p.is_cuda}
     with torch.random.fork_rng(devices=list(devices)):
