@@ -127,13 +127,23 @@ def test_compiling_waits_until_it_is_worth_it() -> None:
     a_step, cost = work.seconds(CPU), work.compilation
     assert (a_step, cost) == pytest.approx((8e-3, 160.0))
     steps = 1000  # an epoch of 8 nominal seconds
-    epochs = lambda n, **more: Plan(epochs=n, **more)  # noqa: E731
-    assert not is_worth_it(work, steps, 2, epochs(1000), CPU), "16 seconds in"
+    epochs = lambda n, **more: Plan(epochs=n, **{"patience": 10, **more})  # noqa: E731
+    assert not is_worth_it(work, steps, 2, epochs(1000), CPU), "16 seconds in, and patience may end it"
     assert is_worth_it(work, steps, 3, epochs(1000), CPU)
     enough = math.ceil(3 + cost / 0.2 / 8)
     assert not is_worth_it(work, steps, 3, epochs(enough), CPU), "too little is left"
     assert is_worth_it(work, steps, 3, epochs(enough + 1), CPU)
     assert not is_worth_it(work, steps, 3, epochs(1000, max_time=600), CPU), "too little time is left"
+
+
+def test_a_run_that_is_surely_long_is_compiled_at_once() -> None:
+    work, steps = Work(operations=1000, flops=0), 1000
+    enough = math.ceil(work.compilation / 0.2 / 8)  # epochs
+    assert is_worth_it(work, steps, 0, Plan(epochs=enough + 1, patience=0), CPU)
+    assert not is_worth_it(work, steps, 0, Plan(epochs=enough, patience=0), CPU)
+    assert is_worth_it(work, steps, 0, Plan(epochs=1000, patience=enough), CPU)
+    assert not is_worth_it(work, steps, 0, Plan(epochs=1000, patience=enough - 1), CPU), "it may end early"
+    assert not is_worth_it(work, steps, 0, Plan(epochs=1000, patience=0, max_time=700), CPU)
 
 
 @pytest.fixture
@@ -226,7 +236,7 @@ def test_running_out_of_memory_names_the_setting_to_lower(shortage: Exception) -
 
     data = TrainingData(it.rows, it.slope.prepare, lambda: iter([it.slope.prepare(it.rows[:10], None)]))
     with pytest.raises(UserError) as error:
-        train(it.state, data, elbo, greedy, it.settings)
+        train(it.state, data, elbo, greedy, it.settings.replace(compile="off"))
     assert str(error.value) == (
         "memory ran out in epoch 2: lower --batch-size (now 16) or --num-samples (now 3); "
         "the last checkpoint is kept"

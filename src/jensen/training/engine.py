@@ -63,8 +63,8 @@ class Engine:
         self.settled = plan.compile == "off"
         """Whether there is nothing more to compile."""
         self.taken = 0
-        self.seen = 0
-        """Rows of the last epoch."""
+        self.seen = len(rows) if isinstance(rows, Tensor) else 0
+        """Rows of an epoch; of a stream, known after the first."""
 
     def epoch(self, weight: float) -> float:
         """One pass over the rows in random order: the sum of the bound over them.
@@ -80,7 +80,6 @@ class Engine:
         if isinstance(self.rows, RowStream):
             self._stream(self.rows, torch.Generator().manual_seed(seed))
             return self.step.total.item()
-        self.seen = len(self.rows)
         generator = torch.Generator(self.rows.device).manual_seed(seed)
         order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
         if self.capture is not None:
@@ -89,7 +88,7 @@ class Engine:
         return self.step.total.item()
 
     def decide(self) -> None:
-        """After an epoch, and before its checkpoint: whether the step shall be compiled from here on."""
+        """Before the first epoch, and after each, before its checkpoint: whether to compile from here on."""
         state, plan = self.state, self.plan
         steps = -(-self.seen // self.batch_size)
         if self.settled or state.compiled is not None or is_short(plan.epochs * steps):

@@ -68,6 +68,8 @@ def train(
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
     with within_memory(plan, state), torch.random.fork_rng(devices=_cuda_devices(state.model)):
         engine = Engine(state, place(data.rows, device), slope, plan, say)
+        if state.epoch == 0:
+            engine.decide()
         while not state.stopped and state.epoch < plan.epochs:
             began = time.perf_counter()
             torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))

@@ -6,6 +6,7 @@ seconds: a fixed price for each operation and for each multiplication, about wha
 of 2021.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ COMPILATION = (10.0, 0.15)
 GAIN = 0.2
 """Share of a step's time that compiling saves, cautiously."""
 BEFORE = 20.0
-"""Nominal seconds of training before a step is compiled: a shorter run shall never wait for it."""
+"""Nominal seconds of training before a step is compiled for what is planned, since patience or the user may end
+it. A shorter run shall never wait."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ def is_worth_it(work: Work, steps: int, epoch: int, plan: Plan, device: torch.de
         work: of a step.
         steps: of an epoch.
         epoch: epochs done.
-        plan: its epochs, or its time limit, say how much may be left.
+        plan: its epochs, or its time limit, say how much may be left; its patience, how much surely is.
         device: where the step runs.
     """
     an_epoch = steps * work.seconds(device)
-    planned = plan.epochs * an_epoch
-    if plan.max_time is not None:
-        planned = min(planned, plan.max_time)
+    most = math.inf if plan.max_time is None else plan.max_time
+    planned = min(plan.epochs * an_epoch, most)
+    sure = min((plan.patience + 1) * an_epoch, planned) if plan.patience else planned
     done = epoch * an_epoch
-    return done >= BEFORE and GAIN * (planned - done) > work.compilation
+    left = (planned if done >= BEFORE else sure) - done
+    return GAIN * left > work.compilation

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri  # type: ignore[import-untyped]
+import torch
 
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Column, Schema
@@ -133,7 +133,7 @@ def _scale(values: Array, step: float, log: bool) -> tuple[Array, Array]:
     body = np.arange(1, count) / count
     probabilities = np.concatenate([[ends], tail, body, 1 - tail[::-1], [1 - ends]])
     knots, kept = np.unique(np.quantile(spread, probabilities), return_index=True)
-    scores = ndtri(probabilities[kept])
+    scores = torch.special.ndtri(torch.from_numpy(probabilities[kept])).numpy()
     wide = np.concatenate([[True], np.diff(knots) > 1e-9 * max(1e-300, float(np.ptp(knots)))])
     knots, scores = knots[wide], scores[wide]
     if len(knots) < 2:  # one value only: a scale of its own size
