@@ -29,8 +29,8 @@ COMPILATION = (10.0, 0.15)
 GAIN = 0.2
 """Share of a step's time that compiling saves, cautiously."""
 BEFORE = 20.0
-"""Nominal seconds of training before a step is compiled for what is planned, since patience or the user may end
-it. A shorter run shall never wait."""
+"""Nominal seconds of training before a step is compiled for what is planned but not sure, since patience
+may end it: a shorter run shall never wait."""
 
 
 @dataclass(frozen=True)
