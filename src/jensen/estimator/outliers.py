@@ -164,7 +164,6 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
     def _combine(self, nats: Array) -> Array:
         """The lower score of each row, ``[T, N] -> [N]``, in spreads where there are two."""
-        if self.power is not None:
-            return nats[0]
-        spreads: Array = (nats - self.center_) / self.spread_
-        return spreads.min(axis=0)
+        scores = nats if self.power is not None else (nats - self.center_) / self.spread_
+        lowest: Array = scores.min(axis=0)
+        return lowest
