@@ -1,21 +1,23 @@
 """Anomaly detection on 12 sets of ADBench: `VAEOutlierDetector` beside PyOD's detectors, all with defaults.
 
-    python benchmarks/anomaly.py                       # five seeds: about an hour and a half of one core
+    python benchmarks/anomaly.py                       # five seeds: about two hours of one core
     python benchmarks/anomaly.py --seeds 1             # a first look
+    python benchmarks/anomaly.py --again               # jensen's figures anew, PyOD's as they are
 
 Two protocols. Unsupervised: fit on all rows, score the same rows. Normal-only: fit on half of the normal
 rows, score all others. ROC-AUC and average precision, averaged over the seeds. The peers run with the
 interpreter of .venv-peers (`make bench-peers`). The defaults of `VAEOutlierDetector` were chosen on the sets
-of DEVELOPMENT; four of the other eight had been seen in an earlier version. docs/anomalies.md tells what was
-chosen on what.
+of DEVELOPMENT and on others; docs/anomalies.md tells what was chosen on what.
 
-Writes benchmarks/results/anomaly.json.
+Writes benchmarks/results/anomaly.json, figure by figure: a run that was stopped goes on where it was, and
+only what is missing there is run. Means are over the seeds that all detectors have.
 """
 
 import argparse
 import json
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,19 @@ from jensen import VAEOutlierDetector
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "benchmarks" / "results" / "anomaly.json"
-DEVELOPMENT = ("annthyroid", "breastw", "cardio", "Ionosphere")
+DEVELOPMENT = ("annthyroid", "breastw", "cardio", "Ionosphere", "Pima", "vowels", "thyroid", "Wilt")
 PROTOCOLS = ("unsupervised", "normal-only")
 DETECTORS = ("jensen", "PyOD VAE", "PCA", "IForest", "KNN", "ECOD")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is fitted (``train``) and scored (``test`` if it is there), and ``y`` of the rows scored."""
+
+    name: str
+    protocol: str
+    seed: int
+    data: dict[str, Any]
 
 
 def sets(folder: Path) -> dict[str, Path]:
@@ -48,64 +60,102 @@ def split(X: np.ndarray, y: np.ndarray, protocol: str, seed: int) -> dict[str, A
     return {"train": X[train], "test": X[rest], "y": y[rest], "seed": seed}
 
 
-def write_tasks(folder: Path, options: argparse.Namespace) -> list[tuple[str, str, Path]]:
-    """A file for each set, protocol and seed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = []
-    for name, source in sets(options.data).items():
-        if options.sets and name not in options.sets:
-            continue
-        data = np.load(source)
-        for protocol in PROTOCOLS:
-            for seed in range(options.seeds):
-                path = folder / f"{name}-{protocol}-{seed}.npz"
-                if not path.exists():
-                    np.savez(path, **split(data["X"].astype(float), data["y"], protocol, seed))
-                tasks.append((name, protocol, path))
-    return tasks
+class Table:
+    """The JSON file of figures: for each set and protocol, of each detector by seed."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["sets"] if path.exists() else []
 
-def run_jensen(path: Path, out: Path) -> None:
-    """Scores, larger for anomalies, and the seconds of one core that they took."""
-    if (out / path.name).exists():
-        return
-    task = np.load(path)
-    began = time.process_time()
-    detector = VAEOutlierDetector(random_state=int(task["seed"])).fit(task["train"])
-    scores = -detector.score_samples(task["test"] if "test" in task else task["train"])
-    seconds = time.process_time() - began
-    np.savez(out / path.name, **{"jensen": scores, "jensen seconds": seconds})
-    print(path.stem, f"{roc_auc_score(task['y'], scores):.3f}  {seconds:.1f} s", flush=True)
+    def row(self, name: str, protocol: str) -> dict[str, Any]:
+        """The row of a set and protocol, new if it is not there."""
+        for row in self.rows:
+            if (row["set"], row["protocol"]) == (name, protocol):
+                return row
+        self.rows.append({"set": name, "protocol": protocol, "scores": {d: {} for d in DETECTORS}})
+        return self.rows[-1]
 
-
-def measure(tasks: list[tuple[str, str, Path]], folder: Path) -> list[dict[str, Any]]:
-    """A row for each set and protocol: figures of each detector, means over the seeds."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name, protocol, path in tasks:
-        y = np.load(path)["y"]
-        row = rows.setdefault((name, protocol), {"set": name, "protocol": protocol, "scores": {}})
+    def add(self, task: Task, found: Any) -> None:
+        """Figures of the detectors whose scores and seconds are in ``found``."""
+        y, row = task.data["y"], self.row(task.name, task.protocol)
         row |= {"rows": len(y), "anomalies": int(y.sum())}
-        for kind in ("jensen", "peers"):
-            found = np.load(folder / kind / path.name)
-            for detector in set(DETECTORS) & set(found.files):
-                scores = found[detector]
-                figures = row["scores"].setdefault(detector, {"roc_auc": [], "ap": [], "seconds": []})
-                figures["roc_auc"].append(float(roc_auc_score(y, scores)))
-                figures["ap"].append(float(average_precision_score(y, scores)))
-                figures["seconds"].append(float(found[f"{detector} seconds"]))
-    return list(rows.values())
+        for detector in set(DETECTORS) & set(found):
+            row["scores"][detector][str(task.seed)] = {
+                "roc_auc": float(roc_auc_score(y, found[detector])),
+                "ap": float(average_precision_score(y, found[detector])),
+                "seconds": float(found[f"{detector} seconds"]),
+            }
+
+    def lacks(self, task: Task, detector: str) -> bool:
+        """Whether a detector's figures are not there."""
+        return str(task.seed) not in self.row(task.name, task.protocol)["scores"][detector]
+
+    def write(self) -> None:
+        """Write the file, with means over the sets."""
+        content = {
+            "torch": torch.__version__,
+            "development": DEVELOPMENT,
+            "means": summary(self.rows),
+            "sets": self.rows,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def tasks_of(options: argparse.Namespace) -> list[Task]:
+    """Every set and protocol, seed by seed."""
+    loaded = {name: np.load(path) for name, path in sets(options.data).items()}
+    names = [name for name in loaded if not options.sets or name in options.sets]
+    return [
+        Task(name, protocol, seed, split(loaded[name]["X"].astype(float), loaded[name]["y"], protocol, seed))
+        for seed in range(options.seeds)
+        for name in names
+        for protocol in PROTOCOLS
+    ]
+
+
+def run_jensen(task: Task) -> dict[str, Any]:
+    """Scores, larger for anomalies, and the seconds of one core that they took."""
+    began = time.process_time()
+    detector = VAEOutlierDetector(random_state=task.seed).fit(task.data["train"])
+    scores = -detector.score_samples(task.data.get("test", task.data["train"]))
+    return {"jensen": scores, "jensen seconds": time.process_time() - began}
+
+
+def run_peers(tasks: list[Task], table: Table, options: argparse.Namespace) -> None:
+    """PyOD's detectors, in their own environment, on the splits as files."""
+    options.work.mkdir(parents=True, exist_ok=True)
+    paths = [options.work / f"{task.name}-{task.protocol}-{task.seed}.npz" for task in tasks]
+    for task, path in zip(tasks, paths, strict=True):
+        np.savez(path, **task.data)
+    if tasks:
+        script = ROOT / "benchmarks" / "anomaly_peers.py"
+        subprocess.run([options.peers, script, options.work / "peers", *paths], check=True)
+    for task, path in zip(tasks, paths, strict=True):
+        table.add(task, dict(np.load(options.work / "peers" / path.name)))
+
+
+def seeds_of(row: dict[str, Any]) -> set[str]:
+    """The seeds that all detectors have."""
+    return set.intersection(*(set(row["scores"][d]) for d in DETECTORS))
+
+
+def mean_of(row: dict[str, Any], detector: str, figure: str) -> float:
+    """A figure's mean over the seeds that all detectors have."""
+    return float(np.mean([row["scores"][detector][seed][figure] for seed in seeds_of(row)]))
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over the sets, of both protocols: over all, and over those that no choice was made on."""
+    rows = [row for row in rows if seeds_of(row)]
     held_out = [row for row in rows if row["set"] not in DEVELOPMENT]
     means: dict[str, Any] = {}
     for which, some in (("all", rows), ("held out", held_out)):
         for protocol in PROTOCOLS:
-            chosen = [row["scores"] for row in some if row["protocol"] == protocol]
+            chosen = [row for row in some if row["protocol"] == protocol]
             for figure in ("roc_auc", "ap", "seconds"):
                 means.setdefault(which, {}).setdefault(protocol, {})[figure] = {
-                    d: float(np.mean([np.mean(row[d][figure]) for row in chosen]))
+                    d: float(np.mean([mean_of(row, d, figure) for row in chosen]))
                     for d in DETECTORS
                     if chosen
                 }
@@ -116,9 +166,9 @@ def show(rows: list[dict[str, Any]], means: dict[str, Any]) -> None:
     for protocol in PROTOCOLS:
         print(f"\n{protocol}: ROC-AUC in per cent" + "".join(f"{d:>10}" for d in DETECTORS))
         for row in rows:
-            if row["protocol"] == protocol:
+            if row["protocol"] == protocol and seeds_of(row):
                 mark = "*" if row["set"] in DEVELOPMENT else " "
-                line = "".join(f"{100 * np.mean(row['scores'][d]['roc_auc']):10.1f}" for d in DETECTORS)
+                line = "".join(f"{100 * mean_of(row, d, 'roc_auc'):10.1f}" for d in DETECTORS)
                 print(f"{mark} {row['set']:<30}{line}")
         for which, of in means.items():
             for figure, words in (("roc_auc", "ROC-AUC"), ("ap", "average precision")):
@@ -135,34 +185,28 @@ def main() -> None:
         "--data", type=Path, default=ROOT / "../shared/data/adbench", help="folder of ADBench's files"
     )
     p.add_argument("--seeds", type=int, default=5, help="repeats")
-    p.add_argument("--sets", nargs="+", help="only these sets; nothing is written to the table")
-    p.add_argument(
-        "--work", type=Path, default=Path("runs") / "anomaly", help="splits and scores are kept here"
-    )
+    p.add_argument("--sets", nargs="+", help="only these sets")
+    p.add_argument("--again", action="store_true", help="drop jensen's figures of these sets and seeds first")
+    p.add_argument("--no-peers", action="store_true", help="leave PyOD's missing figures out")
+    p.add_argument("--work", type=Path, default=Path("runs") / "anomaly", help="the peers' splits and scores")
     p.add_argument("--peers", type=Path, default=ROOT / ".venv-peers" / "bin" / "python")
-    p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to write")
+    p.add_argument("--table", type=Path, default=TABLE, help="the JSON file of figures")
     options = p.parse_args()
     torch.set_num_threads(1)
-    tasks = write_tasks(options.work, options)
-    (options.work / "jensen").mkdir(exist_ok=True)
-    for _, _, path in tasks:
-        run_jensen(path, options.work / "jensen")
-    peers = ROOT / "benchmarks" / "anomaly_peers.py"
-    subprocess.run([options.peers, peers, options.work], check=True)
-    rows = measure(tasks, options.work)
-    means = summary(rows)
-    show(rows, means)
-    if options.sets:
-        return
-    content = {
-        "seeds": options.seeds,
-        "torch": torch.__version__,
-        "development": DEVELOPMENT,
-        "means": means,
-        "sets": rows,
-    }
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    options.table.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    tasks, table = tasks_of(options), Table(options.table)
+    if options.again:
+        for task in tasks:
+            table.row(task.name, task.protocol)["scores"]["jensen"].pop(str(task.seed), None)
+    for task in tasks:
+        if table.lacks(task, "jensen"):
+            found = run_jensen(task)
+            table.add(task, found)
+            table.write()
+            print(f"{task.name} {task.protocol} {task.seed}  {found['jensen seconds']:.1f} s", flush=True)
+    if not options.no_peers:
+        run_peers([task for task in tasks if table.lacks(task, DETECTORS[1])], table, options)
+    table.write()
+    show(table.rows, summary(table.rows))
     print(f"\n{options.table}")
 
 

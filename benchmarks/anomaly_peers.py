@@ -1,9 +1,9 @@
 """PyOD's detectors on the splits that anomaly.py has written; run by it, with the peers' interpreter.
 
-    .venv-peers/bin/python benchmarks/anomaly_peers.py FOLDER
+    .venv-peers/bin/python benchmarks/anomaly_peers.py FOLDER SPLIT...
 
-Reads FOLDER/*.npz (train, test, seed; no test: the training rows are scored) and writes beside each
-FOLDER/peers/*.npz with the scores of every detector (larger: more of an anomaly) and the seconds it took.
+Reads each SPLIT (.npz: train, test, seed; no test: the training rows are scored) and writes a file of its
+name to FOLDER with the scores of every detector (larger: more of an anomaly) and the seconds it took.
 What is there already is not done again.
 """
 
@@ -32,11 +32,10 @@ DETECTORS: dict[str, Callable[[int], Any]] = {
 """All with their defaults."""
 
 
-def main(folder: Path) -> None:
+def main(out: Path, splits: list[Path]) -> None:
     torch.set_num_threads(1)
-    out = folder / "peers"
     out.mkdir(exist_ok=True)
-    for path in sorted(folder.glob("*.npz"), key=lambda p: (p.stem.split("-")[-1], p.name)):  # seed by seed
+    for path in splits:
         if (out / path.name).exists():
             continue
         task = np.load(path)
@@ -58,4 +57,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])

@@ -15,36 +15,47 @@ from jensen.evaluation.score import score as score_rows
 from jensen.evaluation.tempered import tempered_score
 from jensen.scores import log_prob_of_columns
 
-STEPS = 500
-"""Gradient steps where ``epochs`` is left out: enough for a small network, too few to learn rare rows."""
+STEPS = 1500
+"""Gradient steps where ``epochs`` is left out."""
+LATENTS = 8
+"""Latents where ``latent_dim`` is left out, or as many as columns where these are fewer."""
+PRIOR_DRAWS = 1000
+"""Latents, drawn once for all rows, of a tempered score."""
+TAIL = 0.1
+"""Share of the rows fitted below one spread under the median of a score."""
 
 
 class VAEOutlierDetector(OutlierMixin, VAEBase):
-    """Rows are outliers when they are unlikely, and when latents that are common explain them badly.
+    """Rows are outliers when they are unlikely, or when latents that are common explain them badly.
 
-    The score is the mean of log p(x) and of its tempered form ``(1/t) log E_{z ~ p(z)} p(x | z)^t``, which is
-    log p(x) at t = 1. A smaller t makes rare latents dear, so that outliers among the rows fitted, to which a
-    VAE gives a corner of its latents, are still seen (docs/anomalies.md compares).
+    The score is the lower of two, each in its own spread over the rows fitted:
+
+        score(x) = min over t in {1, 1/D} of (S_t(x) - median S_t) / (median S_t - 10 % quantile of S_t)
+
+    With D columns and ``S_t(x) = (1/t) log E_{z ~ p(z)} p(x | z)^t``. S_1 is log p(x): it sees rows between
+    the others. A smaller t makes latents that are rare dear: it sees rows far out, even where many are alike
+    and the model has learned them. docs/anomalies.md compares.
 
     Args:
         contamination: the share of outliers among the rows fitted, in (0, 0.5]; it sets the threshold only.
-        power: t, above 0; None for one over the number of columns; 1 for log p(x) alone, by importance
-            sampling.
-        latent_dim: M.
+        power: t in (0, 1], for S_t alone, in nats of the data as given; None for the lower of both.
+        latent_dim: M; None for the number of columns, and 8 at most.
         hidden: widths of the hidden layers.
         likelihood: the decoder's family; "auto" for a normal one with mean and variance from the network
             where all columns are numbers and complete, and one by the type of each column elsewhere.
-        epochs: passes over the data, at most; None for about 500 gradient steps.
+        epochs: passes over the data, at most; None for about 1500 gradient steps.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops; 0: never.
         batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
         lr: learning rate, from which it falls to zero.
-        importance_samples: K of the scores.
+        importance_samples: K of log p(x).
         random_state: seed, generator or None.
         options: any other setting of ``jensen train``, by name.
 
     Attributes:
         offset_: the score below which a row is an outlier.
+        center_, spread_: median of S_t, and from there to its 10 % quantile, over the rows fitted; nats,
+            ``[2, 1]``; only where ``power`` is left out.
     """
 
     def __init__(
@@ -52,15 +63,15 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         contamination: float = 0.1,
         *,
         power: float | None = None,
-        latent_dim: int = 2,
-        hidden: tuple[int, ...] = (32,),
+        latent_dim: int | None = None,
+        hidden: tuple[int, ...] = (64,),
         likelihood: str = "auto",
         epochs: int | None = None,
         max_time: float | None = None,
         patience: int = 0,
         batch_size: int | None = None,
         lr: float = 3e-3,
-        importance_samples: int = 1000,
+        importance_samples: int = 200,
         random_state: Any = None,
         options: dict[str, Any] | None = None,
     ) -> None:
@@ -89,13 +100,21 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         if self.power is not None and not 0 < self.power <= 1:
             raise UserError(f"power is {self.power}; give a number above 0 and up to 1, or None")
         codes = self._fit(X)
-        self.offset_ = float(np.percentile(self._scores(codes), 100 * self.contamination))
+        found = self._nats(codes)
+        if self.power is None:
+            self.center_ = np.median(found, axis=1, keepdims=True)
+            spread = self.center_ - np.quantile(found, TAIL, axis=1, keepdims=True)
+            self.spread_ = np.where(spread > 0, spread, 1.0)
+        self.offset_ = float(np.percentile(self._combine(found), 100 * self.contamination))
         return self
 
     def score_samples(self, X: Any) -> Array:
-        """The score of each row, ``[N]``, nats of the data as given: the lower, the more an outlier."""
+        """The score of each row, ``[N]``: the lower, the more an outlier.
+
+        With ``power``, nats of the data as given; without, spreads from the median of the rows fitted.
+        """
         check_is_fitted(self, "fitted_")
-        return self._scores(self._codes(X, reset=False))
+        return self._combine(self._nats(self._codes(X, reset=False)))
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples(X) - offset_``: negative for outliers."""
@@ -115,6 +134,8 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
     def _options(self, codes: Array) -> dict[str, Any]:
         options = {"lr_schedule": "cosine"} | super()._options(codes)
+        if options["latent_dim"] is None:
+            options["latent_dim"] = min(LATENTS, codes.shape[1])
         if options["epochs"] is None:
             options["epochs"] = max(1, round(STEPS * options["batch_size"] / len(codes)))
         if options["likelihood"] == "auto" and self.container_.numeric and not np.isnan(codes).any():
@@ -122,14 +143,27 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         return options
 
     @alone
-    def _scores(self, codes: Array) -> Array:
-        fitted, k = self.fitted_, self.importance_samples
-        model, blocks = fitted.model(), fitted.blocks(codes)
-        if self.power == 1:
-            found = score_rows(model, blocks, k, log_det=fitted.log_det, seed=self.seed_).log_px
-        else:
-            powers = (self.power or 1 / fitted.size, 1.0)
-            found = tempered_score(
-                model, blocks, powers, log_prob_of_columns, k, log_det=fitted.log_det, seed=self.seed_
-            ).mean(0)
-        return found.numpy()
+    def _nats(self, codes: Array) -> Array:
+        """S_t of each row, ``[T, N]``, nats of the data as given."""
+        fitted, seed = self.fitted_, self.seed_
+        model, blocks, log_det = fitted.model(), fitted.blocks(codes), fitted.log_det
+
+        def from_prior(t: float) -> Array:
+            columns = log_prob_of_columns
+            found = tempered_score(model, blocks, [t], columns, PRIOR_DRAWS, log_det=log_det, seed=seed)
+            return found[0].numpy()
+
+        def log_px() -> Array:
+            samples = self.importance_samples
+            found = score_rows(model, blocks, samples, log_det=log_det, seed=seed).log_px.numpy()
+            # An encoder of numbers cannot read a row with missing cells; latents of the prior do without it.
+            return np.where(np.isnan(found), from_prior(1.0), found) if np.isnan(found).any() else found
+
+        powers = (1.0, 1 / fitted.size) if self.power is None else (self.power,)
+        return np.stack([log_px() if t == 1 else from_prior(t) for t in powers])
+
+    def _combine(self, nats: Array) -> Array:
+        """The lower score of each row, ``[T, N] -> [N]``, in spreads where there are two."""
+        scores = nats if self.power is not None else (nats - self.center_) / self.spread_
+        lowest: Array = scores.min(axis=0)
+        return lowest
