@@ -52,6 +52,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         keep_empty_features: bool = False,
         latent_dim: int = 8,
         hidden: tuple[int, ...] = (64, 64),
+        posterior: str = "experts",
+        prior: str = "standard",
         bound: str = "iwae",
         num_samples: int = 10,
         epochs: int = 100,
@@ -69,6 +71,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         self.keep_empty_features = keep_empty_features
         self.latent_dim = latent_dim
         self.hidden = hidden
+        self.posterior = posterior
+        self.prior = prior
         self.bound = bound
         self.num_samples = num_samples
         self.epochs = epochs
