@@ -149,6 +149,7 @@ ALL = FAMILIES + PRIORS
 CLOSED_FORM_KL = {
     ("diagonal", "standard"),
     ("full", "standard"),
+    ("experts", "standard"),
     ("low-rank", "standard"),
     ("one-hot", "uniform-one-hot"),
     ("straight-through", "uniform-one-hot"),
