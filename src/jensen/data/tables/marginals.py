@@ -24,7 +24,7 @@ ATOM_COUNT = 10
 """A value is an atom when at least so great a share of the rows, and so many rows, have it."""
 ATOM_EXCESS = 4.0
 """And when it is so many times as frequent as the values around it; or"""
-ATOM_ENOUGH = 100
+ATOM_ENOUGH = 30
 """when so many rows have it: fewer do not tell a decoder when to choose it, as it knows of no neighbours."""
 SAMPLED = 200_000
 """Rows that the scale is fitted to, drawn evenly, where there are more."""
