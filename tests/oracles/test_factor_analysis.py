@@ -1,7 +1,6 @@
 """Factor analysis of incomplete rows, and the table model that starts there, against closed forms."""
 
 import numpy as np
-import pytest
 import torch
 from sklearn.decomposition import FactorAnalysis
 from torch import Tensor
@@ -50,12 +49,12 @@ def test_on_complete_rows_it_is_scikit_learns_factor_analysis() -> None:
 
 
 def test_on_incomplete_rows_it_finds_the_factors() -> None:
-    u = torch.where(hidden(20_000), torch.nan, rows(20_000))
-    found = fit_factors(u, 2, steps=300)
+    u = torch.where(hidden(5000), torch.nan, rows(5000))
+    found = fit_factors(u, 2, steps=100)
     covariance = found.loadings @ found.loadings.T + found.noise.diag()
-    # A covariance from n rows has a standard error of about sqrt(2 / n) = 0.01 times the variances.
-    assert torch.allclose(covariance, W @ W.T + NOISE.diag(), atol=0.05)
-    assert torch.allclose(found.mean, MEAN, atol=0.04)
+    # A covariance from n rows has a standard error of about sqrt(2 / n) = 0.02 times the variances.
+    assert torch.allclose(covariance, W @ W.T + NOISE.diag(), atol=0.08)
+    assert torch.allclose(found.mean, MEAN, atol=0.08)
 
 
 def test_the_posterior_of_experts_is_the_exact_one_whatever_is_missing() -> None:
@@ -84,13 +83,12 @@ def test_a_network_beside_a_linear_part_starts_at_zero() -> None:
     assert skip.network[-1].weight.grad.abs().sum() > 0, "and learns"
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_filling_linear_gaussian_tables_comes_near_the_conditional_mean(seed: int) -> None:
+def test_filling_linear_gaussian_tables_comes_near_the_conditional_mean() -> None:
     """The imputer with its defaults, of few rows, beside E[x_missing | x_observed] of the true model."""
-    x, holes = rows(300, seed), hidden(300, seed)
+    x, holes = rows(300), hidden(300)
     u = torch.where(holes, torch.nan, x)
     best = conditional_mean(u, MEAN, W @ W.T + NOISE.diag())
-    imputer = VAEImputer(epochs=10, random_state=0).fit(u.numpy())
+    imputer = VAEImputer(epochs=5, importance_samples=50, random_state=0).fit(u.numpy())
     filled = torch.from_numpy(imputer.transform(u.numpy()))
     error, least = ((f - x)[holes].square().mean().sqrt().item() for f in (filled, best))
     assert error < 1.05 * least
