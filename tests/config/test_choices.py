@@ -100,7 +100,7 @@ def test_every_choice_trains_and_is_measured(
 ) -> None:
     key = "categorical-prior" if (option, value) == ("prior", "categorical") else value
     needs = NEEDS.get(key, {}) if (option, value) != ("posterior", "categorical") else {}
-    source = table if value == "columns" else images
+    source = table if value in ("columns", "experts") else images
     run = start(tiny(source, **{option: value, **needs}), tmp_path / "run")
     figures = evaluate_run(run, run.dataset(), Plan(num_samples=5, refine_steps=4, aggregate=False))
     point = value == "point"
@@ -121,6 +121,7 @@ REFUSED = [
     ({"estimator": "doubly-reparameterized", "bound": "elbo"}, "iwae"),
     ({"estimator": "sticking-the-landing", "bound": "iwae"}, "doubly-reparameterized"),
     ({"posterior": "flow", "kl": "closed-form"}, "closed-form"),
+    ({"posterior": "experts"}, "--posterior full"),
     ({"likelihood": "poisson", "variance": "network"}, "variance"),
     ({"variance": "optimal", "likelihood": "student-t"}, "optimal"),
     ({"inference": "two-tier", "posterior": "categorical"}, "amortized"),

@@ -99,6 +99,7 @@ DECODERS = [
 ENCODERS = [
     Case("diagonal", lambda: families.Normal([2], NetworkScale(2)), "real", "encoder"),
     Case("full", lambda: families.FullNormal(2), "real", "encoder"),
+    Case("experts", lambda: families.Experts(2, 3), "real", "encoder"),
     Case("low-rank", lambda: families.LowRankNormal(2, 1), "real", "encoder"),
     Case("flow", lambda: families.FlowNormal(2, 3, 2, [8]), "real", "encoder", sampled_moments=True),
     Case("flow-1d", lambda: families.FlowNormal(1, 3, 2, [8]), "real", "encoder", sampled_moments=True),
@@ -148,6 +149,7 @@ ALL = FAMILIES + PRIORS
 CLOSED_FORM_KL = {
     ("diagonal", "standard"),
     ("full", "standard"),
+    ("experts", "standard"),
     ("low-rank", "standard"),
     ("one-hot", "uniform-one-hot"),
     ("straight-through", "uniform-one-hot"),

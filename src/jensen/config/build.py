@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen import families, objectives, priors
+from jensen.config.linear_start import FACTOR_ROWS, expert_encoder, start_at_factors, with_linear_part
 from jensen.config.networks import decoder_network, encoder_network
 from jensen.config.settings import Settings
 from jensen.config.tables import (
@@ -33,7 +34,6 @@ from jensen.training.step import Estimator
 Shape = Sequence[int]
 EXPOSED_ROWS = 1024
 """Training rows whose totals and shares are where a model of counts with an exposure starts."""
-
 SCALES: dict[str, Callable[[Settings, int], Any]] = {
     "shared": lambda s, size: families.SharedScale(),
     "unit": lambda s, size: families.FixedScale(1.0),
@@ -96,6 +96,7 @@ SUPPORT: dict[str, str] = {
 POSTERIORS: dict[str, Callable[[Settings, int], Any]] = {
     "diagonal": lambda s, M: families.Normal([M], families.NetworkScale(M)),
     "full": lambda s, M: families.FullNormal(M),
+    "experts": lambda s, M: families.Experts(M),
     "low-rank": lambda s, M: families.LowRankNormal(M, s.rank),
     "flow": lambda s, M: families.FlowNormal(M),
     "point": lambda s, M: families.PointMass(M),
@@ -163,6 +164,8 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
 
 def rows_needed(settings: Settings) -> int:
     """How many training rows `build_model` looks at: pseudo-inputs, or totals and shares of counts."""
+    if settings.posterior == "experts":
+        return max(settings.components, FACTOR_ROWS)
     return settings.components if settings.exposure == "none" else max(settings.components, EXPOSED_ROWS)
 
 
@@ -193,6 +196,8 @@ def build_model(
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
         return _given(given, two_tier(prior, family, decoder, maximise, event_dim=len(event_shape)))
     encoder: nn.Module = _encoder(settings, family, event_shape, preparation, rows)
+    if settings.posterior == "experts" and rows is not None:
+        start_at_factors(encoder, decoder, given, rows)
     start = torch.zeros(settings.components, *event_shape) if rows is None else rows[: settings.components]
     prior = PRIORS[settings.prior](settings, encoder, start)
     if given:
@@ -212,6 +217,8 @@ def _encoder(
         transform, shape = read(preparation, event_shape)
     if settings.exposure == "total":
         transform = NormalizedLog1p(rows)
+    if settings.posterior == "experts":
+        return Conditional(expert_encoder(settings, transform, shape), family)
     network = encoder_network(settings, event_shape, shape, family.num_outputs)
     network = network if transform is None else nn.Sequential(transform, network)
     return Conditional(network, family, event_dim=len(event_shape))
@@ -224,6 +231,8 @@ def _decoder(
     likelihood = LIKELIHOODS[settings.likelihood](settings, event_shape, preparation)
     reads, more = context_inputs(settings.condition, preparation)
     network = decoder_network(settings, event_shape, latents + more, likelihood)
+    if settings.posterior == "experts":
+        network = with_linear_part(network, latents + more, likelihood.num_outputs)
     if settings.exposure == "total":
         likelihood = families.Exposed(likelihood, rows)
         _start_at_shares(network, rows)

@@ -127,10 +127,20 @@ class ModelSettings:
     is taken as given: latents then say which counts are large, not how many there are. Figures are of
     log p(x | total), and comparable with such figures only."""
     posterior: Literal[
-        "diagonal", "full", "low-rank", "flow", "point", "categorical", "gumbel-softmax", "straight-through"
+        "diagonal",
+        "full",
+        "experts",
+        "low-rank",
+        "flow",
+        "point",
+        "categorical",
+        "gumbel-softmax",
+        "straight-through",
     ] = "diagonal"
-    """Encoder family. point: a vanilla autoencoder; gumbel-softmax and straight-through: categorical
-    latents trained through their relaxation."""
+    """Encoder family. experts, for tables: full, the product of the prior and of a normal factor for each
+    numeric cell that is there, with a decoder that has a linear part; both start at factor analysis. point: a
+    vanilla autoencoder; gumbel-softmax and straight-through: categorical latents trained through their
+    relaxation."""
     rank: int = 2
     """Rank of the low-rank posterior."""
     categories: int = 10

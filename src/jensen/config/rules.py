@@ -50,6 +50,13 @@ RULES: list[Rule] = [
         lambda s: "--prior vamp learns pseudo-rows, and the rows of a table cannot be; use --prior mixture",
     ),
     (
+        lambda s: s.posterior == "experts" and (s.likelihood != "columns" or s.inference == "two-tier"),
+        lambda s: (
+            "--posterior experts is of an encoder that reads a table cell by cell, and there is none with "
+            f"--likelihood {s.likelihood} and --inference {s.inference}; use --posterior full"
+        ),
+    ),
+    (
         lambda s: s.likelihood == "columns" and s.binarize != "none",
         lambda s: f"--binarize {s.binarize} is for images; leave it out for a table",
     ),

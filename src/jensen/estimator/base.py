@@ -39,6 +39,8 @@ class VAEBase(BaseEstimator):
     fitted_: Fitted
     container_: Container
     seed_: int
+    _batches = 20
+    """Batches of a pass over few rows, where ``batch_size`` is left out."""
 
     @alone
     def _fit(self, X: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
@@ -64,7 +66,7 @@ class VAEBase(BaseEstimator):
         options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
         options |= dict(getattr(self, "options", None) or {})
         if options.get("batch_size") is None:
-            options["batch_size"] = int(np.clip(len(codes) // 20, 16, 128))
+            options["batch_size"] = int(np.clip(len(codes) // self._batches, 16, 128))
         return options
 
     def _contain(self, X: Any) -> Container:

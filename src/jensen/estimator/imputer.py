@@ -19,9 +19,8 @@ from jensen.evaluation.impute import impute, impute_draws
 class VAEImputer(TransformerMixin, VAEBase):
     """Fill missing cells from the posterior of a variational autoencoder, given the cells that are there.
 
-    Training uses the importance-weighted bound on the observed cells (MIWAE, Mattei & Frellsen 2019): no row
-    is dropped. Numbers get their posterior mean, categories their likeliest level; observed cells come back
-    bit for bit.
+    Training uses the bound on the observed cells (Mattei & Frellsen 2019): no row is dropped. Numbers get
+    their posterior mean, categories their likeliest level; observed cells come back bit for bit.
 
     Args:
         missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
@@ -29,19 +28,23 @@ class VAEImputer(TransformerMixin, VAEBase):
             different ``random_state``, or call `draw`.
         add_indicator: append a column for each column that had missing cells when fitted.
         keep_empty_features: keep columns of an array without any value when fitted, filled with 0.
-        latent_dim: M.
+        latent_dim: M; None for half as many as there are columns, from 8 to 16.
         hidden: widths of the hidden layers; few, since tables to be filled are often small.
-        bound: what training maximises.
+        posterior: family of q(z | x); "experts" starts at factor analysis, exact whatever cells are missing.
+        prior: family of p(z).
+        bound: what training maximises; "iwae" with ``num_samples`` for MIWAE.
         num_samples: latent samples of each row in training, K of the bound.
         epochs: passes over the data, at most.
         max_time: seconds of training, at most.
         patience: epochs without a better validation bound after which training stops.
-        batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
+        batch_size: B; None for a seventh of the rows, from 16 to 128.
         lr: learning rate.
         importance_samples: K for each row.
         random_state: seed, generator or None.
         options: any other setting of ``jensen train``, by name.
     """
+
+    _batches = 7  # training starts at a good model: fewer, less noisy steps
 
     def __init__(
         self,
@@ -50,11 +53,13 @@ class VAEImputer(TransformerMixin, VAEBase):
         sample_posterior: bool = False,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
-        latent_dim: int = 8,
+        latent_dim: int | None = None,
         hidden: tuple[int, ...] = (64, 64),
-        bound: str = "iwae",
-        num_samples: int = 10,
-        epochs: int = 100,
+        posterior: str = "experts",
+        prior: str = "standard",
+        bound: str = "elbo",
+        num_samples: int = 1,
+        epochs: int = 60,
         max_time: float | None = None,
         patience: int = 30,
         batch_size: int | None = None,
@@ -69,6 +74,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         self.keep_empty_features = keep_empty_features
         self.latent_dim = latent_dim
         self.hidden = hidden
+        self.posterior = posterior
+        self.prior = prior
         self.bound = bound
         self.num_samples = num_samples
         self.epochs = epochs
@@ -139,6 +146,12 @@ class VAEImputer(TransformerMixin, VAEBase):
         if self.container_.kind != "array" or self.keep_empty_features:
             return np.arange(len(columns))
         return np.array([i for i, c in enumerate(columns) if c.modelled or c.constant is not None], dtype=int)
+
+    def _options(self, codes: Array) -> dict[str, Any]:
+        options = super()._options(codes)
+        if options["latent_dim"] is None:
+            options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
+        return options
 
     def _marked(self, X: Any) -> Any:
         """X with NaN where an array has ``missing_values``."""

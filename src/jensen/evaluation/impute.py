@@ -13,6 +13,9 @@ from jensen.trace import Model
 DRAWS = 200
 """Draws behind a filled cell's mean or mode: their noise adds 1/200 to the posterior variance."""
 
+CHUNK = 16
+"""Rows drawn for at a time: a draw's tensors are K times as large, and new memory costs more than they do."""
+
 
 class Decodes(Model, Protocol):
     """A model that says p(x | z) at latents of one's own choice, as `jensen.models.VAE` does."""
@@ -81,7 +84,7 @@ def impute_blocks(
         if rows.any():
             with torch.random.fork_rng():
                 torch.manual_seed(derive_seed(seed, "impute", number))
-                draws = draw_missing(model, x[rows], DRAWS, num_samples)
+                draws = _in_chunks(model, x[rows], DRAWS, num_samples)
             center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
             x = x.clone()
             x[rows] = torch.where(x[rows].isnan(), center, x[rows])
@@ -107,5 +110,10 @@ def draw_blocks(
         if rows.any():
             with torch.random.fork_rng():
                 torch.manual_seed(derive_seed(seed, "impute", number))
-                completed[:, rows] = draw_missing(model, x[rows], num_draws, num_samples)
+                completed[:, rows] = _in_chunks(model, x[rows], num_draws, num_samples)
         yield completed.cpu()
+
+
+def _in_chunks(model: Decodes, x: Tensor, num_draws: int, num_samples: int) -> Tensor:
+    """`draw_missing` of many rows, a few at a time."""
+    return torch.cat([draw_missing(model, rows, num_draws, num_samples) for rows in x.split(CHUNK)], 1)

@@ -13,6 +13,7 @@ from jensen.families.categorical import Categorical
 from jensen.families.conditional import Conditional
 from jensen.families.counts import Exposed, NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from jensen.families.discretized import DiscretizedLogistic, MixtureOfDiscretizedLogistics
+from jensen.families.experts import Experts
 from jensen.families.flow import FlowNormal
 from jensen.families.full_normal import FullNormal, LowRankNormal
 from jensen.families.location_scale import Laplace, Normal, StudentT
@@ -33,6 +34,7 @@ __all__ = [
     "Conditional",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
+    "Experts",
     "Exposed",
     "FixedScale",
     "FlowNormal",

@@ -2,6 +2,7 @@
 
 from jensen.networks.conv import conv_decoder, conv_encoder, default_widths, most_stages
 from jensen.networks.inputs import Beside, Log1p, NormalizedLog1p, OneHot
+from jensen.networks.linear_part import CellExperts, Skip
 from jensen.networks.mlp import ACTIVATIONS, mlp
 from jensen.networks.pictures import Picture
 from jensen.networks.resnet import resnet_decoder, resnet_encoder
@@ -9,10 +10,12 @@ from jensen.networks.resnet import resnet_decoder, resnet_encoder
 __all__ = [
     "ACTIVATIONS",
     "Beside",
+    "CellExperts",
     "Log1p",
     "NormalizedLog1p",
     "OneHot",
     "Picture",
+    "Skip",
     "conv_decoder",
     "conv_encoder",
     "default_widths",

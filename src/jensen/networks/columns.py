@@ -53,12 +53,20 @@ class ColumnInputs(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = []
         if self.marginals is not None:
-            values = x[:, self.numeric]
-            there = ~values.isnan()
-            scores = self.marginals(torch.where(there, values, 1.0)).clamp(-FARTHEST, FARTHEST)
+            scores = self.scores(x)
+            there = ~scores.isnan()
             parts += [torch.where(there, scores, 0.0).to(self.like.dtype), there.to(self.like.dtype)]
         if self.embedding is not None:
             codes = x[:, self.discrete]
             codes = torch.where(codes.isnan(), self.sizes, codes).long()
             parts.append(self.embedding(codes + self.offsets).flatten(1))
         return torch.cat(parts, 1)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Normal scores of the numeric columns, ``[N, Cn]`` of float64, NaN where missing."""
+        values = x[:, self.numeric]
+        if self.marginals is None:
+            return values
+        there = ~values.isnan()
+        scores = self.marginals(torch.where(there, values, 1.0)).clamp(-FARTHEST, FARTHEST)
+        return torch.where(there, scores, torch.nan)

@@ -22,6 +22,10 @@ their square root then."""
 ATOM_SHARE = 0.001
 ATOM_COUNT = 10
 """A value is an atom when at least so great a share of the rows, and so many rows, have it."""
+ATOM_EXCESS = 4.0
+"""And when it is so many times as frequent as the values around it; or"""
+ATOM_ENOUGH = 30
+"""when so many rows have it: fewer do not tell a decoder when to choose it, as it knows of no neighbours."""
 SAMPLED = 200_000
 """Rows that the scale is fitted to, drawn evenly, where there are more."""
 
@@ -94,7 +98,7 @@ def fit_marginal(column: Column, codes: Array) -> Marginal:
     if column.type == "positive" and step:
         low = step  # the lowest multiple above zero
     log = column.type == "positive" and not step
-    atoms = _atoms(values)
+    atoms = _atoms(values, step)
     alone = values[~np.isin(values, atoms)]
     # Where nearly all values are atoms, the few others do not show the scale: take them all.
     knots, scores = _scale(alone if len(alone) >= ROWS_PER_KNOT else values, step, log)
@@ -102,13 +106,31 @@ def fit_marginal(column: Column, codes: Array) -> Marginal:
     return Marginal(column.name, 0, shares, step, low, log, knots, scores, atoms)
 
 
-def _atoms(values: Array) -> Array:
-    """The most frequent values, if frequent enough, ascending."""
+def _atoms(values: Array, step: float) -> Array:
+    """The most frequent values, if frequent enough by themselves or next to those around them, ascending."""
     distinct, counts = np.unique(values, return_counts=True)
     frequent = counts >= max(ATOM_COUNT, ATOM_SHARE * len(values))
+    frequent &= (counts >= ATOM_ENOUGH) | (counts >= ATOM_EXCESS * _usual(distinct, counts, step))
     distinct, counts = distinct[frequent], counts[frequent]
     most: Array = np.sort(distinct[np.argsort(-counts, kind="stable")[:MOST_ATOMS]])
     return most
+
+
+def _usual(distinct: Array, counts: Array, step: float) -> Array:
+    """How many rows each value would have if it were like the two below it and the two above.
+
+    Their rows, over the places for values there, a ``step`` (or the median gap) apart.
+    """
+    if len(distinct) < 2:
+        return np.zeros(len(distinct))
+    last = len(distinct) - 1
+    places = np.arange(len(distinct))
+    low, high = (places - 2).clip(0), (places + 2).clip(max=last)
+    total = np.concatenate([[0], counts.cumsum()])
+    around = total[high + 1] - total[low] - counts
+    gap = step or float(np.median(np.diff(distinct)))
+    usual: Array = around / ((distinct[high] - distinct[low]) / gap).clip(1.0)
+    return usual
 
 
 def _scale(values: Array, step: float, log: bool) -> tuple[Array, Array]:
