@@ -148,6 +148,8 @@ def write_data(run: "Run", path: Path, x: "Tensor", *, mean: bool = False) -> No
 def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Callable[[Tensor], object]]":
     """Yield a function that writes rows as the data were given: a table with its columns, or an array.
 
+    Labels that are given go with the array, as a column of a table or an array of their own.
+
     It takes pieces ``[n, *event]`` in the model's domain; the file is there when the block ends.
 
     Args:
@@ -156,6 +158,7 @@ def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Call
         mean: they are expectations, not data (see `jensen.data.Preparation.invert`).
     """
     from jensen.data import row_writer
+    from jensen.data.labels import LABEL
     from jensen.data.tables.codec import decode_table
     from jensen.data.tables.writing import table_writer
 
@@ -164,9 +167,14 @@ def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Call
     def given(x: "Tensor") -> Any:
         return preparation.invert(x, mean=mean).numpy()
 
+    labels = preparation.labels
+
+    def texts(x: "Tensor") -> dict[str, list[str]]:
+        return {} if labels is None else {LABEL: labels.texts(labels.split(x)[1][:, 0])}
+
     if schema is None:
         with row_writer(path, value_range=preparation.shown_range) as write_rows:
-            yield lambda x: write_rows(given(x))
+            yield lambda x: write_rows(given(x), texts(x))
     else:
         with table_writer(path) as write_table:
             yield lambda x: write_table(decode_table(given(x), schema))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jensen.cli.common import RowsOptions, rows_for, say
 from jensen.config.parse import parse
-from jensen.errors import check_options
+from jensen.errors import UserError, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.scores import column_names, reference_scores, score_rows
 
     run = Run.open(options.run)
+    if run.settings.posterior == "point":
+        raise UserError(
+            f"{run.path} has a point posterior, without a density, and no log p(x) can be had from it; train "
+            "with another --posterior"
+        )
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))

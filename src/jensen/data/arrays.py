@@ -28,7 +28,7 @@ class Rows(Protocol):
     def __getitem__(self, rows: slice, /) -> Any: ...
 
 
-LABEL_KEYS = ("y", "labels")
+LABEL_KEYS = ("y", "labels", "label")
 SPARSE_KEYS = {"data", "indices", "indptr", "shape"}
 """Of a sparse matrix, as scipy.sparse.save_npz writes it, or without its `format`: by rows."""
 SMALL = (np.uint8, np.int16, np.int32)

@@ -11,6 +11,7 @@ from torch import Tensor
 from jensen.data.arrays import CHUNK, Array, chunks
 from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.domains import check_domain
+from jensen.data.labelling import give_labels
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import generator
 from jensen.data.shares import Share, draw_distinct
@@ -75,6 +76,7 @@ def fit_preparation(
         value_range=_levels(dataset) if support in ("grid", "categories") else grey_range,
         stored_dtype=dataset.x.dtype,
         support=support,
+        labels=dataset.given,
     )
 
 
@@ -137,18 +139,19 @@ def binarize_static(dataset: Dataset, seed: int) -> Dataset:
 def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> Dataset:
     """Other rows than those fitted, ready for a preparation: checked, and drawn once where it is static.
 
-    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are.
+    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are. For a
+    preparation that takes labels, the rows carry theirs.
 
     Raises:
-        UserError: values outside the domain of the preparation's likelihood.
+        UserError: values outside the domain of the preparation's likelihood, or labels that it lacks.
     """
     grey_range = preparation.value_range
     if preparation.marginals is not None:
         return dataset
     check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
-    if preparation.binarize != "static" or dataset.is_binary:
-        return dataset
-    return binarize_static(replace(dataset, value_range=grey_range), seed)
+    if preparation.binarize == "static" and not dataset.is_binary:
+        dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
+    return dataset if preparation.labels is None else give_labels(dataset, preparation.labels)
 
 
 def _check_not_binarized(dataset: Dataset, binarize: str, dequantize: bool | None) -> None:

@@ -101,7 +101,10 @@ def _images(
     prepared = prepare(Pictures(source, names, opened, [source, identity_of(files)]), options)
     labels = [name for name, kind in data.features.items() if isinstance(kind, library.ClassLabel)]
     numbers = np.asarray(data[labels[0]], dtype=np.int64)[prepared.kept] if labels else None
-    named = Named(prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, notes=prepared.notes)
+    classes = tuple(data.features[labels[0]].names) if labels else ()
+    named = Named(
+        prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, classes=classes, notes=prepared.notes
+    )
     return named, prepared.kept
 
 

@@ -139,7 +139,8 @@ def _colour_words(look: Look) -> str:
         return ""
     if look.latents.mean.shape[1] == 1 and class_colours(look.labels.numpy()) is None:
         return ""
-    return " Colours are the labels that came with the data; the model never saw them."
+    seen = "which the model is given" if look.dataset.given is not None else "the model never saw them"
+    return f" Colours are the labels that came with the data; {seen}."
 
 
 def rates(look: Look) -> Picture:
