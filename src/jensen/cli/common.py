@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +120,25 @@ def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
                 f"{lacking} of {len(dataset.x)} rows it is missing or of a category that training had not; "
                 "give it there, or leave those rows out"
             )
+
+
+class Beside:
+    """The names of rows, which go beside what is written of them.
+
+    Args:
+        dataset: whose rows are written, in their order.
+        taken: names of columns that are not to be had.
+    """
+
+    def __init__(self, dataset: "Dataset", taken: Sequence[str]) -> None:
+        self.called = dataset.names_are
+        self.names = () if self.called in taken else dataset.names
+        self.start = 0
+
+    def next(self, count: int) -> dict[str, Sequence[str]]:
+        """Those of the next rows, as columns of text (see `jensen.data.row_writer`)."""
+        self.start += count
+        return {self.called: self.names[self.start - count : self.start]} if self.names else {}
 
 
 def check_data_suffix(run: "Run", path: Path) -> None:

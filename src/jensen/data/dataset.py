@@ -41,6 +41,7 @@ class Dataset:
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
+        names_are: what the names are called, as a column of a table.
         classes: what the numbers of the labels stand for; empty where for themselves.
         given: where the label is given to a model, how rows carry it (see `give_labels`); else None.
         notes: what was found and done when the data were read, a sentence each, for the user.
@@ -57,6 +58,7 @@ class Dataset:
     schema: Schema | None = None
     is_count: bool = False
     names: tuple[str, ...] = ()
+    names_are: str = "image"
     classes: tuple[str, ...] = ()
     given: Labels | None = None
     notes: tuple[str, ...] = ()
@@ -208,6 +210,7 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Datas
         schema=raw.schema,
         is_count=raw.is_count,
         names=raw.names,
+        names_are=raw.names_are,
         classes=raw.classes,
         notes=raw.notes,
     )

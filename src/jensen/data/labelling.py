@@ -44,7 +44,7 @@ def _labels(dataset: Dataset, like: Labels | None) -> tuple[Array, Sequence[str]
         return dataset.labels.numpy(), dataset.classes
     path = Path(dataset.name).resolve()
     folder = path.name if path.is_dir() else path.parent.name
-    if like is not None and dataset.names and folder in like.names:
+    if like is not None and dataset.is_image and dataset.names and folder in like.names:
         return np.zeros(len(dataset.names), dtype=np.int64), (folder,)
     known = "" if like is None else f" (in training {listed(like.names)})"
     raise UserError(

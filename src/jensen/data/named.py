@@ -31,6 +31,7 @@ class Named:
         digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
+        names_are: what the names are called, as a column of a table.
         classes: what the numbers of the labels stand for; empty where for themselves.
         notes: what was found and done, a sentence each, for the user.
     """
@@ -43,6 +44,7 @@ class Named:
     digest: str = ""
     is_count: bool = False
     names: tuple[str, ...] = ()
+    names_are: str = "image"
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ PIECE = 1 << 16
 """Rows that are written at a time."""
 _GAP = 2  # pixels between the tiles of a grid
 _BACKGROUND = 128
+_QUOTED = re.compile(r'[,"\r\n]')
+"""What makes pyarrow quote all texts, where none needs it otherwise."""
 _SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
 
 
@@ -186,7 +189,10 @@ def _csv(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
                     table.column_names
                 )  # quoted where needed only
                 stream.write(header.getvalue().encode())
-            write_csv(table, stream, WriteOptions(include_header=False, quoting_style="needed"))
+            quoting = (
+                "needed" if any(_QUOTED.search(cell) for some in texts.values() for cell in some) else "none"
+            )
+            write_csv(table, stream, WriteOptions(include_header=False, quoting_style=quoting))
 
         yield write
 

@@ -70,7 +70,17 @@ def named(
         schema = _modelled(schema, name)
         x = encode_like(table, schema, name, on_choice=notes.append)
     rows = {"train": np.arange(len(x))}
-    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema, notes=tuple(notes))
+    names, called = _names(table, schema)
+    return Named(
+        x,
+        _labels(table, schema),
+        rows,
+        (0.0, 1.0),
+        schema=schema,
+        names=names,
+        names_are=called,
+        notes=tuple(notes),
+    )
 
 
 def _modelled(schema: Schema, name: str) -> Schema:
@@ -100,6 +110,16 @@ def encode_like(
     for column, count in encoded.unknown.items():
         on_choice(unknown_cells(name, column, count, strict=False))
     return encoded.x
+
+
+def _names(table: Any, schema: Schema) -> tuple[tuple[str, ...], str]:
+    """What tells the rows apart: the first column left out whose cells are there and differ, and its name."""
+    for column in schema.columns:
+        if column.type == "ignore" and column.name in table.column_names:
+            cells = table[column.name]
+            if not cells.null_count and len(cells.unique()) == len(cells):
+                return tuple(map(str, cells.to_pylist())), column.name
+    return (), ""
 
 
 def _labels(table: Any, schema: Schema) -> Array | None:
