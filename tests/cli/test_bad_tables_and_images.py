@@ -139,4 +139,8 @@ def test_what_is_not_refused_is_counted(
     status, _, err = call("encode", "images", "broken", "--skip-bad", "-o", str(tmp_path / "z.csv"))
     assert status == 0
     assert "left out broken/3.png" in err
-    assert len((tmp_path / "z.csv").read_text().splitlines()) == 1 + 29
+    lines = (tmp_path / "z.csv").read_text().splitlines()
+    assert len(lines) == 1 + 29
+    assert lines[0].startswith("image,z0")
+    said = {line.split(",")[0] for line in lines[1:]}
+    assert said == {f"broken/{number}.png" for number in range(30) if number != 3}

@@ -25,7 +25,8 @@ class Named:
     Attributes:
         x: ``[N, *event]``.
         labels: ``[N]`` int64, or None where there are none.
-        splits: row numbers of the published splits; ``load`` draws from "train" what is not among them.
+        splits: row numbers of the published splits; ``load`` draws from "train" what is not among them. Empty
+            where there are so many rows that they are not listed.
         value_range: the grey range of ``x``.
         schema: what the columns of a table are; None for arrays.
         digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).

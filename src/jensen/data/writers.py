@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -224,9 +225,11 @@ def _npz(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
     parts: list[tuple[Array, Texts]] = []
     yield lambda x, texts: parts.append((x, texts))
     x, beside = _joined(parts)
-    np.savez_compressed(
-        path, allow_pickle=False, x=x, **{key: np.array(cells) for key, cells in beside.items()}
-    )
+    # By hand: np.savez takes names as keywords, and a column may be called like one of its parameters.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, cells in {**beside, "x": x}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(cells), allow_pickle=False)
 
 
 @contextmanager
