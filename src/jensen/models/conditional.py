@@ -174,6 +174,11 @@ class RowDecoder(nn.Module):
         self.register_buffer("given", torch.tensor(given), persistent=False)
         self.register_buffer("modelled", torch.tensor(modelled), persistent=False)
 
+    @property
+    def family(self) -> Any:
+        """The family of the modelled entries."""
+        return self.decoder.family
+
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """p(x | z, c) at latents ``[*batch, M]`` and contexts ``[B, Cc]``, B the last of ``batch``."""
         if context is None:
