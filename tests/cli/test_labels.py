@@ -98,7 +98,9 @@ def test_the_other_commands(folder: Path, call: Call, tmp_path: Path) -> None:
     assert "not measured" not in out
     status, _, said = call("report", run, "--limit", "20", "--num-samples", "5")
     assert status == 0, said
-    assert "It is conditional on label" in (folder / "run" / "report.html").read_text()
+    page = (folder / "run" / "report.html").read_text()
+    assert "It is conditional on label" in page
+    assert "which the model is given" in page
     before = (folder / "run" / "metrics.jsonl").read_text()
     assert call("train", "--resume", run, "--epochs", "13")[0] == 0
     assert (folder / "run" / "metrics.jsonl").read_text().startswith(before)
@@ -209,3 +211,9 @@ def test_many_labels_are_kept_apart(tmp_path: Path) -> None:
             load(str(tmp_path / "m.npz")),
             type(dataset.given)(tuple(str(label) for label in range(200)), (2, 2)),
         )
+
+
+def test_labels_are_called_by_their_names(folder: Path) -> None:
+    given = give_labels(load(str(folder / "d.npz")))
+    assert [given.label_name(number) for number in range(3)] == ["2", "5", "9"]
+    assert load(str(folder / "d.npz")).label_name(9) == "9"

@@ -83,6 +83,12 @@ class Dataset:
             raise UserError(f"{self.name} has no split {split!r}; the splits are {', '.join(self.splits)}")
         return self.splits[split]
 
+    def label_name(self, number: int) -> str:
+        """What a label stands for: the name of a class, or its number."""
+        if not self.classes:
+            return str(number)
+        return (self.classes[number] if number >= 0 else "") or "no label"
+
     @property
     def source(self) -> Tensor | Stored | Labelled:
         """The rows that a model is trained on and asked about: ``x``, with its label where that is given."""

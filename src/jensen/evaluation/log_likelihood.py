@@ -13,8 +13,8 @@ CHUNK = 1 << 21
 """Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32."""
 PER_NUMBER = 8
 """Numbers of a decoder that may stand for one of the data in a chunk: a table's levels are many more."""
-MOST_DECODED = 1 << 25
-"""Numbers of a decoder at a time, K * B * outputs, where rows are taken apart: 128 MiB in float32."""
+MOST_DECODED = 1 << 24
+"""Numbers of a decoder at a time, K * B * outputs, where rows are taken apart: 64 MiB in float32."""
 
 
 def numbers_decoded(model: Model) -> int:
