@@ -155,7 +155,7 @@ def test_images_of_unequal_sides(tmp_path: Path, call: Call, network: str) -> No
         grey[:, 30:] = 10  # light on the left, at any height
         Image.fromarray(grey).save(tmp_path / "wide" / f"{number}.png")
     run, data = str(tmp_path / "run"), str(tmp_path / "wide")
-    words = ["--size", "24x8", "--network", network, "--hidden", "4", "--epochs", "1", "--device", "cpu"]
+    words = ["--size", "24x8", "--network", network, "--hidden", "8", "--epochs", "100", "--lr", "0.01"]
     status, _, said = call("train", data, "--out", run, *words)
     assert status == 0, said
     assert "12 images of 24x8" in said

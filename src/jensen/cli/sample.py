@@ -31,7 +31,7 @@ class SampleOptions(RunOptions):
     where: str | None = None
     """Only rows that meet a condition, such as "education = Masters and age > 40": comparisons (= != < <= >
     >=, in (A, B)) joined by `and`. For tables; drawn without rejection, and how likely the condition is,
-    said. In a run with --condition label: "label = NAME". In a conditional run, what it asks of the given
+    said. In a run conditional on the label: "label = NAME". In a conditional run, what it asks of the given
     columns chooses them from the training rows (or is taken as it is where it leaves one value to each and
     no row has them)."""
     seed: int = 0
