@@ -166,5 +166,6 @@ def test_images_of_unequal_sides(tmp_path: Path, call: Call, network: str) -> No
     assert seen.shape == (8, 24)
     assert seen[:, :12].mean() > seen[:, 12:].mean() + 20
     assert call("reconstruct", run, f"{data}/3.png", "-o", str(tmp_path / "r.png"))[0] == 0
-    width, height = Image.open(tmp_path / "r.png").size
+    with Image.open(tmp_path / "r.png") as picture:
+        width, height = picture.size
     assert width > 2 * height
