@@ -30,7 +30,9 @@ from jensen.data import (
     load,
     parse_size,
 )
-from jensen.data.shares import Share
+from jensen.data.dataset import describe
+from jensen.data.labelling import give_labels
+from jensen.data.labels import LABEL
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic
@@ -257,24 +259,10 @@ def load_dataset(
             settings.skip_bad,
         ),
     )
-    return binarize_static(dataset, settings.seed) if settings.binarize == "static" else dataset
-
-
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """What is recorded of the data: enough to recognise them, and their splits, again."""
-    splits = hashlib.sha256()
-    for name in sorted(dataset.splits):
-        rows = dataset.splits[name]
-        listed = rows.rule.encode() if isinstance(rows, Share) else rows.numpy().tobytes()
-        splits.update(name.encode() + listed)
-    return {
-        "name": dataset.name,
-        "shape": list(dataset.x.shape),
-        "dtype": str(dataset.x.dtype).removeprefix("torch."),
-        "value_range": list(dataset.value_range),
-        "splits": {name: len(rows) for name, rows in dataset.splits.items()},
-        "digest": hashlib.sha256((dataset.digest + splits.hexdigest()).encode()).hexdigest(),
-    }
+    if settings.binarize == "static":
+        dataset = binarize_static(dataset, settings.seed)
+    given = settings.condition == (LABEL,) and dataset.schema is None
+    return give_labels(dataset) if given else dataset
 
 
 def choose_device(name: str) -> str:

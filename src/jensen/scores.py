@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Independent
 
 from jensen.data import generator
 from jensen.data.shares import draw_distinct
+from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.compiled import compiled
 from jensen.evaluation.score import Scores, score_blocks
@@ -47,6 +48,8 @@ def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
     Raises:
         UserError: the likelihood does not split into entries.
     """
+    if isinstance(likelihood, Given):  # what is given is no column of the model
+        return log_prob_of_columns(likelihood.base, likelihood.entries(x))
     if hasattr(likelihood, "log_prob_of_columns"):
         found: Tensor = likelihood.log_prob_of_columns(x)
         return found

@@ -12,13 +12,14 @@ from jensen.config.build import SUPPORT, build_bound, build_estimator, build_mem
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
+from jensen.data.dataset import describe
 from jensen.data.seeds import derive_seed
 from jensen.data.stored import Stored
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import MOST_CONTEXTS
-from jensen.run import FREE, WRITTEN, Run, choose_device, describe, load_dataset
+from jensen.run import FREE, WRITTEN, Run, choose_device, load_dataset
 from jensen.tensors import save_tensors
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import TrainingState
@@ -162,7 +163,7 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(numbers)
         train = dataset.numbers("train")
-        some = dataset.x[train[torch.randint(len(train), (rows_needed(settings),))]]
+        some = dataset.source[train[torch.randint(len(train), (rows_needed(settings),))]]
         rows = run.preparation(some, torch.Generator().manual_seed(numbers))
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = build_model(settings, run.event_shape, run.preparation, rows)
@@ -173,14 +174,17 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
             )
         if isinstance(model, ConditionalVAE):
             torch.manual_seed(derive_seed(settings.seed, "contexts"))
-            model.contexts.remember(model.context_of(run.preparation(_some(dataset, MOST_CONTEXTS))))
+            model.contexts.remember(_contexts(run, dataset, model))
     return model.to(device)
 
 
-def _some(dataset: Dataset, most: int) -> torch.Tensor:
-    """So many training rows as stored, drawn evenly, or all of them."""
+def _contexts(run: Run, dataset: Dataset, model: ConditionalVAE) -> torch.Tensor:
+    """What is given in up to `MOST_CONTEXTS` training rows, drawn evenly, ``[R, Cc]``."""
     train = dataset.numbers("train")
-    return dataset.x[train[torch.randperm(len(train))[:most].sort().values]]
+    some = train[torch.randperm(len(train))[:MOST_CONTEXTS].sort().values]
+    if dataset.given is not None and dataset.labels is not None:  # without the images, which are large
+        return dataset.labels[some, None]
+    return model.context_of(run.preparation(dataset.x[some]))
 
 
 def _fit(

@@ -139,4 +139,33 @@ def test_what_is_not_refused_is_counted(
     status, _, err = call("encode", "images", "broken", "--skip-bad", "-o", str(tmp_path / "z.csv"))
     assert status == 0
     assert "left out broken/3.png" in err
-    assert len((tmp_path / "z.csv").read_text().splitlines()) == 1 + 29
+    lines = (tmp_path / "z.csv").read_text().splitlines()
+    assert len(lines) == 1 + 29
+    assert lines[0].startswith("image,z0")
+    said = {line.split(",")[0] for line in lines[1:]}
+    assert said == {f"broken/{number}.png" for number in range(30) if number != 3}
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_images_of_unequal_sides(tmp_path: Path, call: Call, network: str) -> None:
+    """Width comes first in --size, height in arrays, and pictures lie as the images do."""
+    (tmp_path / "wide").mkdir()
+    for number in range(12):
+        grey = np.full((20 + number, 60), 250, np.uint8)
+        grey[:, 30:] = 10  # light on the left, at any height
+        Image.fromarray(grey).save(tmp_path / "wide" / f"{number}.png")
+    run, data = str(tmp_path / "run"), str(tmp_path / "wide")
+    words = ["--size", "24x8", "--network", network, "--hidden", "8", "--epochs", "100", "--lr", "0.01"]
+    status, _, said = call("train", data, "--out", run, *words)
+    assert status == 0, said
+    assert "12 images of 24x8" in said
+    assert call("sample", run, "-n", "5", "-o", str(tmp_path / "s.npy"))[0] == 0
+    assert np.load(tmp_path / "s.npy").shape == (5, 8, 24)
+    assert call("reconstruct", run, data, "-o", str(tmp_path / "r.npy"))[0] == 0
+    seen = np.load(tmp_path / "r.npy").mean(0)
+    assert seen.shape == (8, 24)
+    assert seen[:, :12].mean() > seen[:, 12:].mean() + 20
+    assert call("reconstruct", run, f"{data}/3.png", "-o", str(tmp_path / "r.png"))[0] == 0
+    with Image.open(tmp_path / "r.png") as picture:
+        width, height = picture.size
+    assert width > 2 * height

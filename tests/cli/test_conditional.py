@@ -141,12 +141,12 @@ def test_evaluate_and_report_say_what_is_given(folder: Path, call: Call) -> None
     quick = ["--limit", "20", "--num-samples", "5", "--refine-steps", "3"]
     status, out, said = call("evaluate", run, *quick, "--bdmc", "--temperatures", "3", "--chains", "2")
     assert status == 0, said
-    assert "p(x) is of the other columns given group, dose, site" in out
+    assert "p(x) stands for p(x | group, dose, site)" in out
     assert "not measured" not in out
     status, out, said = call("report", run, "--limit", "20", "--num-samples", "5")
     assert status == 0, said
     page = (folder / "run" / "report.html").read_text()
-    assert "group and dose and site are given" in page
+    assert "conditional on group and dose and site" in page
 
 
 @pytest.mark.parametrize("inference", ["two-tier", "semi-amortized"])
@@ -177,9 +177,9 @@ def test_what_cannot_be_given_is_refused(
     assert status == 2
     assert words in said.splitlines()[-1]
     assert not (tmp_path / "r").exists()
-    status, _, said = call("train", "digits", "--condition", "label", "--out", str(tmp_path / "r"))
+    status, _, said = call("train", "digits", "--condition", "group", "--out", str(tmp_path / "r"))
     assert status == 2
-    assert "is for tables" in said
+    assert "only the label can be given" in said
 
 
 def test_several_completed_tables_keep_a_double_ending(folder: Path, call: Call, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from jensen.data import WRITERS, check_suffix, write_rows
+from jensen.data import WRITERS, check_suffix, row_writer, write_rows
 from jensen.errors import UserError
 
 DTYPES = ["float64", "float32", "float16", "uint8", "int64", "bool"]
@@ -54,6 +55,27 @@ def test_csv_extremes_and_names(tmp_path: Path) -> None:
     table = pyarrow.csv.read_csv(tmp_path / "x.csv")
     back = np.stack([column.to_numpy() for column in table.columns], axis=1)
     assert np.array_equal(back, x, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["plain", 'with, "marks"'])
+def test_texts_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    names = [name, "b", "c"]
+    for suffix in WRITERS:
+        if suffix != ".png":
+            with row_writer(tmp_path / f"x{suffix}") as write:
+                write(x[:1], {"file": names[:1]})
+                write(x[1:], {"file": names[1:]})
+    table = pyarrow.parquet.read_table(tmp_path / "x.parquet")
+    assert table.column_names == ["file", "x0", "x1"]
+    assert table["file"].to_pylist() == names
+    with open(tmp_path / "x.csv", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert [row[0] for row in rows] == ["file", *names]
+    assert np.array_equal(np.array([row[1:] for row in rows[1:]], float), x)
+    assert ('"b"' in (tmp_path / "x.csv").read_text()) == (name != "plain"), "no quotes where none needs them"
+    assert np.load(tmp_path / "x.npz")["file"].tolist() == names
+    assert np.array_equal(np.load(tmp_path / "x.npy"), x)
 
 
 def test_grid_of_grey_images(tmp_path: Path) -> None:

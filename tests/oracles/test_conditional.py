@@ -10,7 +10,7 @@ from torch.distributions import Distribution, MultivariateNormal
 from jensen.evaluation import importance_weighted
 from jensen.families import Conditional, FixedScale, Normal
 from jensen.models import VAE, ConditionalVAE
-from jensen.models.conditional import RowDecoder, RowEncoder
+from jensen.models.conditional import PairEncoder, RowDecoder, RowEncoder
 from jensen.networks import Beside, mlp
 from jensen.objectives import doubly_reparameterized, elbo, iwae, pathwise, sticking_the_landing
 from jensen.priors import StandardNormal
@@ -127,6 +127,23 @@ def test_plain_parts_take_an_explicit_context(truth: Truth, rows: Tensor) -> Non
     model = VAE(StandardNormal(M), Beside(), truth.decoder())
     trace = model.trace(rows[:, MODELLED], 3, context=rows[:, GIVEN])
     torch.testing.assert_close(trace.log_w, truth.log_px(rows).expand(3, -1), atol=1e-6, rtol=0)
+
+
+def test_rows_of_an_image_and_what_is_given_behind_it(truth: Truth, rows: Tensor) -> None:
+    plain, _ = truth.at(rows)
+
+    class Apart(nn.Module):
+        def forward(self, x: Tensor, context: Tensor) -> Distribution:
+            exact = plain.posterior(x.flatten(-2) - context @ truth.slope.T)
+            return MultivariateNormal(exact.loc, scale_tril=exact.scale_tril)
+
+    likelihood = Normal([2, 2], FixedScale(plain.sigma))
+    decoder = RowDecoder(Conditional(truth.decoder().network, likelihood), [4, 5], 6)
+    model = ConditionalVAE(StandardNormal(M), PairEncoder(Apart(), [2, 2]), decoder, [4, 5])
+    pairs = torch.cat([rows[:, MODELLED], rows[:, GIVEN]], 1)
+    values = importance_weighted(model, pairs, 1)
+    torch.testing.assert_close(values["iwae"], truth.log_px(rows), atol=1e-6, rtol=0)
+    assert model.sample(3, context=rows[:3, GIVEN])[:, 4:].equal(rows[:3, GIVEN])
 
 
 def test_refinement_climbs_to_log_p_of_x_given_c(truth: Truth, rows: Tensor) -> None:

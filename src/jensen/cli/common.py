@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,25 @@ def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
             )
 
 
+class Beside:
+    """The names of rows, which go beside what is written of them.
+
+    Args:
+        dataset: whose rows are written, in their order.
+        taken: names of columns that are not to be had.
+    """
+
+    def __init__(self, dataset: "Dataset", taken: Sequence[str]) -> None:
+        self.called = dataset.names_are
+        self.names = () if self.called in taken else dataset.names
+        self.start = 0
+
+    def next(self, count: int) -> dict[str, Sequence[str]]:
+        """Those of the next rows, as columns of text (see `jensen.data.row_writer`)."""
+        self.start += count
+        return {self.called: self.names[self.start - count : self.start]} if self.names else {}
+
+
 def check_data_suffix(run: "Run", path: Path) -> None:
     """Refuse a path to which data of ``run`` cannot be written, before the work that makes them.
 
@@ -148,6 +167,8 @@ def write_data(run: "Run", path: Path, x: "Tensor", *, mean: bool = False) -> No
 def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Callable[[Tensor], object]]":
     """Yield a function that writes rows as the data were given: a table with its columns, or an array.
 
+    Labels that are given go with the array, as a column of a table or an array of their own.
+
     It takes pieces ``[n, *event]`` in the model's domain; the file is there when the block ends.
 
     Args:
@@ -156,6 +177,7 @@ def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Call
         mean: they are expectations, not data (see `jensen.data.Preparation.invert`).
     """
     from jensen.data import row_writer
+    from jensen.data.labels import LABEL
     from jensen.data.tables.codec import decode_table
     from jensen.data.tables.writing import table_writer
 
@@ -164,9 +186,14 @@ def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Call
     def given(x: "Tensor") -> Any:
         return preparation.invert(x, mean=mean).numpy()
 
+    labels = preparation.labels
+
+    def texts(x: "Tensor") -> dict[str, list[str]]:
+        return {} if labels is None else {LABEL: labels.texts(labels.split(x)[1][:, 0])}
+
     if schema is None:
         with row_writer(path, value_range=preparation.shown_range) as write_rows:
-            yield lambda x: write_rows(given(x))
+            yield lambda x: write_rows(given(x), texts(x))
     else:
         with table_writer(path) as write_table:
             yield lambda x: write_table(decode_table(given(x), schema))

@@ -4,13 +4,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.cli.common import RowsOptions, rows_for, say
+from jensen.cli.common import Beside, RowsOptions, rows_for, say
 from jensen.config.parse import parse
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions(RowsOptions):
-    """Write posterior means and standard deviations, columns z0.. and z0_sd.., a line for each row."""
+    """Write posterior means and standard deviations, columns z0.. and z0_sd.., a line for each row.
+
+    Before them stands what tells the rows apart: the file of an image, or the column of a table that does.
+    """
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -34,8 +37,10 @@ def main(arguments: Sequence[str]) -> None:
     first = next(parts)
     numbers = range(first.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]
+    beside = Beside(dataset, names)
     with row_writer(options.out, names) as write:
         for latents in itertools.chain([first], parts):
-            write(torch.cat([latents.mean, latents.standard_deviation], 1).numpy())
+            rows = torch.cat([latents.mean, latents.standard_deviation], 1)
+            write(rows.numpy(), beside.next(len(rows)))
     what = f"posterior mean and standard deviation of {len(numbers)} dimensions"
     say(f"{options.out}: {len(dataset.x)} rows, {what}")

@@ -163,7 +163,7 @@ def note(figures: dict[str, Any]) -> str:
     """How the data were made binary or continuous, and what is given: figures compare only with such."""
     parts = []
     if "condition" in figures:
-        parts.append(f"p(x) is of the other columns given {', '.join(figures['condition'])}")
+        parts.append(f"p(x) stands for p(x | {', '.join(figures['condition'])})")
     if figures["binarize"] != "none":
         parts.append(f"{figures['binarize']} binarization")
     if figures["dequantize"]:

@@ -31,8 +31,9 @@ class SampleOptions(RunOptions):
     where: str | None = None
     """Only rows that meet a condition, such as "education = Masters and age > 40": comparisons (= != < <= >
     >=, in (A, B)) joined by `and`. For tables; drawn without rejection, and how likely the condition is,
-    said. In a conditional run, what it asks of the given columns chooses them from the training rows (or
-    is taken as it is where it leaves one value to each and no row has them)."""
+    said. In a run conditional on the label: "label = NAME". In a conditional run, what it asks of the given
+    columns chooses them from the training rows (or is taken as it is where it leaves one value to each and
+    no row has them)."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -72,12 +73,18 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     from jensen.evaluation.conditions import sample_where
     from jensen.evaluation.contexts import split_conditions
 
-    if run.schema is None or run.settings.likelihood != "columns":
+    labels = run.preparation.labels
+    modelled: list[Any] = []
+    if labels is not None:
+        given = parse_where(options.where or "", labels.schema)
+    elif run.schema is not None and run.settings.likelihood == "columns":
+        conditions = parse_where(options.where or "", run.schema)
+        given, modelled = split_conditions(conditions, run.places_given, len(run.schema.modelled))
+    else:
         raise UserError(
-            f"--where is for tables, and {run.path} is of none with --likelihood columns; leave it out"
+            f"--where is for tables and for runs with --condition label, and {run.path} is neither (or not "
+            "with --likelihood columns); leave it out"
         )
-    conditions = parse_where(options.where or "", run.schema)
-    given, modelled = split_conditions(conditions, run.places_given, len(run.schema.modelled))
     contexts = _contexts(run, model, given, options)
     if not modelled and contexts is not None:
         return _under(model, contexts, options)

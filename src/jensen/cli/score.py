@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.cli.common import RowsOptions, rows_for, say
+from jensen.cli.common import Beside, RowsOptions, rows_for, say
 from jensen.config.parse import parse
-from jensen.errors import check_options
+from jensen.errors import UserError, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
-    In a conditional run it is log p(x | c), of the other columns given those: rare for its c.
-    Columns: log_px, the importance-weighted estimate; percentile, the per cent of training rows that score no
-    higher; effective_sample_size, of the K importance samples.
+    In a conditional run it is log p(x | c), of all else given those: rare for its c.
+    Columns: what tells the rows apart (the file of an image, or the column of a table that does); log_px, the
+    importance-weighted estimate; percentile, the per cent of training rows that score no higher;
+    effective_sample_size, of the K importance samples.
     """
 
     num_samples: int = 200
@@ -42,6 +43,11 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.scores import column_names, reference_scores, score_rows
 
     run = Run.open(options.run)
+    if run.settings.posterior == "point":
+        raise UserError(
+            f"{run.path} has a point posterior, without a density, and no log p(x) can be had from it; train "
+            "with another --posterior"
+        )
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))
@@ -58,12 +64,13 @@ def main(arguments: Sequence[str]) -> None:
     names = ["log_px", "percentile", "effective_sample_size"]
     names += ["latents", *column_names(run)] if options.per_column else []
     total, rows = 0.0, len(dataset.x)
+    beside = Beside(dataset, names)
     with row_writer(options.out, names) as write:
         for scores in parts:
             table = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
             if scores.columns is not None and scores.latents is not None:
                 table += [scores.latents, *scores.columns.unbind(1)]
-            write(torch.stack(table, 1).numpy())
+            write(torch.stack(table, 1).numpy(), beside.next(len(scores.log_px)))
             total += scores.log_px.sum().item()
     given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(

@@ -23,7 +23,7 @@ from jensen.config.tables import (
 from jensen.data import Preparation
 from jensen.families import Conditional
 from jensen.models import VAE, ConditionalVAE
-from jensen.models.conditional import RowDecoder, RowEncoder
+from jensen.models.conditional import PairEncoder, RowDecoder, RowEncoder
 from jensen.models.local import semi_amortized, two_tier
 from jensen.networks import Beside, Log1p, NormalizedLog1p, OneHot
 from jensen.objectives import Bound
@@ -188,20 +188,25 @@ def build_model(
         preparation: how the data reach the model; discretized likelihoods take their grid from it.
         rows: prepared training rows, so many as `rows_needed` says, to start from; None for weights to load.
     """
+    if rows is not None and preparation.labels is not None:
+        rows, _ = preparation.labels.split(rows)
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
     decoder = _decoder(settings, math.prod(family.event_shape), event_shape, preparation, rows)
     given = places_given(settings.condition, preparation)
     maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
-        return _given(given, two_tier(prior, family, decoder, maximise, event_dim=len(event_shape)))
+        return _given(
+            given, two_tier(prior, family, decoder, maximise, event_dim=1 if given else len(event_shape))
+        )
     encoder: nn.Module = _encoder(settings, family, event_shape, preparation, rows)
     if settings.posterior == "experts" and rows is not None:
         start_at_factors(encoder, decoder, given, rows)
     start = torch.zeros(settings.components, *event_shape) if rows is None else rows[: settings.components]
     prior = PRIORS[settings.prior](settings, encoder, start)
     if given:
-        encoder = RowEncoder(encoder, given)
+        labelled = preparation.labels is not None
+        encoder = PairEncoder(encoder, event_shape) if labelled else RowEncoder(encoder, given)
     if settings.inference == "semi-amortized":
         return _given(given, semi_amortized(prior, encoder, decoder, maximise))
     return _given(given, VAE(prior, encoder, decoder))
@@ -210,7 +215,7 @@ def build_model(
 def _encoder(
     settings: Settings, family: Any, event_shape: Shape, preparation: Preparation, rows: Tensor | None
 ) -> Conditional:
-    """q(z | x): what stands before the network, the network, the family."""
+    """q(z | x), or q(z | x, label): what stands before the network, the network, the family."""
     read, shape = INPUTS.get(preparation.support), event_shape
     transform: nn.Module | None = None
     if read is not None:
@@ -219,9 +224,14 @@ def _encoder(
         transform = NormalizedLog1p(rows)
     if settings.posterior == "experts":
         return Conditional(expert_encoder(settings, transform, shape), family)
-    network = encoder_network(settings, event_shape, shape, family.num_outputs)
-    network = network if transform is None else nn.Sequential(transform, network)
-    return Conditional(network, family, event_dim=len(event_shape))
+    label = preparation.labels is not None  # else what is given is among the columns that the network reads
+    reads, more = context_inputs(settings.condition, preparation) if label else (None, 0)
+    network = encoder_network(settings, event_shape, shape, family.num_outputs, more)
+    if transform is not None and isinstance(network, Beside):
+        network = Beside(network.network, transform, *network.trunk)
+    elif transform is not None:
+        network = nn.Sequential(transform, network)
+    return Conditional(network, family, event_dim=len(event_shape), reads=reads)
 
 
 def _decoder(
@@ -240,7 +250,8 @@ def _decoder(
         return Conditional(network, likelihood)
     decoder = Conditional(Beside(network), likelihood, reads=reads)
     given = places_given(settings.condition, preparation)
-    return RowDecoder(decoder, given, math.prod(event_shape))
+    size = math.prod(event_shape) + (preparation.labels is not None)
+    return RowDecoder(decoder, given, size)
 
 
 def _given(places: Sequence[int], model: VAE) -> VAE:

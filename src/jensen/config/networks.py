@@ -62,13 +62,19 @@ def picture_of(event_shape: Sequence[int]) -> Picture | None:
     return None if layout is None else Picture(tuple(event_shape), CHANNEL_AXIS[layout])
 
 
-def encoder_network(s: Settings, event_shape: Sequence[int], shape: Sequence[int], outputs: int) -> nn.Module:
-    """Data, given ``shape`` by an input transform (the event's, or one axis more) -> ``[N, outputs]``."""
+def encoder_network(
+    s: Settings, event_shape: Sequence[int], shape: Sequence[int], outputs: int, beside: int = 0
+) -> nn.Module:
+    """Data, given ``shape`` by an input transform (the event's, or one axis more) -> ``[N, outputs]``.
+
+    With ``beside`` numbers of a context, it is a `jensen.networks.Beside` of the data and these.
+    """
     if s.network not in CONVOLUTIONS:
-        return networks.mlp(math.prod(shape), _widths(s), outputs, s.activation)
+        network = networks.mlp(math.prod(shape) + beside, _widths(s), outputs, s.activation)
+        return networks.Beside(network, nn.Flatten()) if beside else network
     encoder, _ = CONVOLUTIONS[s.network]
     planes = math.prod(shape) // math.prod(event_shape)
-    return encoder(picture_of(event_shape), s.hidden, outputs, s.activation, planes=planes)
+    return encoder(picture_of(event_shape), s.hidden, outputs, s.activation, planes=planes, beside=beside)
 
 
 def decoder_network(s: Settings, event_shape: Sequence[int], latents: int, likelihood: Any) -> nn.Module:

@@ -9,6 +9,7 @@ from jensen.config.networks import choose_network
 from jensen.config.rules import CATEGORICAL, check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
+from jensen.data.labels import listed
 from jensen.training.precision import choose_precision
 
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
@@ -72,7 +73,14 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         )
     if s.condition:
         given = ", ".join(s.condition)
-        said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
+        if dataset.given is None:
+            said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
+        else:
+            names = dataset.given.names
+            said.append(
+                f"conditional on the label ({len(names)}: {listed(names)}): p(x) stands for p(x | label) in "
+                "every figure"
+            )
     s = _paced(s, min(len(dataset.numbers("train")), s.epoch_rows or sys.maxsize))
     check_combination(s)
     check_rows(s, dataset)

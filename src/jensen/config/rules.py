@@ -57,6 +57,12 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: bool(s.condition) and s.prior == "vamp",
+        lambda s: (
+            "--prior vamp is made of the encoder, which --condition gives more to read; use --prior mixture"
+        ),
+    ),
+    (
         lambda s: s.likelihood == "columns" and s.binarize != "none",
         lambda s: f"--binarize {s.binarize} is for images; leave it out for a table",
     ),
@@ -145,11 +151,14 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             )
         _check_condition(settings.condition, dataset.schema)
         return
-    if settings.condition:
+    if settings.condition and dataset.given is None:
+        asked = ",".join(settings.condition)
         raise UserError(
-            f"--condition {','.join(settings.condition)} is for tables with --likelihood columns, and "
-            f"{dataset.name} has --likelihood {settings.likelihood}; leave --condition out, or give the data "
-            "as a table with what is given in a column of its own"
+            f"--condition {asked}: of {dataset.name}, which is no table, only the label can be given; write "
+            "--condition label"
+            if dataset.schema is None
+            else f"--condition {asked} is for tables with --likelihood columns, and {dataset.name} has "
+            f"--likelihood {settings.likelihood}; leave one of them out"
         )
     if dataset.schema is None:
         return

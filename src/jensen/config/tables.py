@@ -48,9 +48,11 @@ def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, tuple[in
 
 
 def places_given(condition: Sequence[str], preparation: Preparation) -> list[int]:
-    """The places of the columns that a model is conditional on, in the order of the table."""
+    """The places in a row of what a model is conditional on: columns of a table, or the label at the end."""
     if not condition:
         return []
+    if preparation.labels is not None:
+        return [math.prod(preparation.labels.event_shape)]
     return [i for i, marginal in enumerate(marginals_of(preparation)) if marginal.name in condition]
 
 
@@ -60,7 +62,10 @@ def modelled_of(condition: Sequence[str], preparation: Preparation) -> list[Marg
 
 
 def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[ColumnInputs | None, int]:
-    """What stands between the given columns and a decoder, and how many numbers it makes of them."""
+    """What stands between what is given and a network, and how many numbers it makes of it."""
+    if preparation.labels is not None:
+        label = ColumnInputs(None, [], [0], [len(preparation.labels.names)])
+        return label, label.width
     given = (
         [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
         if condition

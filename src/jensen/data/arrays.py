@@ -28,7 +28,7 @@ class Rows(Protocol):
     def __getitem__(self, rows: slice, /) -> Any: ...
 
 
-LABEL_KEYS = ("y", "labels")
+LABEL_KEYS = ("y", "labels", "label")
 SPARSE_KEYS = {"data", "indices", "indptr", "shape"}
 """Of a sparse matrix, as scipy.sparse.save_npz writes it, or without its `format`: by rows."""
 SMALL = (np.uint8, np.int16, np.int32)
@@ -88,19 +88,28 @@ def check_rows(x: Array, name: str) -> Array:
             f"{name} holds values of dtype {x.dtype}, but data are real numbers "
             "(bool, integers, float16/32/64): convert them, as in np.save(path, array.astype(float))"
         )
-    if x.ndim < 2:
-        raise UserError(
-            f"{name} holds an array of shape {x.shape}, but data are rows, of shape [N, D] or [N, H, W]; "
-            "reshape it, as in array.reshape(-1, 1) for rows of one number"
-        )
-    if x.size == 0:
-        raise UserError(
-            f"{name} holds an empty array of shape {x.shape}; give at least 3 rows of at least 1 value"
-        )
+    check_layout(x.shape, name)
     x = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
     if x.dtype.kind == "f":
-        _check_finite(x, name)
+        check_finite(x, name)
     return x
+
+
+def check_layout(shape: tuple[int, ...], name: str) -> None:
+    """Refuse the shape of an array that is not rows with something in them.
+
+    Raises:
+        UserError: there are fewer than two axes, or no values.
+    """
+    if len(shape) < 2:
+        raise UserError(
+            f"{name} holds an array of shape {shape}, but data are rows, of shape [N, D] or [N, H, W]; "
+            "reshape it, as in array.reshape(-1, 1) for rows of one number"
+        )
+    if 0 in shape:
+        raise UserError(
+            f"{name} holds an empty array of shape {shape}; give at least 3 rows of at least 1 value"
+        )
 
 
 def image_layout(event_shape: tuple[int, ...]) -> str | None:
@@ -112,6 +121,11 @@ def image_layout(event_shape: tuple[int, ...]) -> str | None:
     if len(event_shape) == 3 and event_shape[2] in (1, 3, 4):
         return "HWC"
     return None
+
+
+def image_range(dtype: "np.dtype[Any]", event_shape: tuple[int, ...]) -> tuple[float, float]:
+    """Black and white of rows of a dtype: 0 and 255 where they are 8-bit images, else 0 and 1."""
+    return (0.0, 255.0) if dtype == np.uint8 and image_layout(event_shape) is not None else (0.0, 1.0)
 
 
 def is_binary(x: Rows) -> bool:
@@ -136,13 +150,19 @@ def first_place(mask: Array, start: int = 0) -> tuple[tuple[int, ...], str]:
     return index, f"row {start + row}, " + (f"column {rest[0]}" if len(rest) == 1 else f"index {tuple(rest)}")
 
 
-def _check_finite(x: Array, name: str) -> None:
+def check_finite(x: Rows, name: str) -> None:
+    """Refuse rows with a NaN or an infinite value.
+
+    Raises:
+        UserError: how many there are, and where the first is.
+    """
     nans = infinities = 0
     first = ""
     for rows in chunks(x):
-        unusable = ~np.isfinite(x[rows])
+        values = np.asarray(x[rows])
+        unusable = ~np.isfinite(values)
         if unusable.any():
-            nan_here = int(np.isnan(x[rows]).sum())
+            nan_here = int(np.isnan(values).sum())
             nans += nan_here
             infinities += int(unusable.sum()) - nan_here
             first = first or first_place(unusable, rows.start)[1]

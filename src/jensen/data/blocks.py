@@ -51,6 +51,6 @@ def _blocks(
     for number, numbers in enumerate(rows.split(block)):
         if left <= 0:
             return
-        prepared = preparation(dataset.x[numbers], generator(seed, "evaluation", split, number), dtype)
+        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", split, number), dtype)
         yield prepared[:left]
         left -= block

@@ -13,6 +13,7 @@ from torch import Tensor
 from jensen.data import arrays
 from jensen.data.arrays import Array, image_layout
 from jensen.data.images.decode import ImageOptions
+from jensen.data.labels import Labelled, Labels
 from jensen.data.named import Named
 from jensen.data.shares import Share
 from jensen.data.sources import Reading, name_of, read
@@ -30,7 +31,7 @@ class Dataset:
     Attributes:
         name: the name or path as given to ``load``.
         x: ``[N, *event]``, in the dtype it is stored in; on disk where it is larger than `LARGE`.
-        labels: ``[N]`` int64, used only to colour plots, or None.
+        labels: ``[N]`` int64, used to colour plots, or None.
         splits: "train", "validation" and "test" -> int64 row numbers into ``x``, ascending; by a rule where
             they are too many to list.
         value_range: the grey range; the black and the white of an image.
@@ -40,6 +41,9 @@ class Dataset:
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
+        names_are: what the names are called, as a column of a table.
+        classes: what the numbers of the labels stand for; empty where for themselves.
+        given: where the label is given to a model, how rows carry it (see `give_labels`); else None.
         notes: what was found and done when the data were read, a sentence each, for the user.
     """
 
@@ -54,6 +58,9 @@ class Dataset:
     schema: Schema | None = None
     is_count: bool = False
     names: tuple[str, ...] = ()
+    names_are: str = "image"
+    classes: tuple[str, ...] = ()
+    given: Labels | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -76,9 +83,22 @@ class Dataset:
             raise UserError(f"{self.name} has no split {split!r}; the splits are {', '.join(self.splits)}")
         return self.splits[split]
 
+    def label_name(self, number: int) -> str:
+        """What a label stands for: the name of a class, or its number."""
+        if not self.classes:
+            return str(number)
+        return (self.classes[number] if number >= 0 else "") or "no label"
+
+    @property
+    def source(self) -> Tensor | Stored | Labelled:
+        """The rows that a model is trained on and asked about: ``x``, with its label where that is given."""
+        if self.given is None or self.labels is None:
+            return self.x
+        return Labelled(self.x, self.labels, len(self.given.names) - 1)
+
     def rows(self, split: str) -> Tensor:
-        """The rows ``[n, *event]`` of a split, as stored, all in memory."""
-        return self.x[self.numbers(split)[:]]
+        """The rows of a split, as stored, all in memory: ``[n, *event]``, or with their label (`source`)."""
+        return self.source[self.numbers(split)[:]]
 
     def stream(self, split: str, seed: int = 0, epoch_rows: int | None = None) -> Tensor | RowStream:
         """The rows of a split for training: all at once, or as a stream where they are on disk.
@@ -91,7 +111,7 @@ class Dataset:
         few = epoch_rows is None or epoch_rows >= len(self.numbers(split))
         if isinstance(self.x, Tensor) and few:
             return self.rows(split)
-        return RowStream(self.x, self.numbers(split), seed, epoch_rows)
+        return RowStream(self.source, self.numbers(split), seed, epoch_rows)
 
     def thinned(self, split: str, most: int) -> "Dataset":
         """The same data; where they are on disk, ``most`` rows of a split, evenly spaced, in memory."""
@@ -99,7 +119,8 @@ class Dataset:
         if isinstance(self.x, Tensor) or len(numbers) <= most:
             return self
         some = numbers[torch.arange(most) * len(numbers) // most]
-        return replace(self, x=self.x[some], splits={split: torch.arange(most)})
+        labels = None if self.labels is None else self.labels[some]
+        return replace(self, x=self.x[some], labels=labels, splits={split: torch.arange(most)}, names=())
 
 
 def digest_rows(x: Tensor | Stored) -> str:
@@ -109,6 +130,23 @@ def digest_rows(x: Tensor | Stored) -> str:
     for rows in arrays.chunks(x):
         digest.update(np.ascontiguousarray(x[rows].numpy()).reshape(-1).data)
     return digest.hexdigest()
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What is recorded of the data: enough to recognise them, and their splits, again."""
+    splits = hashlib.sha256()
+    for name in sorted(dataset.splits):
+        rows = dataset.splits[name]
+        listed = rows.rule.encode() if isinstance(rows, Share) else rows.numpy().tobytes()
+        splits.update(name.encode() + listed)
+    return {
+        "name": dataset.name,
+        "shape": list(dataset.x.shape),
+        "dtype": str(dataset.x.dtype).removeprefix("torch."),
+        "value_range": list(dataset.value_range),
+        "splits": {name: len(rows) for name, rows in dataset.splits.items()},
+        "digest": hashlib.sha256((dataset.digest + splits.hexdigest()).encode()).hexdigest(),
+    }
 
 
 def load(
@@ -178,6 +216,8 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Datas
         schema=raw.schema,
         is_count=raw.is_count,
         names=raw.names,
+        names_are=raw.names_are,
+        classes=raw.classes,
         notes=raw.notes,
     )
 

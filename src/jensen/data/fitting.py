@@ -1,16 +1,21 @@
 """Choosing the preparation of a data set: which domain its values fit, and its shift and scale."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.data.arrays import CHUNK, Array, chunks
+from jensen.data.cache import cached
 from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.domains import check_domain
+from jensen.data.labelling import give_labels
+from jensen.data.npy import NpyFile
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import generator
 from jensen.data.shares import Share, draw_distinct
@@ -75,6 +80,7 @@ def fit_preparation(
         value_range=_levels(dataset) if support in ("grid", "categories") else grey_range,
         stored_dtype=dataset.x.dtype,
         support=support,
+        labels=dataset.given,
     )
 
 
@@ -104,51 +110,67 @@ def _for_marginals(dataset: Dataset) -> Tensor:
 def binarize_static(dataset: Dataset, seed: int) -> Dataset:
     """The data set with every value drawn once: 1 with probability ``(x - low) / (high - low)``, uint8.
 
-    The draw depends on the seed, the values and their row numbers alone.
+    The draw depends on the seed, the values and their row numbers alone. Rows on disk are drawn to the cache.
 
     Raises:
-        UserError: values outside the grey range.
+        UserError: values outside the grey range; the cache cannot be written.
     """
+
+    def build(folder: Path) -> None:
+        check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
+        with NpyFile(folder / "x.npy") as file:
+            for block in _drawn(dataset, seed):
+                file.write(block.numpy())
+        record = {"digest": digest_rows(Stored(folder / "x.npy"))}
+        (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+
     if isinstance(dataset.x, Stored):
-        raise UserError(
-            f"{dataset.name} is larger than memory, and --binarize static would need it there; use dynamic"
-        )
-    check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
+        folder = cached("binarized", [dataset.digest, dataset.value_range, seed], build)
+        x: Tensor | Stored = Stored(folder / "x.npy")
+        digest = json.loads((folder / "record.json").read_text(encoding="utf-8"))["digest"]
+    else:
+        check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
+        x = torch.cat(list(_drawn(dataset, seed)))
+        digest = digest_rows(x)
+    return replace(
+        dataset,
+        x=x,
+        value_range=(0.0, 1.0),
+        digest=digest,
+        is_binary=True,
+        grey_range=dataset.value_range,
+    )
+
+
+def _drawn(dataset: Dataset, seed: int) -> Iterator[Tensor]:
+    """The rows, block after block, as zeros and ones of uint8."""
     low, high = dataset.value_range
-    drawn = torch.empty_like(dataset.x, dtype=torch.uint8)
-    for number, start in enumerate(range(0, len(drawn), _STATIC_BLOCK)):
+    for number, start in enumerate(range(0, len(dataset.x), _STATIC_BLOCK)):
         rows = dataset.x[start : start + _STATIC_BLOCK]
         probability = (rows.to(torch.float32) - low) / (high - low)
         # A whole block is drawn even where fewer rows are left: further rows would not change these.
         uniform = torch.rand(
             (_STATIC_BLOCK, *dataset.event_shape), generator=generator(seed, "static", number)
         )
-        drawn[start : start + len(rows)] = uniform[: len(rows)] < probability
-    return replace(
-        dataset,
-        x=drawn,
-        value_range=(0.0, 1.0),
-        digest=digest_rows(drawn),
-        is_binary=True,
-        grey_range=dataset.value_range,
-    )
+        yield (uniform[: len(rows)] < probability).to(torch.uint8)
 
 
 def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> Dataset:
     """Other rows than those fitted, ready for a preparation: checked, and drawn once where it is static.
 
-    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are.
+    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are. For a
+    preparation that takes labels, the rows carry theirs.
 
     Raises:
-        UserError: values outside the domain of the preparation's likelihood.
+        UserError: values outside the domain of the preparation's likelihood, or labels that it lacks.
     """
     grey_range = preparation.value_range
     if preparation.marginals is not None:
         return dataset
     check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
-    if preparation.binarize != "static" or dataset.is_binary:
-        return dataset
-    return binarize_static(replace(dataset, value_range=grey_range), seed)
+    if preparation.binarize == "static" and not dataset.is_binary:
+        dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
+    return dataset if preparation.labels is None else give_labels(dataset, preparation.labels)
 
 
 def _check_not_binarized(dataset: Dataset, binarize: str, dequantize: bool | None) -> None:

@@ -53,9 +53,9 @@ def read_h5ad(path: Path) -> Named:
     is_count = x.dtype.kind in "iu"
     kind = "counts" if is_count else "numbers"
     notes.insert(0, f"{len(x):,} rows of {x.shape[1]:,} {kind}")
-    labels, said = _labels(data.obs)
+    labels, classes, said = _labels(data.obs)
     rows = {"train": np.arange(len(x))}
-    return Named(x, labels, rows, (0.0, 1.0), is_count=is_count, notes=(*notes, *said))
+    return Named(x, labels, rows, (0.0, 1.0), is_count=is_count, classes=classes, notes=(*notes, *said))
 
 
 def _values(matrix: Any) -> Array:
@@ -79,11 +79,12 @@ def _dense(matrix: Any) -> Array:
     return np.ascontiguousarray(matrix.toarray() if sparse.issparse(matrix) else matrix)
 
 
-def _labels(obs: Any) -> tuple[Array | None, list[str]]:
-    """Numbers of the levels of the column of ``obs`` that labels the rows, and which it is."""
+def _labels(obs: Any) -> tuple[Array | None, tuple[str, ...], list[str]]:
+    """Numbers of the levels of the column of ``obs`` that labels the rows, their names, and which it is."""
     by_name = {str(name).lower(): name for name in reversed(list(obs.columns))}
     column = next((by_name[name] for name in LABELS if name in by_name), None)
     if column is None:
-        return None, []
-    codes = obs[column].astype("category").cat.codes.to_numpy().astype(np.int64)
-    return codes, [f"labels, for plots alone: the column {column!r} of obs"]
+        return None, (), []
+    levels = obs[column].astype("category").cat
+    said = [f"labels, for plots and --condition label: the column {column!r} of obs"]
+    return levels.codes.to_numpy().astype(np.int64), tuple(map(str, levels.categories)), said

@@ -1,5 +1,9 @@
 """Data sets of Hugging Face, by name or in a local folder: ``hf:NAME``, ``hf:NAME@CONFIG:SPLIT``."""
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +23,8 @@ from jensen.errors import UserError
 
 MARKS = ("dataset_info.json", "dataset_dict.json")
 """What a folder holds that ``Dataset.save_to_disk`` has written."""
+REFUSALS = (401, 403, 404)
+"""Answers of the hub about what is not there, or not for this user: it does not say which."""
 
 
 def read_hub(source: str, reading: Reading) -> Named:
@@ -54,13 +60,49 @@ def _load(library: Any, source: str) -> Any:
             found = library.load_from_disk(str(folder))
             return found[split] if split else found
         where = str(folder) if folder.exists() else name
-        return library.load_dataset(where, config or None, split=split or None)
+        with _quiet(library):
+            return library.load_dataset(where, config or None, split=split or None)
     except Exception as error:  # the library raises errors of many kinds, of its own, of the net, of files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(
-            f"cannot load {source} ({type(error).__name__}: {reason}); write hf:NAME, hf:NAME:SPLIT or "
-            "hf:NAME@CONFIG:SPLIT, with a name that there is, or a folder"
-        ) from None
+        raise UserError(f"cannot load {source}: {_reason_and_mend(library, name, error)}") from None
+
+
+def _reason_and_mend(library: Any, name: str, error: Exception) -> str:
+    """Why a data set did not load, and what to do about it."""
+    kind, status = type(error).__name__, getattr(getattr(error, "response", None), "status_code", 0)
+    if isinstance(error, library.exceptions.DatasetNotFoundError) or status in REFUSALS:
+        return (
+            f"the hub has no data set {name!r} that you may read; correct the name, or if it is private or "
+            "gated, log in with `hf auth login` or set HF_TOKEN"
+        )
+    if any(word in kind for word in ("Connect", "Timeout", "Offline")):
+        return (
+            f"the hub cannot be reached ({kind}), and the data set is not in its cache; connect and try "
+            "again, or give a folder, as in hf:FOLDER"
+        )
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"{kind}: {reason}; write hf:NAME, hf:NAME:SPLIT or hf:NAME@CONFIG:SPLIT, with a name that there is, "
+        "or a folder"
+    )
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """Without the library's log, which repeats what is raised in the end; bars on a terminal alone."""
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    barred = not (sys.stderr.isatty() or library.utils.are_progress_bars_disabled())
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        if barred:
+            library.utils.disable_progress_bars()
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if barred:
+            library.utils.enable_progress_bars()
 
 
 def _joined(library: Any, source: str, found: Any) -> tuple[Any, Array, list[str]]:
@@ -101,7 +143,10 @@ def _images(
     prepared = prepare(Pictures(source, names, opened, [source, identity_of(files)]), options)
     labels = [name for name, kind in data.features.items() if isinstance(kind, library.ClassLabel)]
     numbers = np.asarray(data[labels[0]], dtype=np.int64)[prepared.kept] if labels else None
-    named = Named(prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, notes=prepared.notes)
+    classes = tuple(data.features[labels[0]].names) if labels else ()
+    named = Named(
+        prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, classes=classes, notes=prepared.notes
+    )
     return named, prepared.kept
 
 

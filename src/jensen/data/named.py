@@ -25,12 +25,15 @@ class Named:
     Attributes:
         x: ``[N, *event]``.
         labels: ``[N]`` int64, or None where there are none.
-        splits: row numbers of the published splits; ``load`` draws from "train" what is not among them.
+        splits: row numbers of the published splits; ``load`` draws from "train" what is not among them. Empty
+            where there are so many rows that they are not listed.
         value_range: the grey range of ``x``.
         schema: what the columns of a table are; None for arrays.
         digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
+        names_are: what the names are called, as a column of a table.
+        classes: what the numbers of the labels stand for; empty where for themselves.
         notes: what was found and done, a sentence each, for the user.
     """
 
@@ -42,6 +45,8 @@ class Named:
     digest: str = ""
     is_count: bool = False
     names: tuple[str, ...] = ()
+    names_are: str = "image"
+    classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.labels import Labels
 from jensen.data.tables.marginals import Marginal
 from jensen.errors import UserError
 
@@ -48,6 +49,7 @@ class Preparation:
         marginals: for tables, what was fitted to each column. Their codes reach the model as they are, in
         float64 and with NaN
             where a cell is missing: what is done to them is part of the model, whose density counts it.
+        labels: where rows end in the number of their label, how: it passes through as it is.
     """
 
     binarize: str
@@ -58,6 +60,7 @@ class Preparation:
     stored_dtype: torch.dtype
     support: str = "real"
     marginals: tuple[Marginal, ...] | None = None
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         if self.support not in SUPPORTS:
@@ -75,13 +78,21 @@ class Preparation:
     def __call__(
         self, stored: Tensor, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
     ) -> Tensor:
-        """Stored rows ``[B, *event]`` -> what the model sees, of the same shape.
+        """Stored rows ``[B, *event]`` -> what the model sees, of the same shape (labels go with them).
 
         Args:
             stored: rows as stored.
             generator: the source of the draw, where there is one (dynamic binarization, dequantization).
             dtype: floating-point type of the result; ``torch.get_default_dtype()`` if not given.
         """
+        if self.labels is not None:
+            x, numbers = self.labels.split(stored)
+            return self.labels.join(self._prepared(x, generator, dtype), numbers)
+        return self._prepared(stored, generator, dtype)
+
+    def _prepared(
+        self, stored: Tensor, generator: torch.Generator | None, dtype: torch.dtype | None
+    ) -> Tensor:
         if self.marginals is not None:
             return stored.to(torch.float64)
         dtype = dtype or torch.get_default_dtype()
@@ -98,7 +109,7 @@ class Preparation:
         return ((x - shift) / scale).to(dtype)
 
     def invert(self, x: Tensor, *, mean: bool = False) -> Tensor:
-        """What the model sees -> the units of the data as given.
+        """What the model sees -> the units of the data as given, without the labels.
 
         Binary data become 0/1 of uint8; dequantized data the stored whole number; the rest are floats.
 
@@ -109,6 +120,8 @@ class Preparation:
         """
         if self.marginals is not None:
             return x
+        if self.labels is not None:
+            x, _ = self.labels.split(x)
         floating = self.stored_dtype if self.stored_dtype.is_floating_point else torch.float32
         if self.binary:
             return x.to(floating) if mean else (x >= 0.5).to(torch.uint8)
@@ -168,6 +181,8 @@ class Preparation:
         }
         if self.marginals is not None:
             record["marginals"] = [marginal.to_dict() for marginal in self.marginals]
+        if self.labels is not None:
+            record["labels"] = self.labels.to_dict()
         return record
 
     @staticmethod
@@ -180,7 +195,7 @@ class Preparation:
         try:
             stored_dtype = getattr(torch, record["stored_dtype"])
             low, high = record["value_range"]
-            found = record.get("marginals")
+            found, labels = record.get("marginals"), record.get("labels")
             return Preparation(
                 binarize=record["binarize"],
                 dequantize=bool(record["dequantize"]),
@@ -190,6 +205,7 @@ class Preparation:
                 stored_dtype=stored_dtype,
                 support=record["support"],
                 marginals=None if found is None else tuple(Marginal.from_dict(each) for each in found),
+                labels=None if labels is None else Labels.from_dict(labels),
             )
         except UserError:
             raise

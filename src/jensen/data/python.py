@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jensen.data.arrays import Array, check_rows, image_layout
+from jensen.data.arrays import Array, check_rows, image_range
 from jensen.data.named import Named
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
@@ -148,10 +148,15 @@ def read(
         from jensen.data.tables.source import named
 
         return named(to_arrow(data), name, schema, strict=strict, on_choice=on_choice)
+    from jensen.data.on_disk import read_mapped
+
+    mapped = read_mapped(data)
+    if mapped is not None:
+        return mapped
     x, labels = _array(data)
-    picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
+    dtype = x.dtype
     x = check_rows(x, name)
-    return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))
+    return Named(x, labels, {"train": np.arange(len(x))}, image_range(dtype, x.shape[1:]))
 
 
 def _array(data: Any) -> tuple[Array, Array | None]:

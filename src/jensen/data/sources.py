@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jensen.data import arrays, python
-from jensen.data.arrays import image_layout
+from jensen.data.arrays import image_range
 from jensen.data.images.decode import ImageOptions
 from jensen.data.named import NAMED, Named
 from jensen.data.tables.schema import Schema
@@ -71,9 +71,14 @@ def read(source: Any, reading: Reading) -> Named:
 
 
 def _array(path: Path, key: str | None) -> Named:
+    if path.suffix.lower() == ".npy":
+        from jensen.data.on_disk import read_large
+
+        found = read_large(path)
+        if found is not None:
+            return found
     x, labels = arrays.read_file(path, key)
-    picture = x.dtype == np.uint8 and image_layout(x.shape[1:]) is not None
-    return Named(x, labels, {"train": np.arange(len(x))}, (0.0, 255.0) if picture else (0.0, 1.0))
+    return Named(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
 
 
 def _folder_or_file(path: Path, reading: Reading) -> Named:

@@ -7,7 +7,6 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.named import Named
 from jensen.data.shares import Share
-from jensen.data.stored import Stored
 from jensen.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -34,12 +33,12 @@ def check_fractions(seed: int, validation_fraction: float, test_fraction: float)
 def draw_splits(
     source: str, raw: Named, seed: int, validation_fraction: float, test_fraction: float
 ) -> dict[str, Array | Share]:
-    """Published splits, completed from "train" by one permutation of its rows; of rows on disk, shares.
+    """Published splits, completed from "train" by one permutation of its rows; without any list, shares.
 
     Raises:
         UserError: there are too few rows.
     """
-    if isinstance(raw.x, Stored):
+    if not raw.splits:
         n, held = len(raw.x), test_fraction + validation_fraction
         bounds = {"train": (held, 1.0), "validation": (test_fraction, held), "test": (0.0, test_fraction)}
         return {name: Share(n, seed, *bounds[name]) for name in SPLITS}

@@ -43,14 +43,16 @@ class Stored:
             raise UserError(f"{path} holds no rows ({error}); prepare the data again") from None
         if fortran or not dtype.isnative or not shape:
             raise UserError(f"{path} is not laid out row by row; write it anew with np.save")
+        if dtype.kind not in "biuf" or dtype.itemsize > 8:
+            raise UserError(f"{path} holds {dtype}, no real numbers; write it anew as numbers")
         self.shape: tuple[int, ...] = shape
-        self._numpy = dtype
+        self.numpy_dtype = np.dtype(np.uint8) if dtype == np.bool_ else dtype
         self.row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the rows, as torch names it."""
-        return torch.from_numpy(np.empty(0, self._numpy)).dtype
+        return torch.from_numpy(np.empty(0, self.numpy_dtype)).dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -63,7 +65,7 @@ class Stored:
         numbers = rows.numpy()
         order = np.argsort(numbers, kind="stable")
         ordered = numbers[order]
-        found = np.empty((len(numbers), *self.shape[1:]), self._numpy)
+        found = np.empty((len(numbers), *self.shape[1:]), self.numpy_dtype)
         far = np.diff(ordered) * self.row_bytes > GAP + self.row_bytes
         full = np.diff(ordered // max(1, MOST // self.row_bytes)) > 0
         for places in np.split(np.arange(len(ordered)), np.flatnonzero(far | full) + 1):
@@ -77,12 +79,12 @@ class Stored:
         values = (stop - start) * math.prod(self.shape[1:])
         place = self._offset + start * self.row_bytes
         try:
-            read = np.fromfile(self.path, self._numpy, values, offset=place) if values else np.empty(0)
+            read = np.fromfile(self.path, self.numpy_dtype, values, offset=place) if values else np.empty(0)
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror}; run again to make it anew") from None
         if len(read) < values:
             raise UserError(f"{self.path} is cut short; delete it, and run again to make it anew")
-        return read.astype(self._numpy, copy=False).reshape(stop - start, *self.shape[1:])
+        return read.astype(self.numpy_dtype, copy=False).reshape(stop - start, *self.shape[1:])
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, "np.dtype[np.generic]"]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from jensen.data.labels import Labelled
 from jensen.data.seeds import generator as seeded
 from jensen.data.shares import Share
 from jensen.data.stored import Stored
@@ -31,7 +32,11 @@ class RowStream:
     """
 
     def __init__(
-        self, x: Tensor | Stored, rows: Tensor | Share, seed: int = 0, epoch_rows: int | None = None
+        self,
+        x: Tensor | Stored | Labelled,
+        rows: Tensor | Share,
+        seed: int = 0,
+        epoch_rows: int | None = None,
     ) -> None:
         self.x, self.rows, self.seed = x, rows, seed
         most = len(rows) if epoch_rows is None else min(epoch_rows, len(rows))

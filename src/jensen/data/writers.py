@@ -3,7 +3,9 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,16 @@ from jensen.data.npy import NpyFile
 from jensen.errors import UserError
 from jensen.files import atomic
 
-Write = Callable[[Array], object]
+Texts = Mapping[str, Sequence[str]]
+"""Columns of text beside the numbers, by their names."""
+Write = Callable[[Array, Texts], object]
 Range = tuple[float, float] | None
 PIECE = 1 << 16
 """Rows that are written at a time."""
 _GAP = 2  # pixels between the tiles of a grid
 _BACKGROUND = 128
+_QUOTED = re.compile(r'[,"\r\n]')
+"""What makes pyarrow quote all texts, where none needs it otherwise."""
 _SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
 
 
@@ -46,8 +52,11 @@ def write_rows(
 @contextmanager
 def row_writer(
     path: str | Path, names: Sequence[str] | None = None, *, value_range: tuple[float, float] | None = None
-) -> Iterator[Write]:
+) -> Iterator[Callable[..., None]]:
     """Yield a function that takes rows ``[n, *event]`` piece by piece, for `write_rows`.
+
+    Beside them it takes columns of text, ``{name: n texts}``, the same ones with every piece: a table begins
+    with them, an ``.npz`` has an array of each, and ``.npy`` and ``.png`` go without.
 
     Of ``.csv``, ``.parquet`` and ``.npy`` no more than `PIECE` rows are held in memory. The file is there,
     whole, when the block ends.
@@ -56,7 +65,7 @@ def row_writer(
         UserError: as for `write_rows`, with the first piece.
     """
     path = Path(path)
-    held: list[Array] = []
+    held: list[tuple[Array, Texts]] = []
 
     def check(x: Array) -> None:
         if x.ndim == 0:
@@ -76,19 +85,27 @@ def row_writer(
         return
     with atomic(path) as temporary, writer(temporary, names, value_range) as write:
 
-        def take(x: Array) -> None:
+        def take(x: Array, texts: Texts | None = None) -> None:
             check(x)
-            held.append(x)
-            if sum(map(len, held)) >= PIECE:
+            held.append((x, texts or {}))
+            if sum(len(x) for x, _ in held) >= PIECE:
                 flush()
 
         def flush() -> None:
             if held:
-                write(np.concatenate(held) if len(held) > 1 else held[0])
+                write(*_joined(held))
                 held.clear()
 
         yield take
         flush()
+
+
+def _joined(pieces: Sequence[tuple[Array, Texts]]) -> tuple[Array, Texts]:
+    """Pieces as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    texts = {name: [text for _, some in pieces for text in some[name]] for name in pieces[0][1]}
+    return np.concatenate([x for x, _ in pieces]), texts
 
 
 def check_suffix(path: str | Path, event_shape: Sequence[int]) -> None:
@@ -145,7 +162,7 @@ def _grey_levels(x: Array, value_range: tuple[float, float]) -> Array:
     return levels
 
 
-def _table(x: Array, names: Sequence[str] | None) -> Any:
+def _table(x: Array, names: Sequence[str] | None, texts: Texts) -> Any:
     import pyarrow as pa
 
     flat = x.reshape(len(x), math.prod(x.shape[1:]))
@@ -155,7 +172,8 @@ def _table(x: Array, names: Sequence[str] | None) -> Any:
     ):  # pyarrow's CSV writer knows no half floats, and True is no number
         flat = flat.astype(np.uint8 if flat.dtype == np.bool_ else np.float32)
     columns = [pa.array(np.ascontiguousarray(column)) for column in flat.T]
-    return pa.Table.from_arrays(columns, names=list(names or (f"x{i}" for i in range(len(columns)))))
+    named = [*texts, *(names or (f"x{i}" for i in range(len(columns))))]
+    return pa.Table.from_arrays([*(pa.array(cells) for cells in texts.values()), *columns], names=named)
 
 
 @contextmanager
@@ -164,15 +182,18 @@ def _csv(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
 
     with open(path, "wb") as stream:
 
-        def write(x: Array) -> None:
-            table = _table(x, names)
+        def write(x: Array, texts: Texts) -> None:
+            table = _table(x, names, texts)
             if not stream.tell():
                 header = io.StringIO()
                 csv.writer(header, lineterminator="\n").writerow(
                     table.column_names
                 )  # quoted where needed only
                 stream.write(header.getvalue().encode())
-            write_csv(table, stream, WriteOptions(include_header=False))
+            quoting = (
+                "needed" if any(_QUOTED.search(cell) for some in texts.values() for cell in some) else "none"
+            )
+            write_csv(table, stream, WriteOptions(include_header=False, quoting_style=quoting))
 
         yield write
 
@@ -184,8 +205,8 @@ def _parquet(path: Path, names: Sequence[str] | None, value_range: Range) -> Ite
     with ExitStack() as stack:
         opened: list[Any] = []
 
-        def write(x: Array) -> None:
-            table = _table(x, names)
+        def write(x: Array, texts: Texts) -> None:
+            table = _table(x, names, texts)
             if not opened:
                 opened.append(stack.enter_context(ParquetWriter(path, table.schema)))
             opened[0].write_table(table)
@@ -196,14 +217,19 @@ def _parquet(path: Path, names: Sequence[str] | None, value_range: Range) -> Ite
 @contextmanager
 def _npy(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
     with NpyFile(path) as file:
-        yield file.write
+        yield lambda x, texts: file.write(x)
 
 
 @contextmanager
 def _npz(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterator[Write]:
-    parts: list[Array] = []
-    yield parts.append
-    np.savez_compressed(path, allow_pickle=False, x=np.concatenate(parts))
+    parts: list[tuple[Array, Texts]] = []
+    yield lambda x, texts: parts.append((x, texts))
+    x, beside = _joined(parts)
+    # By hand: np.savez takes names as keywords, and a column may be called like one of its parameters.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, cells in {**beside, "x": x}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(cells), allow_pickle=False)
 
 
 @contextmanager
@@ -211,7 +237,7 @@ def _png(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
     from PIL import Image
 
     parts: list[Array] = []
-    yield parts.append
+    yield lambda x, texts: parts.append(x)
     x = np.concatenate(parts)
     picture = image_grid(x, value_range or ((0.0, 255.0) if x.dtype == np.uint8 else (0.0, 1.0)))
     Image.fromarray(picture).save(path, format="PNG")

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.distributions.moments import center
+
 
 class Given(Distribution):
     """p(x | z, c) as a distribution of whole rows, each of which carries its c.
@@ -12,7 +14,7 @@ class Given(Distribution):
     this is log p(x | z, c) and not log p(x, c | z). Draws and means have c in its places.
 
     Args:
-        base: of the modelled entries, batch shape ``[*batch]``.
+        base: of the modelled entries, batch shape ``[*batch]``; their event shape may be any, a row is flat.
         context: c, ``[B, Cc]``, that the last of ``batch`` goes with.
         modelled: the places of the modelled entries in a row, in base's order.
         given: the places of c.
@@ -28,13 +30,13 @@ class Given(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x | z, c) of whole rows ``[..., C]``, nats."""
-        found: Tensor = self.base.log_prob(value[..., self.modelled])
+        found: Tensor = self.base.log_prob(self.entries(value))
         return found
 
-    def log_prob_of_columns(self, value: Tensor) -> Tensor:
-        """log p of each modelled entry of whole rows ``[..., C]``, nats, where base says it."""
-        found: Tensor = self.base.log_prob_of_columns(value[..., self.modelled])  # type: ignore[attr-defined]
-        return found
+    def entries(self, value: Tensor) -> Tensor:
+        """The modelled entries of whole rows ``[..., C]``, in base's event shape."""
+        entries: Tensor = value[..., self.modelled].unflatten(-1, self.base.event_shape)
+        return entries
 
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Whole rows, ``[*sample_shape, *batch, C]``: the modelled entries drawn, c in its places."""
@@ -42,11 +44,12 @@ class Given(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean of the modelled entries, and c in its places, ``[*batch, C]``."""
-        return self.whole(self.base.mean)
+        """The mean (of classes the mode) of the modelled entries, and c in its places, ``[*batch, C]``."""
+        return self.whole(center(self.base))
 
     def whole(self, entries: Tensor) -> Tensor:
-        """Modelled entries ``[..., B, Cm]`` with c in its places, ``[..., B, C]``."""
+        """Modelled entries ``[..., B, *event]`` with c in its places, ``[..., B, C]``."""
+        entries = entries.flatten(-len(self.base.event_shape))
         row = entries.new_empty(*entries.shape[:-1], len(self.modelled) + len(self.given))
         row[..., self.modelled] = entries
         row[..., self.given] = self.context.to(entries.dtype)

@@ -52,6 +52,11 @@ class _Decoder(nn.Module):
         self.spent: dict[Kind, float] = {}
         self.functions: dict[Kind, Measure] = {}
 
+    @property
+    def family(self) -> Any:
+        """The likelihood's family, where the decoder has one."""
+        return getattr(self.decoder, "family", None)
+
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         if context is not None:
             return cast(Distribution, self.decoder(z, context))

@@ -108,7 +108,7 @@ def sample_where(
         picks = _resampled(log_w.softmax(0), n)
         z = torch.cat(latents)[picks].split(CHUNK)
         chosen = torch.cat(given)[picks].split(CHUNK) if given else [None] * len(z)
-        parts = [model.likelihood((some,), context=c) for some, c in zip(z, chosen, strict=True)]
+        parts = (model.likelihood((some,), context=c) for some, c in zip(z, chosen, strict=True))
         x = torch.cat([_draw(p, conditions) for p in parts])
         return Drawn(x.cpu(), probability, error, size, len(log_w))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed
+from jensen.evaluation.log_likelihood import rows_at_once
 from jensen.trace import Model
 
 DRAWS = 200
@@ -58,6 +59,12 @@ def draw_missing(
     return torch.where(x.isnan(), drawn.to(x.dtype), x)
 
 
+def _draw_in_parts(model: Decodes, x: Tensor, num_draws: int, num_samples: int) -> Tensor:
+    """What `draw_missing` gives, of a few rows at a time; of fewer where much is decoded of each."""
+    parts = x.split(min(CHUNK, rows_at_once(model, max(num_draws, num_samples))))
+    return torch.cat([draw_missing(model, part, num_draws, num_samples) for part in parts], 1)
+
+
 @torch.no_grad()
 def impute(
     model: Decodes, blocks: Iterable[Tensor], discrete: Tensor, *, num_samples: int = 200, seed: int = 0
@@ -84,7 +91,7 @@ def impute_blocks(
         if rows.any():
             with torch.random.fork_rng():
                 torch.manual_seed(derive_seed(seed, "impute", number))
-                draws = _in_chunks(model, x[rows], DRAWS, num_samples)
+                draws = _draw_in_parts(model, x[rows], DRAWS, num_samples)
             center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
             x = x.clone()
             x[rows] = torch.where(x[rows].isnan(), center, x[rows])
@@ -110,10 +117,5 @@ def draw_blocks(
         if rows.any():
             with torch.random.fork_rng():
                 torch.manual_seed(derive_seed(seed, "impute", number))
-                completed[:, rows] = _in_chunks(model, x[rows], num_draws, num_samples)
+                completed[:, rows] = _draw_in_parts(model, x[rows], num_draws, num_samples)
         yield completed.cpu()
-
-
-def _in_chunks(model: Decodes, x: Tensor, num_draws: int, num_samples: int) -> Tensor:
-    """`draw_missing` of many rows, a few at a time."""
-    return torch.cat([draw_missing(model, rows, num_draws, num_samples) for rows in x.split(CHUNK)], 1)

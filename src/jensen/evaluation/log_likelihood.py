@@ -11,6 +11,25 @@ from jensen.trace import Model
 
 CHUNK = 1 << 21
 """Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32."""
+PER_NUMBER = 8
+"""Numbers of a decoder that may stand for one of the data in a chunk: a table's levels are many more."""
+MOST_DECODED = 1 << 24
+"""Numbers of a decoder at a time, K * B * outputs, where rows are taken apart: 64 MiB in float32."""
+
+
+def numbers_decoded(model: Model) -> int:
+    """Numbers that a decoder makes of one latent sample, where the model says it; else 0."""
+    return int(getattr(model, "decoded", 0))
+
+
+def numbers_of(model: Model, event_size: int) -> int:
+    """For `chunk_sizes`, what a sample of one datum of ``event_size`` numbers counts as."""
+    return max(event_size, numbers_decoded(model) // PER_NUMBER)
+
+
+def rows_at_once(model: Model, num_samples: int) -> int:
+    """How many data, with so many samples each, a decoder may decode at a time."""
+    return max(1, MOST_DECODED // (num_samples * max(1, numbers_decoded(model))))
 
 
 def chunk_sizes(num_samples: int, numbers_per_sample: int) -> list[int]:
@@ -55,7 +74,9 @@ def importance_weighted(
     if posterior is None:  # once, not in every chunk
         posterior = model.posterior(x, context=context)
     has_density = True
-    for number, k in enumerate(chunk_sizes(num_samples, x.numel()) if chunks is None else chunks):
+    for number, k in enumerate(
+        chunk_sizes(num_samples, len(x) * numbers_of(model, x[0].numel())) if chunks is None else chunks
+    ):
         trace = model.trace(x, k, context=context, posterior=posterior)
         log_px = trace.log_px
         total_px = total_px + log_px.double().sum(0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jensen.distributions.shared_noise import share_noise
-from jensen.evaluation.log_likelihood import chunk_sizes
+from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
 from jensen.trace import Model
 
 BLOCK = 256
@@ -102,7 +102,7 @@ def _score_block(
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
     posterior = tuple(share_noise(q) for q in model.posterior(x))
     log_w, shares = [], []
-    for k in chunk_sizes(num_samples, 8 * BLOCK * x[0].numel()):
+    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, 8 * x[0].numel())):
         trace = model.trace(x, k, posterior=posterior)
         log_w.append(trace.log_w.double())
         if per_column is not None:

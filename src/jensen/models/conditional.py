@@ -1,5 +1,6 @@
 """Conditional VAEs: p(x | c), where c is part of each datum and is not modelled."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ class ConditionalVAE(VAE):
 
     Args:
         prior: p(z).
-        encoder: q(z | x, c) of whole rows, such as `RowEncoder`.
+        encoder: q(z | x, c) of whole rows, `RowEncoder` or `PairEncoder`.
         decoder: p(x | z, c) as a distribution of whole rows, such as `RowDecoder`.
         given: the places of c in a row.
     """
@@ -119,11 +120,46 @@ class RowEncoder(nn.Module):
         return row
 
 
+class PairEncoder(nn.Module):
+    """q(z | x, c) of whole rows, by an encoder that takes x and c apart.
+
+    Args:
+        encoder: a `jensen.families.Conditional` of x ``[*batch, *event]`` and a context ``[B, Cc]``.
+        event_shape: of x; a row is x made flat, and c behind it.
+    """
+
+    def __init__(self, encoder: nn.Module, event_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.event_shape = tuple(event_shape)
+
+    @property
+    def family(self) -> Any:
+        """The posterior family."""
+        return self.encoder.family
+
+    def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The family's numbers at rows ``[*batch, C]``, with a ``context`` in the place of their own."""
+        raw: Tensor = self.encoder.raw(*self._pair(x, context))  # type: ignore[operator]
+        return raw
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """q(z | x, c), batch shape ``[*batch]``."""
+        q: Distribution = self.encoder(*self._pair(x, context))
+        return q
+
+    def _pair(self, row: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        size = math.prod(self.event_shape)
+        x = row[..., :size].unflatten(-1, self.event_shape)
+        return x, row[..., size:] if context is None else context
+
+
 class RowDecoder(nn.Module):
     """p(x | z, c) as a distribution of whole rows.
 
     Args:
-        decoder: ``forward(z, context) -> Distribution`` over the modelled entries, in their order.
+        decoder: ``forward(z, context) -> Distribution`` over the modelled entries, in their order, of any
+            event shape.
         given: the places of c in a row.
         size: C, entries of a row.
     """
@@ -137,6 +173,11 @@ class RowDecoder(nn.Module):
         modelled = [place for place in range(size) if place not in given]
         self.register_buffer("given", torch.tensor(given), persistent=False)
         self.register_buffer("modelled", torch.tensor(modelled), persistent=False)
+
+    @property
+    def family(self) -> Any:
+        """The family of the modelled entries."""
+        return self.decoder.family
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """p(x | z, c) at latents ``[*batch, M]`` and contexts ``[B, Cc]``, B the last of ``batch``."""

@@ -24,6 +24,11 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    @property
+    def decoded(self) -> int:
+        """Numbers that the decoder makes of one latent sample, on which its memory depends; 0: not known."""
+        return int(getattr(getattr(self.decoder, "family", None), "num_outputs", 0))
+
     def context_of(self, x: Tensor) -> Tensor | None:
         """The context that data themselves carry: none (see `jensen.models.conditional`)."""
         return None

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from jensen.networks.inputs import Beside
 from jensen.networks.mlp import ACTIVATIONS, mlp
 from jensen.networks.pictures import FromPlanes, Picture, ToPlanes
 
@@ -44,8 +45,9 @@ def conv_encoder(
     activation: str = "silu",
     *,
     planes: int = 1,
+    beside: int = 0,
     finish: Finish = activate,
-) -> nn.Sequential:
+) -> nn.Sequential | Beside:
     """Images ``[N, *event]`` -> ``[N, outputs]``, by strided convolutions and two dense layers.
 
     A stage is a 4x4 convolution of stride 2, ``n -> floor(n / 2)``, and an activation. There is no
@@ -57,23 +59,25 @@ def conv_encoder(
         outputs: numbers a datum.
         activation: one of `ACTIVATIONS`.
         planes: numbers that stand for an entry of the image, as the last axis of the input where not 1.
+        beside: numbers of a context ``[N, beside]`` that the dense layers take beside the last stage's; the
+            network is then a function of the image and the context.
         finish: what follows each convolution (see `jensen.networks.resnet`).
 
     Raises:
         ValueError: more stages than the image can be halved.
     """
     sizes = _sizes(picture, widths)
-    layers: list[nn.Module] = [ToPlanes(picture)]
+    trunk: list[nn.Module] = [ToPlanes(picture)]
     for before, after in itertools.pairwise([picture.channels * planes, *widths]):
-        layers += [_scaled(nn.Conv2d(before, after, 4, 2, 1), 16 * before), finish(after, activation)]
+        trunk += [_scaled(nn.Conv2d(before, after, 4, 2, 1), 16 * before), finish(after, activation)]
     flat = widths[-1] * math.prod(sizes[-1])
-    layers += [
-        nn.Flatten(),
-        _scaled(nn.Linear(flat, DENSE), flat),
+    trunk.append(nn.Flatten())
+    head = [
+        _scaled(nn.Linear(flat + beside, DENSE), flat + beside),
         ACTIVATIONS[activation](),
         mlp(DENSE, [], outputs),
     ]
-    return nn.Sequential(*layers)
+    return Beside(nn.Sequential(*head), *trunk) if beside else nn.Sequential(*trunk, *head)
 
 
 def conv_decoder(

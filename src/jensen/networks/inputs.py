@@ -12,18 +12,21 @@ class Log1p(nn.Module):
 
 
 class Beside(nn.Module):
-    """A network of two inputs side by side: ``network([x, context])``.
+    """A network of two inputs side by side: ``network([trunk(x), context])``.
 
     Args:
-        network: ``[N, width of x + width of context] -> [N, ...]``.
+        network: ``[N, width of what the trunk makes of x + width of context] -> [N, ...]``.
+        trunk: modules that read x before, one after the other, ``[N, *event] -> [N, width]``; none where x
+            goes in as it is.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *trunk: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.trunk = nn.Sequential(*trunk)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        out: Tensor = self.network(torch.cat([x, context], 1))
+        out: Tensor = self.network(torch.cat([self.trunk(x), context], 1))
         return out
 
 

@@ -31,7 +31,7 @@ def posterior_map(look: Look) -> Picture:
         words = _histogram(look, ax, means[:, 0])
     else:
         points, origin, words = _plane(look, ax, means)
-        _scatter(figure, ax, points, None if look.labels is None else look.labels.numpy())
+        _scatter(look, figure, ax, points)
         if look.standard_prior:
             for radius in (1, 2):
                 ax.add_patch(
@@ -72,23 +72,24 @@ def _plane(look: Look, ax: Axes, means: Array) -> tuple[Array, tuple[float, floa
     return means[:, [first, second]], (0.0, 0.0), words
 
 
-def _scatter(figure: Figure, ax: Axes, points: Array, labels: Array | None) -> None:
+def _scatter(look: Look, figure: Figure, ax: Axes, points: Array) -> None:
     style: Any = {
         "s": 12 if len(points) > 400 else 24,
         "alpha": 0.8,
         "linewidths": 0,
         "rasterized": len(points) > VECTOR_POINTS,
     }
-    if labels is None:
+    if look.labels is None:
         ax.scatter(*points.T, color=ACCENT, **style)
         return
+    labels = look.labels.numpy()
     colours = class_colours(labels)
     if colours is None:  # too many to name: the label as a scale
         dots = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap="viridis", **style)
         figure.colorbar(dots, ax=ax, label="label", shrink=0.6, drawedges=False).outline.set_visible(False)
         return
     for label, colour in colours.items():
-        ax.scatter(*points[labels == label].T, color=colour, label=str(label), **style)
+        ax.scatter(*points[labels == label].T, color=colour, label=look.dataset.label_name(label), **style)
     figure.legend(
         loc="outside right upper",
         title="label",
@@ -106,7 +107,10 @@ def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
     colours = None if labels is None else class_colours(labels.numpy())
     groups = [(means, ACCENT, "")]
     if labels is not None and colours is not None:
-        groups = [(means[labels.numpy() == label], colour, str(label)) for label, colour in colours.items()]
+        groups = [
+            (means[labels.numpy() == label], colour, look.dataset.label_name(label))
+            for label, colour in colours.items()
+        ]
     floor = np.zeros(len(edges) - 1)
     for values, colour, name in groups:
         top = floor + np.histogram(values, edges)[0] / (len(means) * width)
@@ -139,7 +143,8 @@ def _colour_words(look: Look) -> str:
         return ""
     if look.latents.mean.shape[1] == 1 and class_colours(look.labels.numpy()) is None:
         return ""
-    return " Colours are the labels that came with the data; the model never saw them."
+    seen = "which the model is given" if look.dataset.given is not None else "the model never saw them"
+    return f" Colours are the labels that came with the data; {seen}."
 
 
 def rates(look: Look) -> Picture:

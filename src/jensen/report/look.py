@@ -93,7 +93,7 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
     plan = Plan(num_samples=num_samples, limit=limit, seed=SEED)
     figures = evaluate_run(run, dataset, plan, device=device)
     latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
-    rows = dataset.splits["test"][:limit]
+    labels = None if dataset.labels is None else dataset.labels[dataset.splits["test"][:limit]]
     dimensions = by_content(latents)[:TRAVERSED]
     x = torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS))))
     given = model.context_of(x.to(device))
@@ -104,7 +104,7 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
         history=history,
         figures=figures,
         x=x,
-        labels=None if dataset.labels is None else dataset.labels[rows],
+        labels=None if labels is None or len(labels.unique()) == 1 else labels,
         latents=latents,
         reconstructions=reconstruct(
             model.decoder,

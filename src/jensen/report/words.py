@@ -31,9 +31,9 @@ def summary(look: Look) -> Markup:
     )
     if run.settings.condition:
         text += Markup(
-            "It is conditional: {} are given, and p(x) stands for the probability of the other columns given "
-            "these, here and in every figure. "
-        ).format(" and ".join(run.settings.condition))
+            "It is conditional on {}: p(x) stands for the probability of all else given {}, here and in "
+            "every figure. "
+        ).format(" and ".join(run.settings.condition), "it" if len(run.settings.condition) == 1 else "these")
     return text + _likelihood(look.figures) + _latents(look.figures)
 
 

@@ -185,3 +185,17 @@ def test_a_large_mapped_array_stays_on_disk(small: Path) -> None:
     mapped = np.load(small / "x.npy", mmap_mode="r")
     assert isinstance(datasets._rows_of(mapped), Stored)
     assert isinstance(datasets._rows_of(mapped[:5]), torch.Tensor), "a part of it is not the file"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_labels_are_kept(small: Path, suffix: str) -> None:
+    kinds = pa.array([[None, "wren", "owl", "heron"][i % 4] for i in range(N)])
+    write_table(small / f"t{suffix}", TABLE.append_column("kind", kinds))
+    schema = small / "schema.yaml"
+    schema.write_text("- {name: kind, type: label}\n")
+    large, whole = (read(small / f"t{suffix}", schema=schema) for read in (load, in_memory))
+    assert isinstance(large.x, Stored)
+    assert large.labels is not None
+    assert whole.labels is not None
+    assert large.classes == whole.classes == ("heron", "owl", "wren")
+    assert large.labels.tolist() == whole.labels.tolist() == [[-1, 2, 1, 0][i % 4] for i in range(N)]

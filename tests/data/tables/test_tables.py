@@ -337,3 +337,20 @@ def test_categories_keep_their_order_in_samples_and_filled_files(tmp_path: Path,
     part = pa.table({"size": fewer, "n": pa.array([1, 2])})
     filled = fill_table(part, decode_table(np.array([[1.0, 1], [0, 2]]), schema), schema)["size"]
     assert filled.to_pylist() == ["M", "S"]
+
+
+def test_the_column_that_tells_rows_apart_names_them(tmp_path: Path) -> None:
+    n = 40
+    table = pa.table(
+        {
+            "constant": ["NL"] * n,
+            "gap": pa.array([None, *range(1, n)], pa.int64()),
+            "customer_id": [1000 + i * 7 % 41 for i in range(n)],
+            "x": [float(i % 9) for i in range(n)],
+        }
+    )
+    dataset = load_rows(table)
+    assert dataset.names_are == "customer_id"
+    assert dataset.names == tuple(str(1000 + i * 7 % 41) for i in range(n))
+    few = load_rows(table.select(["x"]), schema=dataset.schema)
+    assert few.names == ()

@@ -9,6 +9,7 @@ from jensen.data.arrays import Array
 from jensen.data.cache import identity_of
 from jensen.data.images.decode import ImageOptions
 from jensen.data.images.prepared import Pictures, prepare
+from jensen.data.labels import listed
 from jensen.data.named import Named
 
 SUFFIXES = (
@@ -50,9 +51,12 @@ def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
     prepared = prepare(pictures, options)
     parts = [files[i].relative_to(path).parts[:-1] if path.is_dir() else () for i in prepared.kept]
     splits, parts = _splits(parts)
-    labels, said = _labels([place[0] if place else "" for place in parts])
+    labels, classes = _labels([place[0] if place else "" for place in parts])
+    notes = list(prepared.notes)
+    if len(classes) > 1:
+        notes.append(f"labels by folder, for plots and --condition label: {listed(classes)}")
     return Named(
-        prepared.x, labels, splits, (0.0, 255.0), notes=(*prepared.notes, *said), names=prepared.names
+        prepared.x, labels, splits, (0.0, 255.0), names=prepared.names, classes=classes, notes=tuple(notes)
     )
 
 
@@ -68,11 +72,9 @@ def _splits(parts: list[tuple[str, ...]]) -> tuple[dict[str, Array], list[tuple[
     return splits, [place[1:] for place in parts]
 
 
-def _labels(names: list[str]) -> tuple[Array | None, list[str]]:
-    """Numbers of the folders' names in their order, and a sentence about them; None if there is only one."""
+def _labels(names: list[str]) -> tuple[Array | None, tuple[str, ...]]:
+    """Numbers of the folders' names in their order, and these names; None where there is no folder."""
     distinct, numbers = np.unique(names, return_inverse=True)
-    if len(distinct) == 1:
-        return None, []
-    shown = ", ".join(name or "no folder" for name in distinct[:6].tolist())
-    more = f", and {len(distinct) - 6} more" if len(distinct) > 6 else ""
-    return numbers.astype(np.int64), [f"labels by folder, for plots alone: {shown}{more}"]
+    if distinct.tolist() == [""]:
+        return None, ()
+    return numbers.astype(np.int64), tuple(distinct.tolist())

@@ -19,6 +19,7 @@ from jensen.data.tables.batches import Pieces, files_of
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.infer import apply_edits, schema_of
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise
 
 FORM = 1
@@ -84,15 +85,22 @@ def read_large(
                 yield encoded.x
 
         write_codes(folder / "codes.npy", pieces())
-        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "unknown": unknown}
+        labels, classes = labels_of(Pieces(path, schema), schema) if labelled else (None, ())
+        if labels is not None:
+            np.save(folder / "labels.npy", labels, allow_pickle=False)
+        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "unknown": unknown, "classes": classes}
         (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
-    folder = cached("tables", [FORM, identity_of(files_of(path)), schema.to_dict()], build)
+    labelled = ["labels"] if any(column.type == "label" for column in schema.columns) else []
+    folder = cached("tables", [FORM, identity_of(files_of(path)), schema.to_dict(), *labelled], build)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     for column, count in record["unknown"].items():
         on_choice(unknown_cells(str(path), column, count, strict=strict))
     x = Stored(folder / "codes.npy")
-    return Named(x, None, {}, (0.0, 1.0), schema=schema, digest=record["digest"])
+    # Copy-on-write: torch takes writable arrays alone, and the file stays as it is.
+    labels = np.load(folder / "labels.npy", mmap_mode="c") if (folder / "labels.npy").exists() else None
+    classes = tuple(record.get("classes", ()))
+    return Named(x, labels, {}, (0.0, 1.0), schema=schema, digest=record["digest"], classes=classes)
 
 
 def write_codes(path: Path, pieces: Iterable[Array]) -> None:

@@ -1,7 +1,6 @@
 """Tables as data sets: a file's rows as codes, with the schema that was found or given."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from jensen.data.tables.batches import is_large
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.infer import apply_edits, read_schema, schema_of
 from jensen.data.tables.read import read_table
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Schema
 from jensen.data.tables.summary import summarise
 from jensen.errors import UserError
 
@@ -70,7 +69,19 @@ def named(
         schema = _modelled(schema, name)
         x = encode_like(table, schema, name, on_choice=notes.append)
     rows = {"train": np.arange(len(x))}
-    return Named(x, _labels(table, schema), rows, (0.0, 1.0), schema=schema, notes=tuple(notes))
+    names, called = _names(table, schema)
+    labels, classes = labels_of([table], schema)
+    return Named(
+        x,
+        labels,
+        rows,
+        (0.0, 1.0),
+        schema=schema,
+        names=names,
+        names_are=called,
+        classes=classes,
+        notes=tuple(notes),
+    )
 
 
 def _modelled(schema: Schema, name: str) -> Schema:
@@ -102,21 +113,44 @@ def encode_like(
     return encoded.x
 
 
-def _labels(table: Any, schema: Schema) -> Array | None:
-    """Numbers of the levels of the first column of type label, for plots."""
+def _names(table: Any, schema: Schema) -> tuple[tuple[str, ...], str]:
+    """What tells the rows apart: the first column left out whose cells are there and differ, and its name."""
     for column in schema.columns:
-        if column.type == "label":
-            if column.name not in table.column_names:
-                return None
-            alone = _categorical(column, table)
-            codes = encode_table(table.select([column.name]), Schema((alone,))).x[:, 0]
-            return np.nan_to_num(codes, nan=-1.0).astype(np.int64)
-    return None
+        if column.type == "ignore" and column.name in table.column_names:
+            cells = table[column.name]
+            if not cells.null_count and len(cells.unique()) == len(cells):
+                return tuple(map(str, cells.to_pylist())), column.name
+    return (), ""
 
 
-def _categorical(column: Column, table: Any) -> Column:
-    """A label column as a categorical one, with the levels that the table has."""
-    levels = column.levels or tuple(
-        sorted({v for v in table[column.name].to_pylist() if v is not None}, key=str)
-    )
-    return replace(column, type="categorical", levels=levels)
+def labels_of(pieces: Iterable[Any], schema: Schema) -> tuple[Array | None, tuple[str, ...]]:
+    """The labels of rows as numbers, and what these stand for: the cells of the first column of type label.
+
+    The numbers follow the order of the different cells; a missing one has -1.
+
+    Args:
+        pieces: the rows, Arrow tables one after the other.
+        schema: of the rows; without such a column, there are no labels.
+    """
+    name = next((column.name for column in schema.columns if column.type == "label"), None)
+    if name is None:
+        return None, ()
+    numbers: dict[Any, int] = {}
+    parts = [np.empty(0, np.int64)]
+    for piece in pieces:
+        if name not in piece.column_names:
+            return None, ()
+        encoded = piece[name].combine_chunks().dictionary_encode()
+        found = [numbers.setdefault(cell, len(numbers)) for cell in encoded.dictionary.to_pylist()]
+        parts.append(np.array([*found, -1])[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+    levels = sorted(numbers, key=_by_value)
+    places = np.empty(len(levels) + 1, np.int64)
+    places[[numbers[level] for level in levels]] = np.arange(len(levels))
+    places[-1] = -1
+    return places[np.concatenate(parts)], tuple(map(str, levels))
+
+
+def _by_value(cell: Any) -> tuple[bool, Any]:
+    """Numbers in their order, then anything else by its text."""
+    number = isinstance(cell, int | float)
+    return not number, cell if number else str(cell)
