@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from jensen.evaluation import importance_weighted, log_likelihood
-from jensen.evaluation.impute import impute, impute_draws
+from jensen.evaluation.impute import CHUNK, impute, impute_draws
 from jensen.evaluation.score import BLOCK, score
 from jensen.families import Conditional, Normal
 from jensen.families.scales import NetworkScale
@@ -82,7 +82,7 @@ def test_chunks_of_samples_count_what_is_decoded(model: VAE, monkeypatch: pytest
 def test_rows_are_imputed_a_few_at_a_time(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     x, discrete = rows(), torch.zeros(D, dtype=torch.bool)
     whole = impute(model, [x], discrete, num_samples=200)
-    assert largest(model) == B // 2 * 200 * Observed.num_outputs, "few enough for one part"
+    assert largest(model) == CHUNK * 200 * Observed.num_outputs, "as many as are filled at a time"
     monkeypatch.setattr(log_likelihood, "MOST_DECODED", 6 * 200 * Observed.num_outputs)
     parts = impute(model, [x], discrete, num_samples=200)
     assert largest(model) == 6 * 200 * Observed.num_outputs
