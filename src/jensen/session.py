@@ -26,6 +26,8 @@ from jensen.training.state import TrainingState
 
 SAVE_SECONDS = 5.0
 """A checkpoint is written at an epoch's end when so much time has passed since the last one."""
+SAVE_COST = 0.05
+"""Seconds of writing that this is meant for; where it takes longer, the wait is longer in proportion."""
 EPOCH_ROWS = 1 << 16
 """Rows of an epoch where the data are larger than memory, unless --epoch-rows says otherwise."""
 VALIDATION_ROWS = 20_000
@@ -208,13 +210,14 @@ def _fit(
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
-    saved = time.monotonic()
+    due = time.monotonic() + SAVE_SECONDS
 
     def after_epoch(state: TrainingState) -> None:
-        nonlocal saved
-        if time.monotonic() - saved >= SAVE_SECONDS:
+        nonlocal due
+        if (began := time.monotonic()) >= due:
             run.save(state)
-            saved = time.monotonic()
+            now = time.monotonic()
+            due = now + SAVE_SECONDS * max(1.0, (now - began) / SAVE_COST)
         on_epoch(state)
 
     estimator = build_estimator(settings, state.memory)

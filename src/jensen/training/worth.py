@@ -58,6 +58,11 @@ class _Count(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.flops = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip it, torch imports it, which takes two seconds of every run's start."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         self.operations += 1
