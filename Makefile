@@ -46,7 +46,7 @@ format: $(VENV)/installed-dev ## reformat the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
-bench: $(VENV)/installed ## training speed beside the peers that `make bench-peers` has installed: 10 minutes
+bench: $(VENV)/installed ## training speed beside the peers that `make bench-peers` has installed: 15 minutes
 	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
 bench-peers: $(PEERS)/installed ## install what the benchmarks compare with, into .venv-peers

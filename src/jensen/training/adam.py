@@ -68,7 +68,7 @@ class Adam:
             seconds,
             [],
             [self.count] * len(there),
-            lr=self.lr if self.lr.is_cuda else self.lr.item(),
+            lr=self.lr.float() if self.lr.is_cuda else self.lr.item(),
             beta1=B1,
             beta2=B2,
             weight_decay=self.decay,
