@@ -32,7 +32,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score(
+def score_blocks(
     model: Model,
     blocks: Iterable[Tensor],
     num_samples: int = 200,
@@ -41,8 +41,8 @@ def score(
     per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
     seed: int = 0,
     on_block: Callable[[int], None] = lambda rows: None,
-) -> Scores:
-    """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8), and where it comes from.
+) -> Iterator[Scores]:
+    """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8); its parts.
 
     With self-normalized weights ``v_k = w_k / sum w``, a column's share is ``sum_k v_k log p(x_j | z_k)``, an
     estimate of its expectation under p(z | x). The shares and the latents' add up to the score, since
@@ -58,30 +58,6 @@ def score(
             their noise: a row's score depends on the row alone, not on the rows beside it.
         on_block: told the number of rows of each finished block, for progress.
     """
-    options: dict[str, Any] = {"log_det": log_det, "per_column": per_column, "seed": seed}
-    parts = list(score_blocks(model, blocks, num_samples, on_block=on_block, **options))
-    columns = [part.columns for part in parts if part.columns is not None]
-    latents = [part.latents for part in parts if part.latents is not None]
-    return Scores(
-        torch.cat([part.log_px for part in parts]),
-        torch.cat([part.effective_sample_size for part in parts]),
-        torch.cat(columns) if columns else None,
-        torch.cat(latents) if latents else None,
-    )
-
-
-@torch.no_grad()
-def score_blocks(
-    model: Model,
-    blocks: Iterable[Tensor],
-    num_samples: int = 200,
-    *,
-    log_det: float = 0.0,
-    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
-    seed: int = 0,
-    on_block: Callable[[int], None] = lambda rows: None,
-) -> Iterator[Scores]:
-    """What `score` gives, block after block."""
     for x in blocks:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -91,6 +67,19 @@ def score_blocks(
         columns = shares[0] + log_det / shares[0].shape[1] if shares else None
         latents = None if columns is None else log_px - columns.sum(1)
         yield Scores(log_px, size, columns, latents)
+
+
+def score(model: Model, blocks: Iterable[Tensor], num_samples: int = 200, **options: Any) -> Scores:
+    """The scores of all rows at once: those of `score_blocks`, which takes the same options, joined."""
+    parts = list(score_blocks(model, blocks, num_samples, **options))
+    columns = [part.columns for part in parts if part.columns is not None]
+    latents = [part.latents for part in parts if part.latents is not None]
+    return Scores(
+        torch.cat([part.log_px for part in parts]),
+        torch.cat([part.effective_sample_size for part in parts]),
+        torch.cat(columns) if columns else None,
+        torch.cat(latents) if latents else None,
+    )
 
 
 def _score_block(

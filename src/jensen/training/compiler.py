@@ -50,7 +50,7 @@ def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
 
     if any(tensor.is_cuda for tensor in inputs):
         return machine_code()
-    try:  # products and kernels called from C++, which takes a third of a millisecond less than from Python
+    try:  # products and kernels called from C++, which takes less time than from Python
         return machine_code(cpp_wrapper=True)
     except Exception:  # some operation cannot be called so
         return machine_code()
