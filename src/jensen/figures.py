@@ -164,15 +164,20 @@ def _gaps(it: _Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> d
                 "effective_sample_size": annealed["effective_sample_size"].mean().item(),
                 "acceptance": annealed["acceptance"].mean().item(),
             }
-            rows = len(annealed["log_px"])
-            if annealed["log_px"].mean() > best[:rows].mean():
-                best = annealed["log_px"]
+            best = _better(best, annealed["log_px"])
     if refined is not None:
+        best = _better(best, refined.iwae)  # so that the approximation gap is never below zero
         figures["refined"] = _estimate(refined.values) | {"steps": plan.refine_steps}
         figures["amortization_gap"] = _estimate(refined.values - refined.start)
         rows = min(len(best), len(refined.values))
         figures["approximation_gap"] = _estimate(best[:rows] - refined.values[:rows])
     return figures
+
+
+def _better(one: Tensor, other: Tensor) -> Tensor:
+    """The larger in the mean over the rows of both: for each row, the larger would be biased upwards."""
+    rows = min(len(one), len(other))
+    return other if other[:rows].mean() > one[:rows].mean() else one
 
 
 def _refined(it: _Subject) -> Any:

@@ -176,6 +176,7 @@ def test_data_do_not_mind_their_neighbours(truth: LinearGaussian) -> None:
     whole = compute_log_likelihood(model, [x], 300)
     parts = compute_log_likelihood(model, x.split(7), 300)
     torch.testing.assert_close(whole.values, parts.values, atol=5 * CLOSE, rtol=0)
+    assert (whole.iwae >= whole.values - 1e-6).all(), "Jensen's inequality, on the same samples"
 
 
 def test_one_bad_datum_spoils_no_other(nonlinear: VAE, bits: Tensor) -> None:

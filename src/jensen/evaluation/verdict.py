@@ -83,8 +83,8 @@ def verdict(found: Findings) -> tuple[str, str]:
         )
     if found.saturated:
         return "unclear", (
-            f"no mismatch was found, but {math.exp(found.log_n):,.0f} rows are too few to tell: the code "
-            f"sets each apart from all others (I at its cap, {found.log_n:.1f} nats), and what lies between "
-            "them is not seen; evaluate more rows, or judge by samples"
+            f"no {'large ' if differs else ''}mismatch was found, but {math.exp(found.log_n):,.0f} rows are "
+            f"too few to tell: the code sets each apart from all others (I at its cap, {found.log_n:.1f} "
+            "nats), and what lies between them is not seen; evaluate more rows, or judge by samples"
         )
     return "good", "the aggregate posterior matches the prior: samples come from where data are encoded"

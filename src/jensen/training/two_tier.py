@@ -58,6 +58,9 @@ class LogLikelihood:
     encoder's start, ``values - start`` is the amortization gap of each datum."""
     steps: Tensor
     """Inner steps taken for each datum, ``[N]``."""
+    iwae: Tensor
+    """The importance-weighted bound of each datum through its maximised posterior, by the samples of
+    ``values``, ``[N]``: never below them."""
 
 
 def compute_log_likelihood(
@@ -89,18 +92,20 @@ def compute_log_likelihood(
     values: list[Tensor] = []
     starts: list[Tensor] = []
     taken: list[Tensor] = []
+    tighter: list[Tensor] = []
     for number, x in enumerate(blocks):
         refined = refine(model, x, steps, seed=derive_seed(seed, "block", number), **options)
-        for posterior, figures in ((refined.posterior, values), (refined.start, starts)):
+        for posterior, figures in ((refined.start, starts), (refined.posterior, values)):
             with seeded(x, derive_seed(seed, "figure", number)):
-                figures.append(log_weights(model, x, posterior, num_samples).mean(0).cpu() + log_det)
+                log_w = log_weights(model, x, posterior, num_samples)
+            figures.append(log_w.mean(0).cpu() + log_det)
+        tighter.append((log_w.logsumexp(0) - math.log(num_samples)).cpu() + log_det)
         taken.append(refined.steps.cpu())
         on_block(len(x))
     total = torch.cat(values)
     spread = total.std().item() if len(total) > 1 else math.nan
-    return LogLikelihood(
-        total.mean().item(), spread / math.sqrt(len(total)), total, torch.cat(starts), torch.cat(taken)
-    )
+    per_datum = map(torch.cat, (starts, taken, tighter))
+    return LogLikelihood(total.mean().item(), spread / math.sqrt(len(total)), total, *per_datum)
 
 
 @dataclass(frozen=True)
