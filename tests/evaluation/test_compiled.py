@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Independent
 
-from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.evaluation import importance_weighted
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.compiled import compiled
@@ -95,21 +93,3 @@ def test_short_work_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda *a, **k: pytest.fail("compiled"))
     fast = compiled(model_of(BernoulliFamily([4]), (4,)))
     importance_weighted(fast, torch.ones(6, 4), 1000)
-
-
-@pytest.mark.parametrize("shape", [(5,), (7, 3), (28, 28), (2, 101)])
-def test_the_grouped_logarithms_are_those_of_torch(monkeypatch: pytest.MonkeyPatch, shape: Any) -> None:
-    torch.manual_seed(0)
-    logits = 30 * torch.randn(4, 6, *shape, dtype=torch.float64)
-    logits[0, 0] = 1e4
-    logits[1, 1] = -1e4
-    x = (torch.rand(6, *shape) < 0.5).double()
-    plain = Independent(Bernoulli(logits=logits), len(shape)).log_prob(x)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    with torch.no_grad():
-        grouped = IndependentBernoulli(logits, len(shape)).log_prob(x)
-        single = IndependentBernoulli(logits.float(), len(shape)).log_prob(x.float())
-    torch.testing.assert_close(grouped, plain, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(single.double(), plain, rtol=1e-5, atol=1e-4)
-    with_gradient = IndependentBernoulli(logits.requires_grad_(), len(shape)).log_prob(x)
-    torch.testing.assert_close(with_gradient, plain, rtol=1e-12, atol=1e-12)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
+from jensen.distributions.recording import recorded
 from jensen.training.adam import B1, B2, Adam
 from jensen.training.step import Gradients, Slope, trial
 
@@ -126,12 +127,14 @@ class Compiled:
 def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    graph: torch.fx.GraphModule = make_fx(
+    tracer = make_fx(
         function,
         decomposition_table={torch.ops.aten.normal_.default: _normal},
         tracing_mode="fake",
         _allow_non_fake_inputs=True,
-    )(*inputs)
+    )
+    with recorded():
+        graph: torch.fx.GraphModule = tracer(*inputs)
     return graph
 
 

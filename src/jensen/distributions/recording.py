@@ -1,0 +1,28 @@
+"""Whether a compiler is told what is done here.
+
+Then several formulas are better written otherwise: shapes must not depend on numbers, many small operations
+become one loop, and what is left to save is an exponential or a logarithm.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+
+_recorded = ContextVar("recorded", default=False)
+
+
+def is_recorded() -> bool:
+    """Inside of `recorded`, and of what torch.compile traces."""
+    return torch.compiler.is_compiling() or _recorded.get()
+
+
+@contextmanager
+def recorded() -> Iterator[None]:
+    """Inside, in this thread, operations are recorded to be compiled."""
+    token = _recorded.set(True)
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
