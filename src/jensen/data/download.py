@@ -7,11 +7,12 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jensen.errors import UserError
+from jensen.files import locked
 
 ENVIRONMENT = "JENSEN_DATA"
 TIMEOUT = 30.0  # seconds without an answer or a byte
@@ -58,14 +59,23 @@ def locate(name: str, origin: Origin, data_dir: Path | None = None) -> list[Path
         return [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
     product = _find(folders, origin.product)
     if product is None:
-        sources = [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
         product = folders[-1] / origin.product
-        product.parent.mkdir(parents=True, exist_ok=True)  # all sources may have come from the user's folder
-        origin.convert(sources, product)
-        for source in sources:
-            if source.parent == product.parent:
-                source.unlink()
+        product.parent.mkdir(parents=True, exist_ok=True)
+        with locked(product):
+            if not product.exists():  # another process was quicker
+                _convert(name, origin, folders, origin.convert, product)
     return [product]
+
+
+def _convert(
+    name: str, origin: Origin, folders: list[Path], convert: Callable[[list[Path], Path], None], product: Path
+) -> None:
+    """Make the product of an origin's files; those that were downloaded for it are then not kept."""
+    sources = [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
+    convert(sources, product)
+    for source in sources:
+        if source.parent == product.parent:
+            source.unlink()
 
 
 def download(file: RemoteFile, target: Path) -> None:
@@ -77,7 +87,7 @@ def download(file: RemoteFile, target: Path) -> None:
     """
     part = target.with_name(target.name + ".part")
     failure: OSError | UserError = OSError("no address is known")
-    with _alone(target):
+    with locked(target):  # the ranks of a distributed run all ask for it at once
         if target.exists():  # another process was quicker
             return
         for url in file.urls:
@@ -192,14 +202,3 @@ def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[in
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=total, completed=start)
         yield lambda amount: progress.advance(task, amount)
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """One process at a time per target: the ranks of a distributed run all ask for it at once."""
-    with open(target.with_name(f".{target.name}.lock"), "wb") as lock:
-        with suppress(ImportError):  # no fcntl on Windows: there the digest alone guards against a mix
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
