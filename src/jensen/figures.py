@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from jensen.data import Dataset
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation import encode, estimate, evaluate
 from jensen.evaluation.aggregate import aggregate
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.bdmc import bidirectional
 from jensen.evaluation.compiled import compiled
 from jensen.models import VAE
-from jensen.run import Run, choose_device
+from jensen.run import Run
+from jensen.training.device import choose_device
 from jensen.training.two_tier import compute_log_likelihood
 
 REFINED_ROWS = 256
@@ -91,8 +92,7 @@ def evaluate_run(
     plan = plan or Plan()
     model = compiled(run.model(choose_device(device)).requires_grad_(False))  # only latents need gradients
     it = _Subject(run, model, dataset, plan)
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(plan.seed, "posterior samples"))
+    with seeded(derive_seed(plan.seed, "posterior samples")):
         values = evaluate(it.model, it.blocks(None), plan.num_samples, log_det=run.log_det, on_block=on_rows)
         figures = _bounds(it, values) | _latents(it)
         skipped: dict[str, str] = {}

@@ -47,6 +47,18 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a file to write in a folder that is not there, before the work that makes it.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise UserError(
+            f"cannot write {path}: there is no folder {path.parent}; make it, or give another path"
+        )
+
+
 def sweep(path: Path) -> None:
     """Remove the temporary files of `atomic` that killed writers of ``path`` have left beside it."""
     for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):

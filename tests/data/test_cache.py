@@ -15,7 +15,7 @@ from jensen.errors import UserError
 
 def kept(folder: Path) -> list[str]:
     """What a cache holds, its locks aside."""
-    return [path.name for path in folder.iterdir() if path.suffix != ".lock"]
+    return [path.name for path in folder.glob("[!.]*")]
 
 
 def test_a_key_is_built_once(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """jensen evaluate RUN: bounds on log p(x), each with its standard error."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from jensen.cli.common import RunOptions, print_json
 from jensen.config.parse import parse
 from jensen.errors import check_options
+from jensen.progress import bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     rows = min(len(dataset.splits[options.split]), options.limit or sys.maxsize)
     names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
     plan = Plan(**{name: getattr(options, name) for name in names})
-    with progress(rows) as on_rows:
+    with bar("evaluating", rows) as on_rows:
         figures = evaluate_run(run, dataset, plan, device=options.device, on_rows=on_rows)
     if options.json:
         print_json(figures)
@@ -169,17 +169,3 @@ def note(figures: dict[str, Any]) -> str:
     if figures["dequantize"]:
         parts.append("uniform dequantization")
     return "; " + ", ".join(parts) if parts else ""
-
-
-@contextmanager
-def progress(rows: int) -> Iterator[Callable[[int], None]]:
-    """A bar of rows on a terminal, nothing elsewhere; on standard error."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating", total=rows)
-        yield lambda done: bar.advance(task, done)

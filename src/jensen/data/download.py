@@ -3,16 +3,15 @@
 import hashlib
 import http.client
 import os
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jensen.errors import UserError
 from jensen.files import locked
+from jensen.progress import bar
 
 ENVIRONMENT = "JENSEN_DATA"
 TIMEOUT = 30.0  # seconds without an answer or a byte
@@ -155,7 +154,8 @@ def _fetch(url: str, part: Path) -> None:
             raise OSError(f"{url} sent another range than asked for")
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        with open(part, "ab" if start else "wb") as stream, _progress(part.stem, start, total) as advance:
+        shown = bar(f"downloading {part.stem}", total, done=start, in_bytes=True)
+        with open(part, "ab" if start else "wb") as stream, shown as advance:
             while piece := response.read(_PIECE):
                 stream.write(piece)
                 advance(len(piece))
@@ -182,23 +182,3 @@ def _check(file: RemoteFile, part: Path, url: str) -> None:
             f"{file.name} from {url} has the {algorithm} checksum {found}, not the published {published}; "
             "the download has been deleted: run again, or get the file elsewhere"
         )
-
-
-@contextmanager
-def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error where that is a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda amount: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("downloading {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=total, completed=start)
-        yield lambda amount: progress.advance(task, amount)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.moments import diagonal_fit, moments
@@ -226,8 +226,7 @@ def annealed_importance_sampling(
     """
     if num_chains < 1:
         raise ValueError(f"{num_chains} chains; there must be 1 or more")
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "annealing"))
+    with seeded(derive_seed(seed, "annealing")):
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
@@ -95,8 +95,7 @@ def bidirectional(
     if num_chains < 1 or n < 1:
         raise ValueError(f"{n} data, {num_chains} chains; each must be 1 or more")
     parts = []
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "bidirectional"))
+    with seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
         contexts = [None] * n if context is None else context.split(block)
         for x_block, z_block, context_block in zip(x.split(block), z.split(block), contexts, strict=False):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
 from jensen.trace import Model
@@ -59,8 +60,7 @@ def score_blocks(
         on_block: told the number of rows of each finished block, for progress.
     """
     for x in blocks:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             log_px, size, *shares = _score_block(model, x, num_samples, per_column)
         on_block(len(x))
         log_px = log_px + log_det
