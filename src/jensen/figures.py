@@ -149,7 +149,7 @@ def _gaps(it: _Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> d
     ELBO`` (Cremer, Li & Duvenaud 2018, section 3.1), both 0 or more in expectation.
     """
     plan, figures = it.plan, dict[str, Any]()
-    refined, best = None, values["iwae"]
+    refined, best = None, _Best("IWAE", values["iwae"])
     if plan.refine_steps:
         if it.run.settings.inference == "amortized":
             refined = _attempt("refined", skipped, lambda: {"refined": _refined(it)}).get("refined")
@@ -164,20 +164,29 @@ def _gaps(it: _Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> d
                 "effective_sample_size": annealed["effective_sample_size"].mean().item(),
                 "acceptance": annealed["acceptance"].mean().item(),
             }
-            best = _better(best, annealed["log_px"])
+            best = best.or_better("AIS", annealed["log_px"])
     if refined is not None:
-        best = _better(best, refined.iwae)  # so that the approximation gap is never below zero
+        # So that the approximation gap is never below zero.
+        best = best.or_better("IWAE of the refined posteriors", refined.iwae)
         figures["refined"] = _estimate(refined.values) | {"steps": plan.refine_steps}
         figures["amortization_gap"] = _estimate(refined.values - refined.start)
-        rows = min(len(best), len(refined.values))
-        figures["approximation_gap"] = _estimate(best[:rows] - refined.values[:rows])
+        rows = min(len(best.log_px), len(refined.values))
+        gap = _estimate(best.log_px[:rows] - refined.values[:rows])
+        figures["approximation_gap"] = gap | {"best": best.name}
     return figures
 
 
-def _better(one: Tensor, other: Tensor) -> Tensor:
-    """The larger in the mean over the rows of both: for each row, the larger would be biased upwards."""
-    rows = min(len(one), len(other))
-    return other if other[:rows].mean() > one[:rows].mean() else one
+@dataclass(frozen=True)
+class _Best:
+    """The best estimate so far of log p(x) of rows, and what it is called."""
+
+    name: str
+    log_px: Tensor
+
+    def or_better(self, name: str, log_px: Tensor) -> "_Best":
+        """The larger in the mean over the rows of both: for each row, the larger would be biased upwards."""
+        rows = min(len(log_px), len(self.log_px))
+        return _Best(name, log_px) if log_px[:rows].mean() > self.log_px[:rows].mean() else self
 
 
 def _refined(it: _Subject) -> Any:

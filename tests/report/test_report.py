@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from jensen.cli.evaluate import table
 from jensen.config import Settings
 from jensen.errors import UserError
 from jensen.evaluation import sample
@@ -117,6 +118,10 @@ def test_the_figures_are_those_of_evaluate_run(image_run: Run, image_page: Page)
         assert plain(figures[name]["value"]) in image_page.text
         assert plain(figures[name]["standard_error"]) in image_page.text
     assert plain(figures["bits_per_dimension"]["value"], 3) in image_page.text
+    # K = 7 samples find less than 256 through the refined posteriors; both tables say which were taken.
+    assert figures["approximation_gap"]["best"] == "IWAE of the refined posteriors"
+    assert "IWAE of the refined posteriors − refined ELBO" in image_page.text
+    assert "IWAE of the refined posteriors - refined ELBO" in table(image_run.path, figures)
     blob = re.search(r"\{\n.*\n\}", image_page.text, re.DOTALL)
     assert blob is not None
     assert json.loads(blob[0]) == figures

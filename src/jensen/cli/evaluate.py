@@ -90,7 +90,7 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     annealed = figures.get("ais", {})
     chains, temperatures = annealed.get("chains"), annealed.get("temperatures")
     steps = figures.get("refined", {}).get("steps")
-    best = "AIS" if annealed and annealed["value"] >= figures["iwae"]["value"] else "best log p(x)"
+    best = figures.get("approximation_gap", {}).get("best")
     return [
         ("ELBO", "elbo", "= -(distortion + rate), a lower bound on log p(x)"),
         ("  distortion", "distortion", f"-E_q log p(x|z), K = {k}"),
