@@ -120,7 +120,7 @@ def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:
 
 def _from_sparse(archive: Any) -> Array:
     """The rows ``[N, D]`` of a sparse matrix; whole numbers in the smallest type that holds them."""
-    from scipy import sparse  # type: ignore[import-untyped]
+    from scipy import sparse
 
     by_columns = "format" in archive.files and archive["format"].item() in (b"csc", "csc")
     kind = sparse.csc_array if by_columns else sparse.csr_array

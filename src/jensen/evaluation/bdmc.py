@@ -97,8 +97,9 @@ def bidirectional(
     parts = []
     with seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
-        contexts = [None] * n if context is None else context.split(block)
-        for x_block, z_block, context_block in zip(x.split(block), z.split(block), contexts, strict=False):
+        blocks = x.split(block)
+        contexts = [None] * len(blocks) if context is None else context.split(block)
+        for x_block, z_block, context_block in zip(blocks, z.split(block), contexts, strict=True):
             path = annealing_path(model, x_block, num_temperatures, num_leapfrog, start, context_block, None)
             step_sizes = pilot(path, num_chains)  # never from z, or the reverse chains would not be exact
             forward, accepted = sweep(path, path.draw(num_chains), step_sizes)
