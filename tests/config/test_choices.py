@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from jensen.config import Settings, names
+from jensen.config.evaluation import EvaluationSettings
 from jensen.config.resolve import resolve
 from jensen.data import fit_preparation, load
 from jensen.errors import UserError
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.session import start
 
 CHOICES = {
@@ -102,7 +103,8 @@ def test_every_choice_trains_and_is_measured(
     needs = NEEDS.get(key, {}) if (option, value) != ("posterior", "categorical") else {}
     source = table if value in ("columns", "experts") else images
     run = start(tiny(source, **{option: value, **needs}), tmp_path / "run")
-    figures = evaluate_run(run, run.dataset(), Plan(num_samples=5, refine_steps=4, aggregate=False))
+    quick = EvaluationSettings(num_samples=5, refine_steps=4)
+    figures = evaluate_run(run, run.dataset(), quick, aggregate_too=False)
     point = value == "point"
     assert np.isnan(figures["elbo"]["value"]) if point else np.isfinite(figures["iwae"]["value"])
     assert np.isfinite(figures["distortion"]["value"])

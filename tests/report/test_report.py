@@ -14,9 +14,10 @@ import torch
 
 from jensen.cli.evaluate import table
 from jensen.config import Settings
+from jensen.config.evaluation import EvaluationSettings
 from jensen.errors import UserError
 from jensen.evaluation import sample
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.report import page, write_report
 from jensen.report.curves import settled_range
 from jensen.report.style import plain
@@ -112,8 +113,8 @@ def test_the_page_is_in_the_runs_folder_and_needs_nothing_else(image_run: Run, i
 
 
 def test_the_figures_are_those_of_evaluate_run(image_run: Run, image_page: Page) -> None:
-    plan = Plan(num_samples=K, limit=1000)
-    figures = evaluate_run(image_run, image_run.dataset(), plan, device="cpu")
+    settings = EvaluationSettings(num_samples=K, limit=1000)
+    figures = evaluate_run(image_run, image_run.dataset(), settings, device="cpu")
     for name in ("elbo", "distortion", "rate", "iwae", "refined", "amortization_gap", "approximation_gap"):
         assert plain(figures[name]["value"]) in image_page.text
         assert plain(figures[name]["standard_error"]) in image_page.text

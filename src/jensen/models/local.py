@@ -60,9 +60,9 @@ class Neutral(nn.Module):
 class Unamortized(nn.Module):
     """The posterior by optimisation: ``q(z | x_j) = family(w_j)``, ``w_j = argmax_w ELBO(w, theta | x_j)``.
 
-    The inner loop of the two-tier algorithm (DESIGN: Compute_LL). ``w_j`` is a constant to autograd, so
-    that a trace's gradient with respect to decoder and prior is taken with w held fixed. At the maximum
-    this is the whole gradient, by the envelope theorem:
+    The inner loop of Compute_LL. ``w_j`` is a constant to autograd, so that a trace's gradient with respect
+    to decoder and prior is taken with w held fixed. At the maximum this is the whole gradient, by the
+    envelope theorem:
     ``d/dtheta max_w ELBO(w, theta) = (partial/partial theta) ELBO(w*, theta)``, as ELBO is flat in w there.
     An inner loop that stops short leaves a valid bound and a gradient that lacks a term of that order.
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.data.seeds import seeded
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.samples import traversal
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.models import VAE
 from jensen.run import Run
 from jensen.training.device import choose_device
@@ -93,8 +94,8 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
     device = choose_device(device)
     dataset, history, model = run.dataset(data_dir), run.history(), run.model(device)
     with seeded(SEED):  # and the caller's generator is as it was
-        plan = Plan(num_samples=num_samples, limit=limit, seed=SEED)
-        figures = evaluate_run(run, dataset, plan, device=device)
+        settings = EvaluationSettings(num_samples=num_samples, limit=limit, seed=SEED)
+        figures = evaluate_run(run, dataset, settings, device=device)
         latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
         labels = None if dataset.labels is None else dataset.labels[dataset.splits["test"][:limit]]
         dimensions = by_content(latents)[:TRAVERSED]
