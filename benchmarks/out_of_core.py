@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from big_table import PLACES, piece, write_table
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.build import build_bound, build_estimator, build_memory, build_model
+from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings
 from jensen.config.tables import column_family

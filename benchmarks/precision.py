@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 from jensen.config import Settings
+from jensen.config.evaluation import EvaluationSettings
 from jensen.evaluation import estimate
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.session import start
 
 TABLE = Path(__file__).resolve().parent / "results" / "precision.json"
@@ -32,8 +33,8 @@ TABLE = Path(__file__).resolve().parent / "results" / "precision.json"
 def bound(settings: Settings, folder: Path, limit: int | None) -> float:
     """The importance-weighted bound of a run on the test rows, nats per datum."""
     run = start(settings, folder)
-    plan = Plan(num_samples=64, limit=limit, refine_steps=0, aggregate=False)
-    figures = evaluate_run(run, run.dataset(), plan, device="cpu")
+    few = EvaluationSettings(num_samples=64, limit=limit, refine_steps=0)
+    figures = evaluate_run(run, run.dataset(), few, device="cpu", aggregate_too=False)
     value: float = figures["iwae"]["value"]
     return value
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from jensen.config import Settings
 from jensen.errors import UserError
 from jensen.files import atomic, sweep
-from jensen.run import Run, choose_device
+from jensen.run import Run
+from jensen.scores import reference_scores
 from jensen.session import start
 from jensen.tensors import load_tensors, save_tensors
+from jensen.training.device import choose_device
 
 SMALL = {"epochs": 2, "hidden": (8,), "latent_dim": 2, "device": "cpu"}
 
@@ -46,6 +49,31 @@ def test_training_leaves_the_callers_generator_alone(data: str, tmp_path: Path) 
     before = torch.get_rng_state()
     start(Settings(data=data, **SMALL), tmp_path / "run")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_opening_a_model_leaves_the_callers_generator_alone(run: Run) -> None:
+    before = torch.get_rng_state()
+    run.model()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_replaced_run_leaves_nothing_of_its_own(data: str, tmp_path: Path) -> None:
+    for name in ("report.html", "schema.yaml", "reference.safetensors"):
+        (tmp_path / name).write_text("of the run before")
+    start(Settings(data=data, **SMALL), tmp_path, overwrite=True)
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"checkpoint", "config.yaml", "metrics.jsonl", "model.safetensors"}
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"cut short")])
+def test_reference_scores_that_cannot_be_kept_or_read_are_computed(
+    data: str, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    run = start(Settings(data=data, **SMALL), tmp_path / "run")
+    damage(run.path / "reference.safetensors")
+    first, second = (reference_scores(run, run.model(), num_samples=3, seed=0) for _ in range(2))
+    assert len(first) == 48
+    assert torch.equal(first, second)
 
 
 def test_the_same_seed_gives_the_same_files(data: str, run: Run, tmp_path: Path) -> None:

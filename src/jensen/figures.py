@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation import encode, estimate, evaluate
 from jensen.evaluation.aggregate import aggregate
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.bdmc import bidirectional
 from jensen.evaluation.compiled import compiled
 from jensen.models import VAE
-from jensen.run import Run, choose_device
+from jensen.run import Run
+from jensen.training.device import choose_device
 from jensen.training.two_tier import compute_log_likelihood
 
 REFINED_ROWS = 256
@@ -28,50 +30,29 @@ AGGREGATE_ROWS = 2000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to measure, and how much to spend on it."""
-
-    split: str = "test"
-    num_samples: int = 1000
-    """K of the importance-weighted bound."""
-    limit: int | None = None
-    """Only the first so many rows of the split."""
-    refine: bool = False
-    """Refine every row, not only the first `REFINED_ROWS`."""
-    refine_steps: int = 200
-    """Inner steps; 0: do not refine."""
-    ais: bool = False
-    bdmc: bool = False
-    temperatures: int = 500
-    chains: int = 16
-    aggregate: bool = True
-    """Compare the aggregate posterior with the prior."""
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class _Subject:
-    """What is measured: a run's model, its rows, and the plan."""
+    """What is measured: a run's model, its rows, and what is to be known of them."""
 
     run: Run
     model: VAE
     dataset: Dataset
-    plan: Plan
+    settings: EvaluationSettings
 
     def blocks(self, limit: int | None) -> Iterator[Tensor]:
-        """The first ``limit`` rows (and no more than the plan allows), prepared, where the model is."""
+        """The first ``limit`` rows (and no more than the settings allow), prepared, where the model is."""
         where = next(self.model.parameters()).device
-        limits = [n for n in (limit, self.plan.limit) if n is not None]
-        rows = self.run.blocks(self.dataset, self.plan.split, min(limits) if limits else None)
+        limits = [n for n in (limit, self.settings.limit) if n is not None]
+        rows = self.run.blocks(self.dataset, self.settings.split, min(limits) if limits else None)
         return (x.to(where) for x in rows)
 
 
 def evaluate_run(
     run: Run,
     dataset: Dataset,
-    plan: Plan | None = None,
+    settings: EvaluationSettings | None = None,
     *,
     device: str = "auto",
+    aggregate_too: bool = True,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, Any]:
     """Every figure of a run on one split, ready for JSON; nats per datum of the data as given.
@@ -79,8 +60,9 @@ def evaluate_run(
     Args:
         run: an opened run.
         dataset: its data, from ``run.dataset()``.
-        plan: what to measure; `Plan()` when left out.
+        settings: what to measure; `EvaluationSettings()` when left out.
         device: "auto", "cpu", "cuda", ...
+        aggregate_too: compare the aggregate posterior with the prior.
         on_rows: told how many rows each finished block of the bounds had.
 
     Returns:
@@ -88,12 +70,13 @@ def evaluate_run(
         and, where they were measured, "refined", "ais", "amortization_gap", "approximation_gap", "bdmc",
         "aggregate"; "not_measured" says why others were not.
     """
-    plan = plan or Plan()
+    settings = settings or EvaluationSettings()
     model = compiled(run.model(choose_device(device)).requires_grad_(False))  # only latents need gradients
-    it = _Subject(run, model, dataset, plan)
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(plan.seed, "posterior samples"))
-        values = evaluate(it.model, it.blocks(None), plan.num_samples, log_det=run.log_det, on_block=on_rows)
+    it = _Subject(run, model, dataset, settings)
+    with seeded(derive_seed(settings.seed, "posterior samples")):
+        values = evaluate(
+            it.model, it.blocks(None), settings.num_samples, log_det=run.log_det, on_block=on_rows
+        )
         figures = _bounds(it, values) | _latents(it)
         skipped: dict[str, str] = {}
         if math.isnan(figures["elbo"]["value"]):
@@ -102,9 +85,9 @@ def evaluate_run(
             }
             return figures
         figures |= _gaps(it, values, skipped)
-        if plan.bdmc:
+        if settings.bdmc:
             figures |= _attempt("bdmc", skipped, lambda: {"bdmc": _sandwich(it)})
-        if plan.aggregate:
+        if aggregate_too:
             figures |= _attempt("aggregate", skipped, lambda: {"aggregate": _aggregate(it)})
     figures["not_measured"] = skipped
     return figures
@@ -112,13 +95,13 @@ def evaluate_run(
 
 def _bounds(it: _Subject, values: dict[str, Tensor]) -> dict[str, Any]:
     """ELBO, distortion, rate, IWAE and, for dequantized data, bits per dimension."""
-    run, plan = it.run, it.plan
-    figures: dict[str, Any] = {"unit": "nats", "split": plan.split, "n": len(values["elbo"])}
+    run, settings = it.run, it.settings
+    figures: dict[str, Any] = {"unit": "nats", "split": settings.split, "n": len(values["elbo"])}
     for name in ("elbo", "distortion", "rate", "iwae"):
         figures[name] = estimate(values[name]).to_dict()
     trace = it.model.trace(next(it.blocks(1)))
     figures["rate"]["exact"] = trace.has_density and all(trace.kl_is_exact)
-    figures["iwae"]["num_samples"] = plan.num_samples
+    figures["iwae"]["num_samples"] = settings.num_samples
     figures["iwae"]["effective_sample_size"] = values["effective_sample_size"].mean().item()
     preparation = run.preparation
     if preparation.dequantize or (preparation.discrete and preparation.value_range == (0.0, 255.0)):
@@ -148,55 +131,64 @@ def _gaps(it: _Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> d
     ``amortization gap = refined ELBO - ELBO``, ``approximation gap = best estimate of log p(x) - refined
     ELBO`` (Cremer, Li & Duvenaud 2018, section 3.1), both 0 or more in expectation.
     """
-    plan, figures = it.plan, dict[str, Any]()
-    refined, best = None, values["iwae"]
-    if plan.refine_steps:
+    settings, figures = it.settings, dict[str, Any]()
+    refined, best = None, _Best("IWAE", values["iwae"])
+    if settings.refine_steps:
         if it.run.settings.inference == "amortized":
             refined = _attempt("refined", skipped, lambda: {"refined": _refined(it)}).get("refined")
         else:
             skipped["refined"] = f"{it.run.settings.inference} inference refines every posterior already"
-    if plan.ais:
+    if settings.ais:
         annealed = _attempt("ais", skipped, lambda: {"ais": _annealed(it)}).get("ais")
         if annealed is not None:
             figures["ais"] = _estimate(annealed["log_px"]) | {
-                "temperatures": plan.temperatures,
-                "chains": plan.chains,
+                "temperatures": settings.temperatures,
+                "chains": settings.chains,
                 "effective_sample_size": annealed["effective_sample_size"].mean().item(),
                 "acceptance": annealed["acceptance"].mean().item(),
             }
-            best = _better(best, annealed["log_px"])
+            best = best.or_better("AIS", annealed["log_px"])
     if refined is not None:
-        best = _better(best, refined.iwae)  # so that the approximation gap is never below zero
-        figures["refined"] = _estimate(refined.values) | {"steps": plan.refine_steps}
+        # So that the approximation gap is never below zero.
+        best = best.or_better("IWAE of the refined posteriors", refined.iwae)
+        figures["refined"] = _estimate(refined.values) | {"steps": settings.refine_steps}
         figures["amortization_gap"] = _estimate(refined.values - refined.start)
-        rows = min(len(best), len(refined.values))
-        figures["approximation_gap"] = _estimate(best[:rows] - refined.values[:rows])
+        rows = min(len(best.log_px), len(refined.values))
+        gap = _estimate(best.log_px[:rows] - refined.values[:rows])
+        figures["approximation_gap"] = gap | {"best": best.name}
     return figures
 
 
-def _better(one: Tensor, other: Tensor) -> Tensor:
-    """The larger in the mean over the rows of both: for each row, the larger would be biased upwards."""
-    rows = min(len(one), len(other))
-    return other if other[:rows].mean() > one[:rows].mean() else one
+@dataclass(frozen=True)
+class _Best:
+    """The best estimate so far of log p(x) of rows, and what it is called."""
+
+    name: str
+    log_px: Tensor
+
+    def or_better(self, name: str, log_px: Tensor) -> "_Best":
+        """The larger in the mean over the rows of both: for each row, the larger would be biased upwards."""
+        rows = min(len(log_px), len(self.log_px))
+        return _Best(name, log_px) if log_px[:rows].mean() > self.log_px[:rows].mean() else self
 
 
 def _refined(it: _Subject) -> Any:
-    blocks = it.blocks(None if it.plan.refine else REFINED_ROWS)
+    blocks = it.blocks(None if it.settings.refine else REFINED_ROWS)
     return compute_log_likelihood(
-        it.model, blocks, it.plan.refine_steps, log_det=it.run.log_det, seed=it.plan.seed
+        it.model, blocks, it.settings.refine_steps, log_det=it.run.log_det, seed=it.settings.seed
     )
 
 
 def _annealed(it: _Subject) -> dict[str, Tensor]:
     """log p(x), effective sample size and acceptance of each annealed row."""
     parts: dict[str, list[Tensor]] = {"log_px": [], "effective_sample_size": [], "acceptance": []}
-    for number, block in enumerate(it.blocks(it.plan.limit or ANNEALED_ROWS)):
+    for number, block in enumerate(it.blocks(it.settings.limit or ANNEALED_ROWS)):
         result = annealed_importance_sampling(
             it.model,
             block,
-            num_temperatures=it.plan.temperatures,
-            num_chains=it.plan.chains,
-            seed=derive_seed(it.plan.seed, "annealed block", number),
+            num_temperatures=it.settings.temperatures,
+            num_chains=it.settings.chains,
+            seed=derive_seed(it.settings.seed, "annealed block", number),
         )
         for name, found in parts.items():
             found.append(getattr(result, name).cpu())
@@ -207,9 +199,13 @@ def _annealed(it: _Subject) -> dict[str, Tensor]:
 
 def _sandwich(it: _Subject) -> dict[str, Any]:
     """Both sides of bidirectional Monte Carlo on data simulated from the model."""
-    n = it.plan.limit or ANNEALED_ROWS
+    settings, n = it.settings, it.settings.limit or ANNEALED_ROWS
     result = bidirectional(
-        it.model, n, num_temperatures=it.plan.temperatures, num_chains=it.plan.chains, seed=it.plan.seed
+        it.model,
+        n,
+        num_temperatures=settings.temperatures,
+        num_chains=settings.chains,
+        seed=settings.seed,
     )
     sides = {"lower": result.lower, "upper": result.upper}
     figures = {name: _estimate(side + it.run.log_det) for name, side in sides.items()}
@@ -217,7 +213,7 @@ def _sandwich(it: _Subject) -> dict[str, Any]:
 
 
 def _aggregate(it: _Subject) -> dict[str, Any]:
-    return aggregate(it.model, it.blocks(AGGREGATE_ROWS), num_samples=1000, seed=it.plan.seed).to_dict()
+    return aggregate(it.model, it.blocks(AGGREGATE_ROWS), num_samples=1000, seed=it.settings.seed).to_dict()
 
 
 def _estimate(values: Tensor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash at any moment leaves either the old file or the new one; YAML."""
+"""Writing files so that a crash at any moment leaves either the old file or the new one; locks; YAML."""
 
 import glob
 import hashlib
@@ -47,11 +47,38 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a file to write in a folder that is not there, before the work that makes it.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise UserError(
+            f"cannot write {path}: there is no folder {path.parent}; make it, or give another path"
+        )
+
+
 def sweep(path: Path) -> None:
     """Remove the temporary files of `atomic` that killed writers of ``path`` have left beside it."""
     for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
         with suppress(OSError):
             leftover.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process, and one thread of it, at a time inside, for each ``path``: by a lock file beside it.
+
+    A process that ends, in whatever way, gives its lock back. Where the system has no such locks (Windows,
+    some network file systems), nothing is locked.
+    """
+    with open(path.with_name(f".{path.name}.lock"), "wb") as lock:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -9,30 +9,21 @@ The checkpoint is written first: from it, resuming writes the others anew.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jensen.config.build import build_model
+from jensen.config.data import load_dataset
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.config.tables import places_given
-from jensen.data import (
-    Dataset,
-    ImageOptions,
-    Preparation,
-    binarize_static,
-    evaluation_blocks,
-    load,
-    parse_size,
-)
+from jensen.data import Dataset, Preparation, evaluation_blocks
 from jensen.data.dataset import describe
-from jensen.data.labelling import give_labels
-from jensen.data.labels import LABEL
+from jensen.data.seeds import seeded
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic
@@ -172,7 +163,8 @@ class Run:
             UserError: the weights are missing, truncated, altered or of another config.yaml.
         """
         weights = self._weights()
-        model = build_model(self.settings, self.event_shape, self.preparation)
+        with seeded(self.settings.seed):  # weights that are then replaced: their draws leave no mark
+            model = build_model(self.settings, self.event_shape, self.preparation)
         model.load_state_dict(weights)
         return model.to(device).eval()
 
@@ -229,59 +221,3 @@ def _as_lines(history: list[Record]) -> bytes:
     """JSON lines; NaN, which JSON lacks, as null (the rate of a point posterior, which has none)."""
     strict = [{k: None if v != v else v for k, v in line.items()} for line in history]
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in strict).encode()
-
-
-def load_dataset(
-    settings: Settings,
-    schema: Schema | None = None,
-    on_choice: Callable[[str], None] = lambda said: None,
-) -> Dataset:
-    """The data that settings name, split by their seed, and drawn once if binarization is static.
-
-    Args:
-        settings: of the run.
-        schema: of a table that was read before, so that its columns are read alike.
-        on_choice: told of what takes long.
-    """
-    if not settings.data:
-        raise UserError("no data given: name a data set (digits, mnist, ...), a file or a folder")
-    dataset = load(
-        settings.data,
-        settings.data_dir,
-        seed=settings.seed,
-        validation_fraction=settings.validation_fraction,
-        test_fraction=settings.test_fraction,
-        schema=schema or settings.schema,
-        on_choice=on_choice,
-        images=ImageOptions(
-            None if settings.size is None else parse_size(settings.size),
-            True if settings.grey else None,
-            settings.skip_bad,
-        ),
-    )
-    if settings.binarize == "static":
-        dataset = binarize_static(dataset, settings.seed)
-    given = settings.condition == (LABEL,) and dataset.schema is None
-    return give_labels(dataset) if given else dataset
-
-
-def choose_device(name: str) -> str:
-    """A device by name; `auto` takes a GPU where there is one.
-
-    Raises:
-        UserError: the device is unknown or not there.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise UserError(f"--device is {name!r}; it must be auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name} was asked for, but there is no CUDA device here; use --device cpu")
-    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
-        last = torch.cuda.device_count() - 1
-        raise UserError(f"--device {name} was asked for, but the last CUDA device here is cuda:{last}")
-    return name

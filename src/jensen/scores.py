@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -71,13 +72,15 @@ def column_names(run: Run) -> list[str]:
 def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Tensor:
     """log p(x) of training rows, ``[N]``: computed once for each K and seed, and kept in the run's folder.
 
+    Where they cannot be kept, or what was kept is damaged, they are computed anew.
+
     Raises:
         UserError: they are not there yet, and the training data are missing or others.
     """
     key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS])
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = run.path / "reference.safetensors"
-    if path.exists():
+    with suppress(UserError):
         kept, metadata = load_tensors(path)
         if metadata.get("key") == digest:
             return kept["log_px"]
@@ -87,5 +90,6 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
     rows = run.blocks(replace(dataset, splits={"train": some}), "train")
     parts = score_rows(run, model, rows, num_samples=num_samples, seed=seed)
     found = torch.cat([part.log_px for part in parts])
-    save_tensors(path, {"log_px": found}, {"key": digest})
+    with suppress(UserError):
+        save_tensors(path, {"log_px": found}, {"key": digest})
     return found

@@ -8,19 +8,23 @@ from typing import Any
 import torch
 
 from jensen._version import __version__
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.build import build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.data import load_dataset
+from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.data.stored import Stored
+from jensen.data.tables.infer import write_schema
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import MOST_CONTEXTS
-from jensen.run import FREE, WRITTEN, Run, choose_device, load_dataset
+from jensen.run import FREE, WRITTEN, Run
 from jensen.tensors import save_tensors
+from jensen.training.device import choose_device
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import TrainingState
 
@@ -54,16 +58,23 @@ def start(
     choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
-    notes = list(dataset.notes)
-    if isinstance(dataset.x, Stored):
-        settings, more = _bounded_epochs(settings, dataset)
-        notes.append(more)
-    rows = len(dataset.numbers("train"))
-    if settings.batch_size is not None and settings.batch_size > rows:
-        notes.append(
-            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
-        )
+    settings, notes = _bounded(settings, dataset)
     settings, said = resolve(settings, dataset)
+    columns = [] if dataset.schema is None else dataset.schema.sentences()
+    run = Run(out, settings, _recorded(settings, dataset))
+    model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
+    state = TrainingState.start(model, settings, build_memory(settings))
+    for sentence in (*dataset.notes, *notes, *columns, *said):
+        on_choice(sentence)
+    _empty(out)
+    write_config(run.config, settings, run.recorded)
+    if dataset.schema is not None:
+        write_schema(out / "schema.yaml", dataset.schema)
+    return _fit(run, dataset, state, on_epoch, on_choice)
+
+
+def _recorded(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """What a run keeps of its data, of how they reach the model, and of the versions that made it."""
     preparation = fit_preparation(
         dataset,
         support=SUPPORT[settings.likelihood],
@@ -78,38 +89,31 @@ def start(
     }
     if dataset.schema is not None:
         recorded["schema"] = dataset.schema.to_dict()
-        said = [*dataset.schema.sentences(), *said]
-    said = [*notes, *said]
-    run = Run(out, settings, recorded)
-    model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
-    state = TrainingState.start(model, settings, build_memory(settings))
-    for sentence in said:
-        on_choice(sentence)
-    _empty(out)
-    write_config(run.config, settings, recorded)
-    if dataset.schema is not None:
-        from jensen.data.tables.infer import write_schema
-
-        write_schema(out / "schema.yaml", dataset.schema)
-    return _fit(run, dataset, state, on_epoch, on_choice)
+    return recorded
 
 
-def _bounded_epochs(settings: Settings, dataset: Dataset) -> tuple[Settings, str]:
-    """Settings for data larger than memory, whose epochs must end, and what to say of it."""
-    rows = len(dataset.numbers("train"))
-    settings = settings.replace(epoch_rows=min(settings.epoch_rows or EPOCH_ROWS, rows))
-    return settings, (
-        f"{dataset.name} is large: its {len(dataset.x):,} rows stay on disk while training. An epoch takes "
-        f"the next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its validation "
-        f"bound is that of at most {VALIDATION_ROWS:,} rows"
-    )
+def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
+    """Settings whose epochs end, also where data are larger than memory, and what to say of them."""
+    rows, notes = len(dataset.numbers("train")), []
+    if isinstance(dataset.x, Stored):
+        settings = settings.replace(epoch_rows=min(settings.epoch_rows or EPOCH_ROWS, rows))
+        notes.append(
+            f"{dataset.name} is large: its {len(dataset.x):,} rows stay on disk while training. An epoch "
+            f"takes the next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its "
+            f"validation bound is that of at most {VALIDATION_ROWS:,} rows"
+        )
+    if settings.batch_size is not None and settings.batch_size > rows:
+        notes.append(
+            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+        )
+    return settings, notes
 
 
 def _empty(out: Path) -> None:
     """Make a run's folder, or take what an earlier run has written from it (its config.yaml is replaced)."""
     try:
         (out / "checkpoint").mkdir(parents=True, exist_ok=True)
-        for old in ("report.html", *WRITTEN[1:]):
+        for old in ("report.html", "schema.yaml", "reference.safetensors", *WRITTEN[1:]):
             (out / old).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
@@ -161,21 +165,19 @@ def _fresh_model(run: Run, dataset: Dataset) -> VAE:
         UserError: the device is not there, or a closed-form KL was demanded and there is none.
     """
     settings, device = run.settings, choose_device(run.settings.device)
-    numbers = derive_seed(settings.seed, "pseudo-inputs")
-    with torch.random.fork_rng():
-        torch.manual_seed(numbers)
+    with seeded(derive_seed(settings.seed, "pseudo-inputs")):
         train = dataset.numbers("train")
         some = dataset.source[train[torch.randint(len(train), (rows_needed(settings),))]]
-        rows = run.preparation(some, torch.Generator().manual_seed(numbers))
-        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        rows = run.preparation(some, generator(settings.seed, "pseudo-inputs"))
+    with seeded(derive_seed(settings.seed, "weights")):
         model = build_model(settings, run.event_shape, run.preparation, rows)
         if settings.kl == "closed-form" and not all(model.trace(rows[:1]).kl_is_exact):
             raise UserError(
                 f"--kl closed-form: there is none for --posterior {settings.posterior} and --prior "
                 f"{settings.prior}; leave --kl out, or use --posterior diagonal and --prior standard"
             )
-        if isinstance(model, ConditionalVAE):
-            torch.manual_seed(derive_seed(settings.seed, "contexts"))
+    if isinstance(model, ConditionalVAE):
+        with seeded(derive_seed(settings.seed, "contexts")):
             model.contexts.remember(_contexts(run, dataset, model))
     return model.to(device)
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from jensen.config import Settings, build
+from jensen.config import Settings, names
+from jensen.config.evaluation import EvaluationSettings
 from jensen.config.resolve import resolve
 from jensen.data import fit_preparation, load
 from jensen.errors import UserError
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.session import start
 
 CHOICES = {
@@ -20,12 +21,12 @@ CHOICES = {
     if typing.get_origin(kind) is typing.Literal
 }
 TABLES = {
-    "likelihood": build.LIKELIHOODS,
-    "variance": build.SCALES,
-    "posterior": build.POSTERIORS,
-    "prior": build.PRIORS,
-    "bound": build.BOUNDS,
-    "estimator": build.ESTIMATORS,
+    "likelihood": names.LIKELIHOODS,
+    "variance": names.SCALES,
+    "posterior": names.POSTERIORS,
+    "prior": names.PRIORS,
+    "bound": names.BOUNDS,
+    "estimator": names.ESTIMATORS,
 }
 NEEDS = {  # what else a choice asks for
     "bernoulli": {"binarize": "dynamic"},
@@ -67,14 +68,14 @@ def test_every_choice_is_in_its_table(name: str) -> None:
     assert set(CHOICES[name]) - {"auto"} == set(TABLES[name])
 
 
-@pytest.mark.parametrize("name", build.LIKELIHOODS)
+@pytest.mark.parametrize("name", names.LIKELIHOODS)
 def test_support_is_the_familys_own(images: str, table: str, name: str) -> None:
     source = table if name == "columns" else images
     dataset = load(source)
     settings, _ = resolve(tiny(source, likelihood=name, **NEEDS.get(name, {})), dataset)
-    preparation = fit_preparation(dataset, support=build.SUPPORT[name], binarize=settings.binarize)
-    family = build.LIKELIHOODS[name](settings, dataset.event_shape, preparation)
-    assert family.support == build.SUPPORT[name]
+    preparation = fit_preparation(dataset, support=names.SUPPORT[name], binarize=settings.binarize)
+    family = names.LIKELIHOODS[name](settings, dataset.event_shape, preparation)
+    assert family.support == names.SUPPORT[name]
 
 
 TRAINED = [
@@ -102,7 +103,8 @@ def test_every_choice_trains_and_is_measured(
     needs = NEEDS.get(key, {}) if (option, value) != ("posterior", "categorical") else {}
     source = table if value in ("columns", "experts") else images
     run = start(tiny(source, **{option: value, **needs}), tmp_path / "run")
-    figures = evaluate_run(run, run.dataset(), Plan(num_samples=5, refine_steps=4, aggregate=False))
+    quick = EvaluationSettings(num_samples=5, refine_steps=4)
+    figures = evaluate_run(run, run.dataset(), quick, aggregate_too=False)
     point = value == "point"
     assert np.isnan(figures["elbo"]["value"]) if point else np.isfinite(figures["iwae"]["value"])
     assert np.isfinite(figures["distortion"]["value"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from jensen import objectives
-from jensen.config import Settings, build
+from jensen.config import Settings, build, names
 from jensen.config.networks import choose_network, picture_of
 from jensen.config.resolve import resolve
 from jensen.data import Preparation, fit_preparation, load
@@ -19,7 +19,7 @@ from jensen.session import resume, start
 from tests.training.test_resume import StoppedError, assert_equal, stop_after
 
 FAST = {"batch_size": 32, "lr": 2e-3, "patience": 0, "device": "cpu"}
-IMAGE_LIKELIHOODS = [name for name in build.LIKELIHOODS if name != "columns"]
+IMAGE_LIKELIHOODS = [name for name in names.LIKELIHOODS if name != "columns"]
 SHAPES = [(8, 9), (3, 8, 9), (8, 9, 3)]
 SMALL = {"hidden": (4, 6), "latent_dim": 2, "components": 3, "inner_steps": 3, "device": "cpu"}
 
@@ -37,14 +37,14 @@ def test_the_planes_of_a_pixel_are_the_parameters_of_that_pixel(
 ) -> None:
     """Moving the planes of channel c at (i, j) moves log p of the entry (i, j, c), and of no other."""
     settings = Settings(likelihood=name, variance=variance, components=3)
-    family = build.LIKELIHOODS[name](settings, shape, preparation(build.SUPPORT[name]))
+    family = names.LIKELIHOODS[name](settings, shape, preparation(names.SUPPORT[name]))
     picture = picture_of(shape)
     assert picture is not None
     each = picture.parameters_each(family.num_outputs)
     order = FromPlanes(picture, getattr(family, "interleaved", False))
     torch.manual_seed(0)
     planes = 0.1 * torch.randn(1, picture.channels * each, *picture.size)
-    x = torch.full((1, *shape), 0.5) if build.SUPPORT[name] == "unit" else torch.ones(1, *shape)
+    x = torch.full((1, *shape), 0.5) if names.SUPPORT[name] == "unit" else torch.ones(1, *shape)
     channel, i, j = picture.channels - 1, 5, 7
     entry = {None: (i, j), 0: (channel, i, j), 2: (i, j, channel)}[picture.channel_axis]
     before = family(order(planes)).base_dist.log_prob(x)[0]
@@ -109,7 +109,7 @@ def test_every_choice_has_a_finite_gradient(pictures: Path, network: str, choice
     source = str(pictures / f"{kind}.npy")
     dataset = load(source)
     settings, _ = resolve(Settings(data=source, network=network, **SMALL | choices), dataset)
-    p = fit_preparation(dataset, support=build.SUPPORT[settings.likelihood], scaling=settings.scaling)
+    p = fit_preparation(dataset, support=names.SUPPORT[settings.likelihood], scaling=settings.scaling)
     torch.manual_seed(0)
     rows = p(dataset.x)
     model = build.build_model(settings, dataset.event_shape, p, rows[:3])

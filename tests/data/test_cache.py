@@ -3,12 +3,19 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from jensen.data.cache import cached, identity_of
 from jensen.errors import UserError
+
+
+def kept(folder: Path) -> list[str]:
+    """What a cache holds, its locks aside."""
+    return [path.name for path in folder.glob("[!.]*")]
 
 
 def test_a_key_is_built_once(tmp_path: Path) -> None:
@@ -32,25 +39,44 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="no more"):
         cached("rows", 1, fail, tmp_path)
-    assert list((tmp_path / "rows").iterdir()) == []
+    assert kept(tmp_path / "rows") == []
 
 
-def test_what_a_killed_build_left_is_swept(tmp_path: Path) -> None:
+def test_two_that_ask_at_once_share_one_build(tmp_path: Path) -> None:
+    calls = []
+
+    def build(folder: Path) -> None:
+        calls.append(folder)
+        time.sleep(0.2)
+        (folder / "x").write_text("whole")
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: cached("rows", 1, build, tmp_path), range(2))
+    assert first == second
+    assert (first / "x").read_text() == "whole"
+    assert len(calls) == 1
+
+
+def test_what_a_killed_build_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a container, the next process may well have the number of the one that was killed.
+    monkeypatch.setattr(os, "getpid", lambda: 7)
     killed = f"""
 import os, signal
 from pathlib import Path
 from jensen.data.cache import cached
+own = os.getpid()
+os.getpid = lambda: 7
 
 def build(folder):
     (folder / "x").write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(own, signal.SIGKILL)
 
 cached("rows", 1, build, Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", killed], check=False)
     assert len(list((tmp_path / "rows").glob("*.partial"))) == 1
     folder = cached("rows", 1, lambda folder: (folder / "x").write_text("whole") and None, tmp_path)
-    assert [path.name for path in (tmp_path / "rows").iterdir()] == [folder.name]
+    assert kept(tmp_path / "rows") == [folder.name]
     assert (folder / "x").read_text() == "whole"
 
 

@@ -4,8 +4,10 @@ import io
 import os
 import struct
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -174,6 +176,22 @@ def test_order_of_places(server: Server, tmp_path: Path, cache: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
     assert locate("set", origin, tmp_path / "own") == [own]
+
+
+def test_two_that_ask_at_once_share_one_conversion(server: Server, cache: Path) -> None:
+    calls = []
+
+    def convert(sources: list[Path], target: Path) -> None:
+        calls.append(target)
+        time.sleep(0.2)
+        target.write_bytes(sources[0].read_bytes()[:10])
+
+    origin = Origin("set", (offer(server, "a.bin", CONTENT),), product="b.bin", convert=convert)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: locate("set", origin), range(2))
+    assert first == second == [cache / "set" / "b.bin"]
+    assert first[0].read_bytes() == CONTENT[:10]
+    assert len(calls) == 1
 
 
 def idx(array: np.ndarray) -> bytes:

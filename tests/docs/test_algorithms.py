@@ -2,10 +2,13 @@
 
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
+
+import jensen
 
 PAGE = Path(__file__).parents[2] / "docs" / "algorithms.md"
 LECTURE = ["Compute_LL", "Compute_Grad_Dec", "ImpSampling", "ReparamTrick", "Train_VAE", "Sample_VAE"]
@@ -30,6 +33,28 @@ def find(name: str) -> object:
 def test_each_named_function_exists_and_says_what_it_is(name: str) -> None:
     found = find(name)
     assert inspect.getdoc(found)
+
+
+ROOMS = ("distributions", "families", "priors", "models", "objectives", "evaluation", "training")
+
+
+def cited() -> list[str]:
+    """The public functions and classes of the mathematics whose docstrings cite a source, by its year."""
+    found = []
+    for room in ROOMS:
+        for module in pkgutil.iter_modules([str(Path(jensen.__path__[0]) / room)], f"jensen.{room}."):
+            for name, part in vars(importlib.import_module(module.name)).items():
+                own = getattr(part, "__module__", "") == module.name and name[0] != "_"
+                is_named = inspect.isfunction(part) or inspect.isclass(part)
+                if own and is_named and re.search(r"\b(19|20)\d\d\b", part.__doc__ or ""):
+                    found.append(name)
+    return found
+
+
+def test_every_formula_with_a_source_is_on_the_page() -> None:
+    names = {part for name in NAMES for part in name.split(".")}
+    missing = sorted(set(cited()) - names)
+    assert not missing, f"docs/algorithms.md does not lead to {', '.join(missing)}"
 
 
 @pytest.mark.parametrize("algorithm", LECTURE)

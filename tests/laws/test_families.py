@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Distribution
 
+from jensen import families, priors
 from tests.chance import within_chance
 from tests.laws.cases import ALL, FAMILIES, Case
 from tests.laws.integration import smooth, values
@@ -16,6 +17,15 @@ EXTREMES = (0.0, 1.0, -1.0, 30.0, -30.0, 1e3, -1e3, 1e6, -1e6)
 
 each = pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 each_family = pytest.mark.parametrize("case", FAMILIES, ids=lambda case: case.name)
+
+ELSEWHERE = {families.Conditional, families.Exposed}
+"""No family, and a family of counts given their total, whose laws tests/families/test_exposure.py has."""
+
+
+def test_every_family_and_every_prior_is_submitted_to_the_laws() -> None:
+    found = [kind for room in (families, priors) for kind in vars(room).values() if isinstance(kind, type)]
+    kinds = {kind for kind in found if issubclass(kind, nn.Module)}
+    assert kinds - ELSEWHERE <= {type(part) for case in ALL for part in case.build().modules()}
 
 
 def some_values(case: Case, distribution: Distribution, n: int = 7) -> torch.Tensor:

@@ -165,13 +165,15 @@ def test_figures_are_in_nats_of_the_data_as_given() -> None:
 def test_training_a_linear_vae_reaches_probabilistic_pca(tmp_path) -> None:
     # jensen train digits --network linear, 8 latents, one learned sigma: the training rows' bound comes
     # to within 0.5 % of the maximum of the likelihood that PCA finds in closed form.
-    from jensen.figures import Plan, evaluate_run
+    from jensen.config.evaluation import EvaluationSettings
+    from jensen.figures import evaluate_run
     from jensen.recipes import recipe
     from jensen.session import start
 
     run = start(recipe("probabilistic-pca"), tmp_path / "run")
     dataset = run.dataset()
-    figures = evaluate_run(run, dataset, Plan(split="train", num_samples=20, refine_steps=0, aggregate=False))
+    quick = EvaluationSettings(split="train", num_samples=20, refine_steps=0)
+    figures = evaluate_run(run, dataset, quick, aggregate_too=False)
     rows = dataset.rows("train").reshape(-1, 64).double().numpy()
     score = PCA(8, svd_solver="full").fit(rows).score(rows)
     assert figures["elbo"]["value"] == pytest.approx(score, rel=0.005)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from jensen.cli.evaluate import table
 from jensen.config import Settings
+from jensen.config.evaluation import EvaluationSettings
 from jensen.errors import UserError
 from jensen.evaluation import sample
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.report import page, write_report
 from jensen.report.curves import settled_range
 from jensen.report.style import plain
@@ -111,12 +113,16 @@ def test_the_page_is_in_the_runs_folder_and_needs_nothing_else(image_run: Run, i
 
 
 def test_the_figures_are_those_of_evaluate_run(image_run: Run, image_page: Page) -> None:
-    plan = Plan(num_samples=K, limit=1000)
-    figures = evaluate_run(image_run, image_run.dataset(), plan, device="cpu")
+    settings = EvaluationSettings(num_samples=K, limit=1000)
+    figures = evaluate_run(image_run, image_run.dataset(), settings, device="cpu")
     for name in ("elbo", "distortion", "rate", "iwae", "refined", "amortization_gap", "approximation_gap"):
         assert plain(figures[name]["value"]) in image_page.text
         assert plain(figures[name]["standard_error"]) in image_page.text
     assert plain(figures["bits_per_dimension"]["value"], 3) in image_page.text
+    # K = 7 samples find less than 256 through the refined posteriors; both tables say which were taken.
+    assert figures["approximation_gap"]["best"] == "IWAE of the refined posteriors"
+    assert "IWAE of the refined posteriors − refined ELBO" in image_page.text
+    assert "IWAE of the refined posteriors - refined ELBO" in table(image_run.path, figures)
     blob = re.search(r"\{\n.*\n\}", image_page.text, re.DOTALL)
     assert blob is not None
     assert json.loads(blob[0]) == figures

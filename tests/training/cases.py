@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from jensen.config import Settings
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model
+from jensen.config.build import build_bound, build_estimator, build_memory, build_model
+from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.data import fit_preparation
 from jensen.data.dataset import Dataset

@@ -24,7 +24,8 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.data import check_suffix, row_writer
     from jensen.evaluation.compiled import compiled
     from jensen.evaluation.latents import encode_blocks
-    from jensen.run import Run, choose_device
+    from jensen.run import Run
+    from jensen.training.device import choose_device
 
     run = Run.open(options.run)
     device = choose_device(options.device)

@@ -1,65 +1,38 @@
 """jensen evaluate RUN: bounds on log p(x), each with its standard error."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jensen.cli.common import RunOptions, print_json
+from jensen.config.evaluation import EvaluationSettings
 from jensen.config.parse import parse
-from jensen.errors import check_options
+from jensen.progress import bar
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(RunOptions):
+class EvaluateOptions(EvaluationSettings, RunOptions):
     """Bounds on log p(x) of a run's model, in nats per datum of the data as given; larger is better."""
 
-    split: Literal["train", "validation", "test"] = "test"
-    """Which rows."""
-    num_samples: int = 1000
-    """Posterior samples per datum, K, of the importance-weighted bound."""
-    limit: int | None = None
-    """Only the first so many rows of the split."""
-    refine: bool = False
-    """Refine the posterior of every row, not only of the first 256 (the two-tier ELBO)."""
-    refine_steps: int = 200
-    """Inner steps of the refinement; 0: leave it out."""
-    ais: bool = False
-    """Add annealed importance sampling, of the first 100 rows unless --limit says otherwise."""
-    bdmc: bool = False
-    """Add bidirectional Monte Carlo on data simulated from the model: how far annealing can be off."""
-    temperatures: int = 500
-    """Temperatures of the annealing."""
-    chains: int = 16
-    """Annealed chains per datum."""
-    seed: int = 0
-    """Seed of every draw."""
     data_dir: Path | None = None
     """Folder of the named data sets."""
     json: bool = False
     """Print one JSON object."""
 
-    def __post_init__(self) -> None:
-        """Refuse counts below one."""
-        check_options(self, "num_samples limit temperatures chains", lambda v: v >= 1, "at least 1")
-        check_options(self, "refine_steps seed", lambda v: v >= 0, "0 or more")
-
 
 def main(arguments: Sequence[str]) -> None:
     """Parse, evaluate, print the table."""
     options = parse(EvaluateOptions, arguments, "jensen evaluate")
-    from jensen.figures import Plan, evaluate_run
+    from jensen.figures import evaluate_run
     from jensen.run import Run
 
     run = Run.open(options.run)
     dataset = run.dataset(options.data_dir)
     rows = min(len(dataset.splits[options.split]), options.limit or sys.maxsize)
-    names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
-    plan = Plan(**{name: getattr(options, name) for name in names})
-    with progress(rows) as on_rows:
-        figures = evaluate_run(run, dataset, plan, device=options.device, on_rows=on_rows)
+    with bar("evaluating", rows) as on_rows:
+        figures = evaluate_run(run, dataset, options, device=options.device, on_rows=on_rows)
     if options.json:
         print_json(figures)
     else:
@@ -90,7 +63,7 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     annealed = figures.get("ais", {})
     chains, temperatures = annealed.get("chains"), annealed.get("temperatures")
     steps = figures.get("refined", {}).get("steps")
-    best = "AIS" if annealed and annealed["value"] >= figures["iwae"]["value"] else "best log p(x)"
+    best = figures.get("approximation_gap", {}).get("best")
     return [
         ("ELBO", "elbo", "= -(distortion + rate), a lower bound on log p(x)"),
         ("  distortion", "distortion", f"-E_q log p(x|z), K = {k}"),
@@ -169,17 +142,3 @@ def note(figures: dict[str, Any]) -> str:
     if figures["dequantize"]:
         parts.append("uniform dequantization")
     return "; " + ", ".join(parts) if parts else ""
-
-
-@contextmanager
-def progress(rows: int) -> Iterator[Callable[[int], None]]:
-    """A bar of rows on a terminal, nothing elsewhere; on standard error."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating", total=rows)
-        yield lambda done: bar.advance(task, done)

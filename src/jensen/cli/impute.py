@@ -43,7 +43,8 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.data.tables.filling import check_fillable, fill_file
     from jensen.data.tables.read import suffix_of
     from jensen.evaluation.impute import draw_blocks, impute_blocks
-    from jensen.run import Run, choose_device
+    from jensen.run import Run
+    from jensen.training.device import choose_device
 
     run = Run.open(options.run)
     if run.schema is None or run.settings.likelihood != "columns":

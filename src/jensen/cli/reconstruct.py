@@ -16,7 +16,8 @@ def main(arguments: Sequence[str]) -> None:
     """Parse, encode, decode, write."""
     options = parse(ReconstructOptions, arguments, "jensen reconstruct")
     from jensen.evaluation import encode, reconstruct
-    from jensen.run import Run, choose_device
+    from jensen.run import Run
+    from jensen.training.device import choose_device
 
     run = Run.open(options.run)
     device = choose_device(options.device)

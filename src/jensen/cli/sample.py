@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     if options.seed < 0:
         raise UserError(f"--seed is {options.seed}; it must be 0 or more")
     from jensen.evaluation import sample
-    from jensen.run import Run, choose_device
+    from jensen.run import Run
+    from jensen.training.device import choose_device
 
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jensen.cli.common import Beside, RowsOptions, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jensen.evaluation.score import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +41,10 @@ class ScoreOptions(RowsOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, score, write."""
     options = parse(ScoreOptions, arguments, "jensen score")
-    import torch
-
     from jensen.data import check_suffix, row_writer
-    from jensen.evaluation.score import percentiles
-    from jensen.run import Run, choose_device
+    from jensen.run import Run
     from jensen.scores import column_names, reference_scores, score_rows
+    from jensen.training.device import choose_device
 
     run = Run.open(options.run)
     if run.settings.posterior == "point":
@@ -67,13 +71,22 @@ def main(arguments: Sequence[str]) -> None:
     beside = Beside(dataset, names)
     with row_writer(options.out, names) as write:
         for scores in parts:
-            table = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
-            if scores.columns is not None and scores.latents is not None:
-                table += [scores.latents, *scores.columns.unbind(1)]
-            write(torch.stack(table, 1).numpy(), beside.next(len(scores.log_px)))
+            write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
             total += scores.log_px.sum().item()
     given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(
         f"{options.out}: {rows} rows, log p(x{given}) by {options.num_samples} importance samples, "
         f"mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
     )
+
+
+def _table(scores: "Scores", reference: "Tensor") -> "Tensor":
+    """The columns of the file, ``[N, C]``; percentiles are among the scores ``reference``."""
+    import torch
+
+    from jensen.evaluation.score import percentiles
+
+    columns = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
+    if scores.columns is not None and scores.latents is not None:
+        columns += [scores.latents, *scores.columns.unbind(1)]
+    return torch.stack(columns, 1)

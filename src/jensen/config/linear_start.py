@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from jensen.config.networks import encoder_network
 from jensen.config.settings import Settings
 from jensen.distributions.factor_analysis import fit_factors
+from jensen.distributions.limits import unlimited
 from jensen.families.columns import Columns
-from jensen.families.experts import LARGEST, unlimited
+from jensen.families.experts import LARGEST
 from jensen.networks import CellExperts, Skip
 from jensen.networks.columns import ColumnInputs
 

@@ -29,19 +29,35 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         UserError: a combination that cannot be right (see `jensen.config.rules`).
     """
     said: list[str] = []
-    s = settings
+    s = _likelihood(settings, dataset, said)
+    s = choose_network(s, dataset.event_shape, said)
+    s = _objective(s, said)
+    precision, note = choose_precision(s.precision, s.likelihood, s.device)
+    s = s.replace(precision=precision)
+    s = _paced(s, min(len(dataset.numbers("train")), s.epoch_rows or sys.maxsize))
+    check_combination(s)
+    check_rows(s, dataset)
+    return s, [*said, *filter(None, [note]), *_remarks(s, dataset)]
+
+
+def _likelihood(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
+    """The settings with likelihood, scaling and variance chosen."""
     if s.likelihood == "auto":
         binary = dataset.is_binary or s.binarize != "none"
         numbers = "negative-binomial" if dataset.is_count else "normal"
         s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else numbers)
         if s.likelihood == "negative-binomial":
             said.append("the values are counts: --likelihood negative-binomial")
-    s = choose_network(s, dataset.event_shape, said)
     if s.scaling == "auto":
         scaled = s.likelihood in ("normal", "laplace", "student-t") or s.likelihood.startswith("discretized")
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")
     if s.variance == "shared" and s.likelihood.endswith("negative-binomial"):
         s = s.replace(variance="per-dimension")
+    return s
+
+
+def _objective(s: Settings, said: list[str]) -> Settings:
+    """The settings with prior, bound, estimator, baseline and inner loop chosen."""
     if s.prior == "auto":
         # A learned prior follows the aggregate posterior, so that samples of a table have its shapes.
         learned = s.likelihood == "columns" and s.posterior != "point" and s.kl != "closed-form"
@@ -62,29 +78,28 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     if s.inference in INNER:
         steps, lr = INNER[s.inference]
         s = s.replace(inner_steps=s.inner_steps or steps, inner_lr=s.inner_lr or lr)
+    return s
+
+
+def _remarks(s: Settings, dataset: Dataset) -> list[str]:
+    """What the figures of the run mean where that is not plain."""
+    said = []
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
-    precision, note = choose_precision(s.precision, s.likelihood, s.device)
-    s = s.replace(precision=precision)
-    said += [note] if note else []
     if s.posterior == "straight-through":
         said.append(
             "the straight-through gradient is biased: the bound's value is right, its gradient is not"
         )
-    if s.condition:
+    if s.condition and dataset.given is None:
         given = ", ".join(s.condition)
-        if dataset.given is None:
-            said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
-        else:
-            names = dataset.given.names
-            said.append(
-                f"conditional on the label ({len(names)}: {listed(names)}): p(x) stands for p(x | label) in "
-                "every figure"
-            )
-    s = _paced(s, min(len(dataset.numbers("train")), s.epoch_rows or sys.maxsize))
-    check_combination(s)
-    check_rows(s, dataset)
-    return s, said
+        said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
+    elif dataset.given is not None:
+        names = dataset.given.names
+        said.append(
+            f"conditional on the label ({len(names)}: {listed(names)}): p(x) stands for p(x | label) in "
+            "every figure"
+        )
+    return said
 
 
 def _paced(s: Settings, rows: int) -> Settings:

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jensen.data.download import cache_dir
 from jensen.errors import UserError
+from jensen.files import locked
 
 Identity = list[tuple[str, int, int]]
 """Of files: path, bytes and time of the last change, each."""
@@ -35,8 +34,8 @@ def identity_of(paths: Iterable[Path]) -> Identity:
 def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None = None) -> Path:
     """The folder that ``build`` fills, built at the first call with a key and found again at later ones.
 
-    It is built under another name and renamed when whole, so that a build that is interrupted at any moment,
-    or one that runs twice at a time, leaves nothing that looks finished.
+    It is built under another name, by one process at a time, and renamed when whole: a build that is
+    interrupted at any moment leaves nothing that looks finished.
 
     Args:
         kind: what is kept, a word: the first level of the cache.
@@ -49,41 +48,31 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     parent = (root or cache_dir()) / kind
-    folder = parent / digest
+    folder, partial = parent / digest, parent / f"{digest}.partial"
     if folder.is_dir():
         return folder
-    partial = parent / f"{digest}.{os.getpid()}.partial"
     try:
-        _sweep(parent, digest)
-        partial.mkdir(parents=True)
-        build(partial)
-        with suppress(FileExistsError):
-            partial.rename(folder)
+        parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            if not folder.is_dir():  # another process may have built it meanwhile
+                _build(partial, build)
+                partial.rename(folder)
     except OSError as error:
-        if folder.is_dir():  # another process was first
+        if folder.is_dir():  # another process was first, where nothing is locked
             return folder
         raise UserError(
             f"cannot keep prepared data in {parent}: {error.strerror or error}; make room there, or set "
             "XDG_CACHE_HOME to another folder"
         ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def _sweep(parent: Path, digest: str) -> None:
-    """Remove what builds of processes that are no more have left."""
-    for leftover in parent.glob(f"{digest}.*.partial"):
-        process = leftover.name.split(".")[1]
-        if process.isdigit() and not _alive(int(process)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
+def _build(partial: Path, build: Callable[[Path], None]) -> None:
+    """Fill the folder ``partial``; a build that fails leaves nothing."""
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed build has left
+    partial.mkdir()
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        build(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

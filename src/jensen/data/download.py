@@ -3,15 +3,15 @@
 import hashlib
 import http.client
 import os
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jensen.errors import UserError
+from jensen.files import locked
+from jensen.progress import bar
 
 ENVIRONMENT = "JENSEN_DATA"
 TIMEOUT = 30.0  # seconds without an answer or a byte
@@ -58,14 +58,23 @@ def locate(name: str, origin: Origin, data_dir: Path | None = None) -> list[Path
         return [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
     product = _find(folders, origin.product)
     if product is None:
-        sources = [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
         product = folders[-1] / origin.product
-        product.parent.mkdir(parents=True, exist_ok=True)  # all sources may have come from the user's folder
-        origin.convert(sources, product)
-        for source in sources:
-            if source.parent == product.parent:
-                source.unlink()
+        product.parent.mkdir(parents=True, exist_ok=True)
+        with locked(product):
+            if not product.exists():  # another process was quicker
+                _convert(name, origin, folders, origin.convert, product)
     return [product]
+
+
+def _convert(
+    name: str, origin: Origin, folders: list[Path], convert: Callable[[list[Path], Path], None], product: Path
+) -> None:
+    """Make the product of an origin's files; those that were downloaded for it are then not kept."""
+    sources = [_find(folders, file.name) or _obtain(name, origin, file, folders) for file in origin.files]
+    convert(sources, product)
+    for source in sources:
+        if source.parent == product.parent:
+            source.unlink()
 
 
 def download(file: RemoteFile, target: Path) -> None:
@@ -77,7 +86,7 @@ def download(file: RemoteFile, target: Path) -> None:
     """
     part = target.with_name(target.name + ".part")
     failure: OSError | UserError = OSError("no address is known")
-    with _alone(target):
+    with locked(target):  # the ranks of a distributed run all ask for it at once
         if target.exists():  # another process was quicker
             return
         for url in file.urls:
@@ -145,7 +154,8 @@ def _fetch(url: str, part: Path) -> None:
             raise OSError(f"{url} sent another range than asked for")
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        with open(part, "ab" if start else "wb") as stream, _progress(part.stem, start, total) as advance:
+        shown = bar(f"downloading {part.stem}", total, done=start, in_bytes=True)
+        with open(part, "ab" if start else "wb") as stream, shown as advance:
             while piece := response.read(_PIECE):
                 stream.write(piece)
                 advance(len(piece))
@@ -172,34 +182,3 @@ def _check(file: RemoteFile, part: Path, url: str) -> None:
             f"{file.name} from {url} has the {algorithm} checksum {found}, not the published {published}; "
             "the download has been deleted: run again, or get the file elsewhere"
         )
-
-
-@contextmanager
-def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error where that is a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda amount: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("downloading {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=total, completed=start)
-        yield lambda amount: progress.advance(task, amount)
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """One process at a time per target: the ranks of a distributed run all ask for it at once."""
-    with open(target.with_name(f".{target.name}.lock"), "wb") as lock:
-        with suppress(ImportError):  # no fcntl on Windows: there the digest alone guards against a mix
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from jensen.data.stored import Stored
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Column, Schema, few
 
 LABEL = "label"
 """What the label of a row is called, in ``--condition`` and ``--where``."""
-SHOWN = 6
-"""Names of labels in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,5 @@ def _roomy(dtype: torch.dtype, most: int) -> torch.dtype:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names, for a sentence."""
-    shown = ", ".join(name or "no label" for name in names[:SHOWN])
-    return shown + (f", and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    """The first labels, for a sentence."""
+    return few([name or "no label" for name in names])

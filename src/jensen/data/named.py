@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jensen.data import arrays
 from jensen.data.arrays import Array
 from jensen.data.download import locate
+from jensen.data.npy import read_file
 from jensen.data.origins import DRAWERS, ORIGINS
 from jensen.data.stored import Stored
 from jensen.data.tables.schema import Schema
@@ -74,7 +74,7 @@ def fashion_mnist(data_dir: Path | None) -> Named:
 def binarized_mnist(data_dir: Path | None) -> Named:
     """MNIST drawn once to black and white, with its three published splits (Larochelle and Murray 2011)."""
     [path] = locate("binarized-mnist", ORIGINS["binarized-mnist"], data_dir)
-    packed = [arrays.read_file(path, key)[0] for key in ("train", "valid", "test")]
+    packed = [read_file(path, key)[0] for key in ("train", "valid", "test")]
     x = np.concatenate([np.unpackbits(part, axis=1, count=784) for part in packed]).reshape(-1, 28, 28)
     ends = np.cumsum([len(part) for part in packed])
     rows = np.split(np.arange(len(x)), ends[:-1])
@@ -87,7 +87,7 @@ def omniglot(data_dir: Path | None) -> Named:
     Each of 1,623 characters was drawn by 20 people: the first 15 train, the last 5 test.
     """
     [path] = locate("omniglot", ORIGINS["omniglot"], data_dir)
-    parts = [arrays.read_file(path, key)[0] for key in ("background", "evaluation")]
+    parts = [read_file(path, key)[0] for key in ("background", "evaluation")]
     x = np.concatenate(parts).reshape(-1, 28, 28)
     character, drawer = np.divmod(np.arange(len(x)), DRAWERS)
     splits = {"train": np.flatnonzero(drawer < 15), "test": np.flatnonzero(drawer >= 15)}

@@ -55,7 +55,7 @@ def plain(data: Any) -> Any:
     Raises:
         UserError: a data set without a length, or whose items are no arrays of one shape.
     """
-    from scipy import sparse  # type: ignore[import-untyped]
+    from scipy import sparse
     from torch import Tensor
     from torch.utils.data import Dataset
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from jensen.data import arrays, python
+from jensen.data import python
 from jensen.data.arrays import image_range
 from jensen.data.images.decode import ImageOptions
 from jensen.data.named import NAMED, Named
+from jensen.data.npy import parse_source, read_file
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -59,7 +60,7 @@ def read(source: Any, reading: Reading) -> Named:
         from jensen.data.huggingface import read_hub
 
         return read_hub(source, reading)
-    array = arrays.parse_source(source)
+    array = parse_source(source)
     if array is not None:
         return _array(*array)
     path = Path(source).expanduser()
@@ -77,7 +78,7 @@ def _array(path: Path, key: str | None) -> Named:
         found = read_large(path)
         if found is not None:
             return found
-    x, labels = arrays.read_file(path, key)
+    x, labels = read_file(path, key)
     return Named(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
 
 
@@ -122,5 +123,5 @@ def absolute(source: str) -> str:
         name, *rest = source.removeprefix(HUB).split(":")
         local = Path(name).expanduser()
         return ":".join([HUB + (str(local.resolve()) if local.exists() else name), *rest])
-    path, key = arrays.parse_source(source) or (Path(source).expanduser(), None)
+    path, key = parse_source(source) or (Path(source).expanduser(), None)
     return f"{path.resolve()}:{key}" if key is not None else str(path.resolve())

@@ -15,7 +15,7 @@ import numpy as np
 from jensen.data.arrays import Array, image_layout
 from jensen.data.npy import NpyFile
 from jensen.errors import UserError
-from jensen.files import atomic
+from jensen.files import atomic, check_folder
 
 Texts = Mapping[str, Sequence[str]]
 """Columns of text beside the numbers, by their names."""
@@ -62,31 +62,16 @@ def row_writer(
     whole, when the block ends.
 
     Raises:
-        UserError: as for `write_rows`, with the first piece.
+        UserError: as for `write_rows`; what is wrong with the rows, with their first piece.
     """
     path = Path(path)
     held: list[tuple[Array, Texts]] = []
-
-    def check(x: Array) -> None:
-        if x.ndim == 0:
-            raise UserError(
-                f"cannot write {path}: a single number is no row; give an array of shape [N, ...]"
-            )
-        check_suffix(path, x.shape[1:])
-        width = math.prod(x.shape[1:])
-        if names is not None and len(names) != width:
-            raise UserError(
-                f"cannot write {path}: {len(names)} names for {width} columns; give one per column"
-            )
-
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is None:
-        check_suffix(path, ())
-        return
+    _check_place(path)
+    writer = WRITERS[path.suffix.lower()]
     with atomic(path) as temporary, writer(temporary, names, value_range) as write:
 
         def take(x: Array, texts: Texts | None = None) -> None:
-            check(x)
+            _check_rows(path, x, names)
             held.append((x, texts or {}))
             if sum(len(x) for x, _ in held) >= PIECE:
                 flush()
@@ -98,6 +83,16 @@ def row_writer(
 
         yield take
         flush()
+
+
+def _check_rows(path: Path, x: Array, names: Sequence[str] | None) -> None:
+    """Refuse rows that cannot be written to ``path``, or not under these names."""
+    if x.ndim == 0:
+        raise UserError(f"cannot write {path}: a single number is no row; give an array of shape [N, ...]")
+    check_suffix(path, x.shape[1:])
+    width = math.prod(x.shape[1:])
+    if names is not None and len(names) != width:
+        raise UserError(f"cannot write {path}: {len(names)} names for {width} columns; give one per column")
 
 
 def _joined(pieces: Sequence[tuple[Array, Texts]]) -> tuple[Array, Texts]:
@@ -115,16 +110,16 @@ def check_suffix(path: str | Path, event_shape: Sequence[int]) -> None:
         UserError: an unknown suffix, a picture of what is no image, or no such folder.
     """
     path, shape = Path(path), tuple(event_shape)
-    suffix = path.suffix.lower()
-    if suffix not in WRITERS:
-        raise UserError(f"cannot write {path}: its suffix is {path.suffix!r}; end it in {', '.join(WRITERS)}")
-    if not path.parent.is_dir():
-        raise UserError(
-            f"cannot write {path}: there is no folder {path.parent}; make it, or give another path"
-        )
-    if suffix == ".png" and image_layout(shape) is None:
+    _check_place(path)
+    if path.suffix.lower() == ".png" and image_layout(shape) is None:
         others = ", ".join(other for other in WRITERS if other != ".png")
         raise UserError(f"cannot write {path}: rows of shape {shape} make no picture; end it in {others}")
+
+
+def _check_place(path: Path) -> None:
+    if path.suffix.lower() not in WRITERS:
+        raise UserError(f"cannot write {path}: its suffix is {path.suffix!r}; end it in {', '.join(WRITERS)}")
+    check_folder(path)
 
 
 def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
@@ -166,11 +161,8 @@ def _table(x: Array, names: Sequence[str] | None, texts: Texts) -> Any:
     import pyarrow as pa
 
     flat = x.reshape(len(x), math.prod(x.shape[1:]))
-    if flat.dtype in (
-        np.bool_,
-        np.float16,
-    ):  # pyarrow's CSV writer knows no half floats, and True is no number
-        flat = flat.astype(np.uint8 if flat.dtype == np.bool_ else np.float32)
+    # pyarrow's CSV writer knows no half floats, and True is no number.
+    flat = flat.astype({"bool": np.uint8, "float16": np.float32}.get(flat.dtype.name, flat.dtype), copy=False)
     columns = [pa.array(np.ascontiguousarray(column)) for column in flat.T]
     named = [*texts, *(names or (f"x{i}" for i in range(len(columns))))]
     return pa.Table.from_arrays([*(pa.array(cells) for cells in texts.values()), *columns], names=named)
@@ -185,15 +177,12 @@ def _csv(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
         def write(x: Array, texts: Texts) -> None:
             table = _table(x, names, texts)
             if not stream.tell():
-                header = io.StringIO()
-                csv.writer(header, lineterminator="\n").writerow(
-                    table.column_names
-                )  # quoted where needed only
+                header = io.StringIO()  # by Python's writer, which quotes only the names that need it
+                csv.writer(header, lineterminator="\n").writerow(table.column_names)
                 stream.write(header.getvalue().encode())
-            quoting = (
-                "needed" if any(_QUOTED.search(cell) for some in texts.values() for cell in some) else "none"
-            )
-            write_csv(table, stream, WriteOptions(include_header=False, quoting_style=quoting))
+            quoted = any(_QUOTED.search(cell) for some in texts.values() for cell in some)
+            options = WriteOptions(include_header=False, quoting_style="needed" if quoted else "none")
+            write_csv(table, stream, options)
 
         yield write
 

@@ -1,7 +1,7 @@
 """Where the columns of a table lie among a network's outputs."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class Layout(nn.Module):
     discrete: Tensor
     starts: Tensor
     mixtures: Tensor
-    is_whole: Tensor
+    order: Tensor
 
     def __init__(
         self,
@@ -73,19 +73,15 @@ class Layout(nn.Module):
             where = starts[places][:, None] + most
             self._index(f"columns_{number}", torch.tensor(places))
             self._index(f"classes_{number}", torch.where(most < own, where, self.num_classes))
-        self.restore_order(list(by_size.values()))
+        # From the buckets' order of columns to the table's.
+        self._index("order", torch.tensor(list(itertools.chain(*by_size.values()))).argsort())
         return len(by_size)
-
-    def restore_order(self, groups: list[list[int]]) -> None:
-        """Register the permutation from the buckets' order of columns to the table's."""
-        self._index("order", torch.tensor(list(itertools.chain(*groups))).argsort())
 
     def normalizers(self, logits: Tensor) -> Tensor:
         """log sum exp over the classes of each column: ``[*batch, W]`` -> ``[*batch, C]``."""
         padded = self._padded(logits)
         sums = [padded[..., getattr(self, f"classes_{b}")].logsumexp(-1) for b in range(self.buckets)]
-        order: Tensor = self.order  # type: ignore[assignment]
-        return torch.cat(sums, -1)[..., order]
+        return torch.cat(sums, -1)[..., self.order]
 
     def draw(self, logits: Tensor) -> Tensor:
         """The number of a class of each column, drawn: ``[*batch, W]`` -> ``[*batch, C]``."""
@@ -95,11 +91,10 @@ class Layout(nn.Module):
         """The number of each column's likeliest class: ``[*batch, W]`` -> ``[*batch, C]``."""
         return self._classes(logits, lambda some: some)
 
-    def _classes(self, logits: Tensor, noise: "object") -> Tensor:
+    def _classes(self, logits: Tensor, perturbed: Callable[[Tensor], Tensor]) -> Tensor:
         padded = self._padded(logits)
-        found = [noise(padded[..., getattr(self, f"classes_{b}")]).argmax(-1) for b in range(self.buckets)]  # type: ignore[operator]
-        order: Tensor = self.order  # type: ignore[assignment]
-        return torch.cat(found, -1)[..., order]
+        scores = (perturbed(padded[..., getattr(self, f"classes_{b}")]) for b in range(self.buckets))
+        return torch.cat([some.argmax(-1) for some in scores], -1)[..., self.order]
 
     def _padded(self, logits: Tensor) -> Tensor:
         return torch.cat([logits, torch.full_like(logits[..., :1], -torch.inf)], -1)

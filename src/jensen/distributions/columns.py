@@ -1,6 +1,7 @@
 """The rows of a table, one distribution for each column."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ class Columns(Distribution):
         members: of the columns of very many levels, whose classes in ``logits`` are groups of levels.
     """
 
-    arg_constraints = {}  # noqa: RUF012, the name and the type are torch's
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
     has_rsample = False
 
@@ -60,7 +61,6 @@ class Columns(Distribution):
         """log p of each cell ``[..., C]``, nats; 0 for a missing one."""
         layout = self.layout
         there = ~value.isnan()
-        scores = self.logits.new_empty(0)
         parts, places = [], []
         if len(layout.discrete):
             codes = torch.where(there, value, 0.0)[..., layout.discrete].long().clamp_min(0)

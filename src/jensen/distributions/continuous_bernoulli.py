@@ -60,7 +60,7 @@ class ContinuousBernoulli(Distribution):
         tail = torch.exp(-a) / torch.expm1(-a).square()
         # The difference of two near 1/l^2 loses digits below 1, so the series reaches further here.
         series = 1 / 12 - odds.square() / 240 + odds**4 / 6048 - odds**6 / 172800
-        return torch.where(a < 0.5, series, torch.where(self._small, series, a**-2 - tail))
+        return torch.where(odds.abs() < 0.5, series, a**-2 - tail)
 
     def icdf(self, value: Tensor) -> Tensor:
         """The x below which lies probability ``value``: ``log(1 + u (exp(l) - 1)) / l``."""

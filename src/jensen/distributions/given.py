@@ -1,8 +1,10 @@
 """Rows of which some entries are given and the others have a distribution."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from jensen.distributions.moments import center
 
@@ -20,7 +22,7 @@ class Given(Distribution):
         given: the places of c.
     """
 
-    arg_constraints = {}  # noqa: RUF012, the name and the type are torch's
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     has_rsample = False
 
     def __init__(self, base: Distribution, context: Tensor, modelled: Tensor, given: Tensor) -> None:

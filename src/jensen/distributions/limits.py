@@ -1,5 +1,6 @@
 """Soft limits: what keeps positive parameters positive and finite, whatever a network says."""
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -22,3 +23,13 @@ def soft_clamp(x: Tensor, low: float, high: float) -> Tensor:
 def bounded_exp(log_scale: Tensor, limits: tuple[float, float] = LOG_SCALE_LIMITS) -> Tensor:
     """exp of a log scale kept within ``limits`` by `soft_clamp`: positive, finite, with finite gradient."""
     return soft_clamp(log_scale, *limits).exp()
+
+
+def limited(raw: Tensor, most: float) -> Tensor:
+    """``most tanh(raw / most)``: ``raw`` kept softly between -``most`` and ``most``."""
+    return most * torch.tanh(raw / most)
+
+
+def unlimited(value: Tensor, most: float) -> Tensor:
+    """The raw number whose `limited` is ``value``, of values well within ``most``."""
+    return most * torch.atanh((value / most).clamp(-0.99, 0.99))

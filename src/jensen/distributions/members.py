@@ -47,9 +47,8 @@ class Members:
             codes = codes.expand(shape)
         codes = codes.reshape(rows)
         group, member = codes // self.size, codes % self.size
-        flat = query.reshape(
-            -1, rows, query.shape[-1]
-        )  # [K, B, r]: the groups' tables are not repeated K times
+        # [K, B, r]: the groups' tables are not repeated K times.
+        flat = query.reshape(-1, rows, query.shape[-1])
         logits = torch.einsum("bsr,kbr->kbs", self.table.index_select(0, group), flat) + self.start[group]
         picked = logits.gather(-1, member.expand(len(flat), rows)[..., None])[..., 0]
         return (picked - logits.logsumexp(-1)).reshape(shape)

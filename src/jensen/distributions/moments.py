@@ -15,8 +15,10 @@ def seeded_moments(distribution: Distribution, device: torch.device) -> tuple[Te
     The draws come from a seed of their own: asking twice gives the same answer, and torch's global
     generators are left as they were. ``device`` is where the distribution draws.
     """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    on_gpu = device.type == "cuda"
+    generator = torch.cuda.default_generators[device.index] if on_gpu else torch.default_generator
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        generator.manual_seed(0)
         draws = distribution.sample(torch.Size([DRAWS]))
     return draws.mean(0), draws.var(0)
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.config.build import SUPPORT, build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.build import build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, settings_from
 from jensen.data import Dataset, Preparation, derive_seed, fit_preparation

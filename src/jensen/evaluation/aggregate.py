@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from jensen.data.seeds import derive_seed, generator
+from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
@@ -80,8 +80,8 @@ def aggregate(
     With z_s ~ q(z) drawn through row n_s: ``I = mean_s log q(z_s | x_{n_s}) - log q(z_s)`` and
     ``KL(q(z) || p) = mean_s log q(z_s) - log p(z_s)``. Standard errors are over the S draws; the bias of
     taking N data for the population is not in them, but between the two figures for I (Poole et al. 2019,
-    section 2.4). Cost: 2 S N evaluations of q,
-    quick for diagonal normals; for a flow give fewer data and draws.
+    section 2.4). Cost: 2 S N evaluations of q, quick for diagonal normals; for a flow give fewer data and
+    draws.
 
     Args:
         model: anything with ``posterior`` and ``trace``; one latent group.
@@ -95,8 +95,7 @@ def aggregate(
     """
     if num_samples < 2:
         raise ValueError(f"{num_samples} draws; the aggregate needs 2 or more")
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "aggregate"))
+    with seeded(derive_seed(seed, "aggregate")):
         mixture, p, means, rates, split = _encode(model, blocks)
         z, rows, own = mixture.draw(num_samples)
         z_prior = p.sample((num_samples,))

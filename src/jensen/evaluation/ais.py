@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.distributions import OneHot, RelaxedOneHot
+from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.moments import diagonal_fit, moments
 from jensen.trace import Model
@@ -24,7 +25,7 @@ FIRST_STEP = 0.5
 WARM_UP, WARM_UP_RATE = 15, 0.5
 """Transitions at the start distribution, where a pilot run learns a first step size, and how fast."""
 PILOT_STRIDE, PILOT_RATE = 4, 0.2
-"""The pilot run visits every so manieth temperature, and tunes at this rate."""
+"""The pilot run visits one temperature in so many, and tunes at this rate."""
 SMALLEST_SPREAD = 1e-4
 """A posterior narrower than this fraction of the prior (a point mass) says nothing of p(z | x)'s spread."""
 
@@ -42,8 +43,8 @@ class Annealed:
 
     @property
     def effective_sample_size(self) -> Tensor:
-        """``(sum_k w_k)^2 / sum_k w_k^2``, ``[B]``, between 1 and K."""
-        return (2 * self.log_w.logsumexp(0) - (2 * self.log_w).logsumexp(0)).exp()
+        """Of the chains' weights, ``[B]``, between 1 and K."""
+        return effective_sample_size(self.log_w)
 
 
 @dataclass(frozen=True)
@@ -226,8 +227,7 @@ def annealed_importance_sampling(
     """
     if num_chains < 1:
         raise ValueError(f"{num_chains} chains; there must be 1 or more")
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "annealing"))
+    with seeded(derive_seed(seed, "annealing")):
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)

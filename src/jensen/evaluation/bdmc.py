@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
@@ -95,11 +95,11 @@ def bidirectional(
     if num_chains < 1 or n < 1:
         raise ValueError(f"{n} data, {num_chains} chains; each must be 1 or more")
     parts = []
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "bidirectional"))
+    with seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
-        contexts = [None] * n if context is None else context.split(block)
-        for x_block, z_block, context_block in zip(x.split(block), z.split(block), contexts, strict=False):
+        blocks = x.split(block)
+        contexts = [None] * len(blocks) if context is None else context.split(block)
+        for x_block, z_block, context_block in zip(blocks, z.split(block), contexts, strict=True):
             path = annealing_path(model, x_block, num_temperatures, num_leapfrog, start, context_block, None)
             step_sizes = pilot(path, num_chains)  # never from z, or the reverse chains would not be exact
             forward, accepted = sweep(path, path.draw(num_chains), step_sizes)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.seeds import seeded
 from jensen.distributions.column_conditions import (
     draw_between,
     draw_level,
@@ -77,8 +78,7 @@ def sample_where(
     Raises:
         UserError: the condition is (nearly) impossible under the model.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         latents: list[Tensor] = []
         given: list[Tensor] = []
         weights: list[Tensor] = []

@@ -21,6 +21,11 @@ class Estimate:
         return f"{self.value:.2f} +/- {self.standard_error:.2f}"
 
 
+def effective_sample_size(log_w: Tensor) -> Tensor:
+    """``(sum_k w_k)^2 / sum_k w_k^2`` from log weights ``[K, ...]``, between 1 and K, ``[...]``."""
+    return (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp()
+
+
 def estimate(values: Tensor) -> Estimate:
     """The mean of per-datum ``values`` ``[N]`` and its standard error sd / sqrt(N) (NaN when N = 1)."""
     values = values.double()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.log_likelihood import rows_at_once
 from jensen.trace import Model
 
@@ -89,8 +89,7 @@ def impute_blocks(
     for number, x in enumerate(blocks):
         rows = x.isnan().any(1)
         if rows.any():
-            with torch.random.fork_rng():
-                torch.manual_seed(derive_seed(seed, "impute", number))
+            with seeded(derive_seed(seed, "impute", number)):
                 draws = _draw_in_parts(model, x[rows], DRAWS, num_samples)
             center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
             x = x.clone()
@@ -115,7 +114,6 @@ def draw_blocks(
         completed = x.expand(num_draws, *x.shape).clone()
         rows = x.isnan().any(1)
         if rows.any():
-            with torch.random.fork_rng():
-                torch.manual_seed(derive_seed(seed, "impute", number))
+            with seeded(derive_seed(seed, "impute", number)):
                 completed[:, rows] = _draw_in_parts(model, x[rows], num_draws, num_samples)
         yield completed.cpu()

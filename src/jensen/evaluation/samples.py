@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from jensen.data.seeds import seeded
 from jensen.distributions import center
 from jensen.trace import Model
 
@@ -21,8 +22,7 @@ def sample(
     The same seed gives the same draws; torch's global generator is left as it was. A ``context`` ``[n, ...]``
     is for conditional models.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
         parts: Iterable[Tensor | None] = [None] * len(sizes) if context is None else context.split(ROWS)
         drawn = [model.sample(size, context=c, mean=mean) for size, c in zip(sizes, parts, strict=True)]

@@ -1,5 +1,6 @@
 """How likely each row is under the model, and which columns make it so."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
+from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
 from jensen.trace import Model
 
@@ -59,8 +62,7 @@ def score_blocks(
         on_block: told the number of rows of each finished block, for progress.
     """
     for x in blocks:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             log_px, size, *shares = _score_block(model, x, num_samples, per_column)
         on_block(len(x))
         log_px = log_px + log_det
@@ -97,9 +99,7 @@ def _score_block(
         if per_column is not None:
             shares.append(per_column(trace.likelihood, x).double())
     weights = torch.cat(log_w)
-    total = weights.logsumexp(0)
-    size = (2 * total - (2 * weights).logsumexp(0)).exp()
-    found = [total - torch.tensor(num_samples, dtype=torch.float64).log(), size]
+    found = [weights.logsumexp(0) - math.log(num_samples), effective_sample_size(weights)]
     if per_column is not None:
         share = torch.cat(shares)
         found.append((weights.softmax(0)[..., None] * share).sum(0))

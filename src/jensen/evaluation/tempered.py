@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.data.seeds import seeded
+
 BLOCK = 1 << 21
 """Numbers in the largest tensor, rows * K * D."""
 
@@ -57,8 +59,7 @@ def tempered_score(
         log_det: added to every score, for nats of the data as given.
         seed: of the draws from the prior.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
     p = model.likelihood((z,))
     found = []

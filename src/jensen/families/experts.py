@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
+from jensen.distributions.limits import limited
+
 LARGEST = 100.0
 """Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's deviation."""
 FARTHEST = 1000.0
@@ -46,13 +48,3 @@ class Experts(nn.Module):
         h = d.unsqueeze(-1) + b.mT @ t
         loc = (scale_tril @ (scale_tril.mT @ h)).squeeze(-1)
         return MultivariateNormal(loc, scale_tril=scale_tril, validate_args=False)
-
-
-def limited(raw: Tensor, most: float) -> Tensor:
-    """``raw`` kept softly within ``most``."""
-    return most * torch.tanh(raw / most)
-
-
-def unlimited(value: Tensor, most: float) -> Tensor:
-    """The raw number whose `limited` is ``value``, of values well within ``most``."""
-    return most * torch.atanh((value / most).clamp(-0.99, 0.99))

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from jensen.distributions.limits import bounded_exp
+from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.spline import SplineNormal, coupling_splines
 
 LARGEST_CONTEXT = 10.0
@@ -42,5 +41,5 @@ class FlowNormal(nn.Module):
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, 2 M + C]`` (eta, log sigma, c) -> batch shape ``[*batch]``."""
         M = self.dim
-        context = LARGEST_CONTEXT * torch.tanh(raw[..., 2 * M :] / LARGEST_CONTEXT)
+        context = limited(raw[..., 2 * M :], LARGEST_CONTEXT)
         return SplineNormal(self.flow(context), raw[..., :M], bounded_exp(raw[..., M : 2 * M]))

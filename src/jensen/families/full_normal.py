@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
-from jensen.distributions.limits import bounded_exp
+from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.low_rank import LowRankNormal as LowRankDistribution
 
 JITTER = 1e-4
@@ -18,7 +18,7 @@ LARGEST = 100.0
 
 def _softly_limited(raw: Tensor, size: int) -> Tensor:
     """``raw`` kept within `LARGEST`, and divided by sqrt(size) so that a row of them is of order one."""
-    return LARGEST * torch.tanh(raw / LARGEST) / math.sqrt(size)
+    return limited(raw, LARGEST) / math.sqrt(size)
 
 
 class FullNormal(nn.Module):
@@ -35,6 +35,7 @@ class FullNormal(nn.Module):
 
     has_rsample = True
     support = "real"
+    below: Tensor
     identity: Tensor
 
     def __init__(self, dim: int) -> None:
@@ -45,8 +46,6 @@ class FullNormal(nn.Module):
         rows, columns = torch.tril_indices(dim, dim, -1)
         self.register_buffer("below", rows * dim + columns, persistent=False)
         self.register_buffer("identity", torch.eye(dim), persistent=False)
-
-    below: Tensor
 
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, M (M + 3) / 2]`` (eta, log s, off-diagonals) -> batch shape ``[*batch]``."""

@@ -78,7 +78,8 @@ class Contexts(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Take as many rows as were saved: their number is not known when a model is built."""
-        self.rows = self.rows.new_empty(state_dict[f"{prefix}rows"].shape)
+        saved = state_dict.get(f"{prefix}rows", self.rows)
+        self.rows = self.rows.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -94,7 +95,7 @@ class RowEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module, given: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder: Any = encoder
         self.register_buffer("given", torch.tensor(given), persistent=False)
 
     @property
@@ -104,7 +105,7 @@ class RowEncoder(nn.Module):
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The family's numbers at rows ``[*batch, C]``, with a ``context`` in the place of their own."""
-        raw: Tensor = self.encoder.raw(self._row(x, context))  # type: ignore[operator]
+        raw: Tensor = self.encoder.raw(self._row(x, context))
         return raw
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
@@ -130,7 +131,7 @@ class PairEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module, event_shape: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder: Any = encoder
         self.event_shape = tuple(event_shape)
 
     @property
@@ -140,7 +141,7 @@ class PairEncoder(nn.Module):
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The family's numbers at rows ``[*batch, C]``, with a ``context`` in the place of their own."""
-        raw: Tensor = self.encoder.raw(*self._pair(x, context))  # type: ignore[operator]
+        raw: Tensor = self.encoder.raw(*self._pair(x, context))
         return raw
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:

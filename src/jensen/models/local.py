@@ -42,16 +42,15 @@ class Neutral(nn.Module):
 
     def __init__(self, family: nn.Module, event_dim: int = 1) -> None:
         super().__init__()
-        self.family = family
+        self.family: Any = family
         self.event_dim = event_dim
-        self.num_outputs = int(family.num_outputs)  # type: ignore[arg-type]
         # Of the type that the weights have: the codes of a table are float64 beside float32 weights.
         self.like = nn.Buffer(torch.zeros(0), persistent=False)
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Zeros, ``[*batch, num_outputs]``."""
         batch = x.shape[: x.dim() - self.event_dim]
-        return self.like.new_zeros(*batch, self.num_outputs, device=x.device)
+        return self.like.new_zeros(*batch, self.family.num_outputs, device=x.device)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         q: Distribution = self.family(self.raw(x, context))
@@ -61,9 +60,9 @@ class Neutral(nn.Module):
 class Unamortized(nn.Module):
     """The posterior by optimisation: ``q(z | x_j) = family(w_j)``, ``w_j = argmax_w ELBO(w, theta | x_j)``.
 
-    The inner loop of the two-tier algorithm (DESIGN: Compute_LL). ``w_j`` is a constant to autograd, so
-    that a trace's gradient with respect to decoder and prior is taken with w held fixed. At the maximum
-    this is the whole gradient, by the envelope theorem:
+    The inner loop of Compute_LL. ``w_j`` is a constant to autograd, so that a trace's gradient with respect
+    to decoder and prior is taken with w held fixed. At the maximum this is the whole gradient, by the
+    envelope theorem:
     ``d/dtheta max_w ELBO(w, theta) = (partial/partial theta) ELBO(w*, theta)``, as ELBO is flat in w there.
     An inner loop that stops short leaves a valid bound and a gradient that lacks a term of that order.
 
@@ -77,7 +76,7 @@ class Unamortized(nn.Module):
 
     def __init__(self, start: nn.Module, prior: nn.Module, decoder: nn.Module, maximise: Maximise) -> None:
         super().__init__()
-        self.start = start
+        self.start: Any = start
         self.maximise = maximise
         # In a tuple, which nn.Module does not look into: these weights are the model's, not the encoder's.
         self._model = (VAE(prior, start, decoder),)
@@ -89,7 +88,7 @@ class Unamortized(nn.Module):
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Where the search starts, ``[B, num_outputs]``; differentiable in the weights of ``start``."""
-        raw: Tensor = self.start.raw(x, context)  # type: ignore[operator]
+        raw: Tensor = self.start.raw(x, context)
         return raw
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:

@@ -5,6 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from jensen.networks.conv import conv_decoder, conv_encoder
+from jensen.networks.linear_part import starts_at_zero
 from jensen.networks.mlp import ACTIVATIONS
 
 
@@ -21,10 +22,9 @@ class Residual(nn.Module):
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
         last = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         activate = ACTIVATIONS[activation]
-        self.branch = nn.Sequential(activate(), nn.Conv2d(width, width, 3, padding=1), activate(), last)
+        branch = nn.Sequential(activate(), nn.Conv2d(width, width, 3, padding=1), activate(), last)
+        self.branch = starts_at_zero(branch)
 
     def forward(self, x: Tensor) -> Tensor:
         changed: Tensor = x + self.branch(x)

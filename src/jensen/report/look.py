@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
+from jensen.data.seeds import seeded
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.samples import traversal
-from jensen.figures import Plan, evaluate_run
+from jensen.figures import evaluate_run
 from jensen.models import VAE
-from jensen.run import Run, choose_device
+from jensen.run import Run
+from jensen.training.device import choose_device
 from jensen.training.state import Record
 
 SEED = 0
@@ -90,33 +93,34 @@ def look(run: Run, *, num_samples: int, limit: int, data_dir: Path | None, devic
     """
     device = choose_device(device)
     dataset, history, model = run.dataset(data_dir), run.history(), run.model(device)
-    plan = Plan(num_samples=num_samples, limit=limit, seed=SEED)
-    figures = evaluate_run(run, dataset, plan, device=device)
-    latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
-    labels = None if dataset.labels is None else dataset.labels[dataset.splits["test"][:limit]]
-    dimensions = by_content(latents)[:TRAVERSED]
-    x = torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS))))
-    given = model.context_of(x.to(device))
-    return Look(
-        run=run,
-        dataset=dataset,
-        preparation=run.preparation,
-        history=history,
-        figures=figures,
-        x=x,
-        labels=None if labels is None or len(labels.unique()) == 1 else labels,
-        latents=latents,
-        reconstructions=reconstruct(
-            model.decoder,
-            latents.mean[:PICTURED].to(device),
-            context=None if given is None else given[:PICTURED],
-        ),
-        samples=sample(model, PICTURED if dataset.is_image else ROW_DRAWS, seed=SEED),
-        means=sample(model, PICTURED, mean=True, seed=SEED),
-        dimensions=dimensions,
-        walk=_walk(model, dimensions, device, None if given is None else given[0]),
-        standard_prior=_is_standard(model.prior()),
-    )
+    with seeded(SEED):  # and the caller's generator is as it was
+        settings = EvaluationSettings(num_samples=num_samples, limit=limit, seed=SEED)
+        figures = evaluate_run(run, dataset, settings, device=device)
+        latents = encode(model, (x.to(device) for x in run.blocks(dataset, "test", limit)))
+        labels = None if dataset.labels is None else dataset.labels[dataset.splits["test"][:limit]]
+        dimensions = by_content(latents)[:TRAVERSED]
+        x = torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS))))
+        given = model.context_of(x.to(device))
+        return Look(
+            run=run,
+            dataset=dataset,
+            preparation=run.preparation,
+            history=history,
+            figures=figures,
+            x=x,
+            labels=None if labels is None or len(labels.unique()) == 1 else labels,
+            latents=latents,
+            reconstructions=reconstruct(
+                model.decoder,
+                latents.mean[:PICTURED].to(device),
+                context=None if given is None else given[:PICTURED],
+            ),
+            samples=sample(model, PICTURED if dataset.is_image else ROW_DRAWS, seed=SEED),
+            means=sample(model, PICTURED, mean=True, seed=SEED),
+            dimensions=dimensions,
+            walk=_walk(model, dimensions, device, None if given is None else given[0]),
+            standard_prior=_is_standard(model.prior()),
+        )
 
 
 def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) -> Tensor | None:

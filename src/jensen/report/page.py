@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import torch
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -15,7 +14,7 @@ from jensen.errors import UserError
 from jensen.files import atomic
 from jensen.report import images, latents, rows, words
 from jensen.report.curves import curves
-from jensen.report.look import SEED, Look, look
+from jensen.report.look import Look, look
 from jensen.report.notes import match, notes
 from jensen.report.style import RC
 from jensen.report.table import bounds
@@ -46,9 +45,7 @@ def write_report(
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file, such as {out / 'report.html'}")
     with atomic(out) as temporary:
-        with torch.random.fork_rng():  # a look leaves the caller's generator as it was
-            torch.manual_seed(SEED)
-            seen = look(run, num_samples=num_samples, limit=limit, data_dir=data_dir, device=device)
+        seen = look(run, num_samples=num_samples, limit=limit, data_dir=data_dir, device=device)
         temporary.write_text(render(seen), encoding="utf-8")
     return out
 

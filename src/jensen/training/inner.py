@@ -1,15 +1,13 @@
 """The inner loop of two-tier inference: the ELBO maximised for each datum by itself."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.trace import Model
 from jensen.training.start import Family, find_start
 
@@ -110,14 +108,14 @@ def refine(
         )
 
     def measure(raw: Tensor) -> Tensor:
-        with seeded(x, derive_seed(seed, "measure")):
+        with seeded(derive_seed(seed, "measure")):
             return log_weights(model, x, (family(raw),), measure_samples, context=context)
 
     try:
         search = _Search(raw, measure(raw))
     except NotImplementedError as error:  # torch's, and Delta's, word for a density that is not there
         raise ValueError(f"the ELBO cannot be refined: {error}") from None
-    with seeded(x, derive_seed(seed, "refine")):
+    with seeded(derive_seed(seed, "refine")):
         for step in range(steps):
             with torch.enable_grad():
                 leaf = search.raw.clone().requires_grad_()
@@ -223,11 +221,3 @@ class _Search:
         worse = course[-1] < course[0]
         course[-1] = torch.where(worse, course[0], course[-1])
         return torch.where(worse[:, None], self.start, self.safe), course
-
-
-@contextmanager
-def seeded(x: Tensor, seed: int) -> Iterator[None]:
-    """Draws from ``seed`` inside; torch's generators as they were outside."""
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        torch.manual_seed(seed)
-        yield

@@ -45,7 +45,7 @@ def train(
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     say: Say = lambda said: None,
 ) -> TrainingState:
-    """Maximise the mean of ``bound`` over the data by minibatch gradient steps (DESIGN: Train_VAE).
+    """Maximise the mean of ``bound`` over the data by minibatch gradient steps.
 
     ``max_w,theta mean_j bound(w, theta | x_j)``: the amortized form of maximum likelihood. Each epoch
     draws from its own seed, so a run resumed at an epoch's end continues bit for bit.

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from jensen.errors import UserError
+from jensen.training.device import choose_device
 
 PROVEN: frozenset[str] = frozenset()
 """Likelihoods for which `auto` takes bfloat16 where it is fast: those for which benchmarks/precision.py, run
@@ -86,14 +87,12 @@ def choose_precision(precision: str, likelihood: str, device: str) -> tuple[str,
     Args:
         precision: the setting: auto, float32 or bf16.
         likelihood: the decoder's family, by name.
-        device: by name; auto: a GPU where there is one.
+        device: by name, see `choose_device`.
 
     Raises:
-        UserError: bf16 on a GPU that is too old for it.
+        UserError: bf16 on a GPU that is too old for it, or no such device.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    where = torch.device(device)
+    where = torch.device(choose_device(device))
     if precision == "auto":
         if likelihood in PROVEN and is_fast(where):
             return "bf16", "products in bfloat16, all else in float32; --precision float32 for all of it"
@@ -103,7 +102,7 @@ def choose_precision(precision: str, likelihood: str, device: str) -> tuple[str,
     if where.type == "cuda":
         has = ".".join(map(str, torch.cuda.get_device_capability(where)))
         raise UserError(
-            f"--precision bf16 needs a GPU of compute capability 8.0 or newer, and {device} has {has}; "
+            f"--precision bf16 needs a GPU of compute capability 8.0 or newer, and {where} has {has}; "
             "use --precision float32"
         )
     return precision, (

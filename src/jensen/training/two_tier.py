@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.objectives import Bound, pathwise
 from jensen.trace import Model, Trace
-from jensen.training.inner import Refined, log_weights, refine, seeded
+from jensen.training.inner import Refined, log_weights, refine
 
 __all__ = ["LogLikelihood", "Refined", "compute_log_likelihood", "inner_loop", "refine", "semi_amortized"]
 
@@ -95,10 +95,12 @@ def compute_log_likelihood(
     tighter: list[Tensor] = []
     for number, x in enumerate(blocks):
         refined = refine(model, x, steps, seed=derive_seed(seed, "block", number), **options)
-        for posterior, figures in ((refined.start, starts), (refined.posterior, values)):
-            with seeded(x, derive_seed(seed, "figure", number)):
-                log_w = log_weights(model, x, posterior, num_samples)
-            figures.append(log_w.mean(0).cpu() + log_det)
+        with seeded(derive_seed(seed, "figure", number)):
+            log_w_start = log_weights(model, x, refined.start, num_samples)
+        with seeded(derive_seed(seed, "figure", number)):  # the same noise: the two are compared
+            log_w = log_weights(model, x, refined.posterior, num_samples)
+        starts.append(log_w_start.mean(0).cpu() + log_det)
+        values.append(log_w.mean(0).cpu() + log_det)
         tighter.append((log_w.logsumexp(0) - math.log(num_samples)).cpu() + log_det)
         taken.append(refined.steps.cpu())
         on_block(len(x))

@@ -20,6 +20,7 @@ from jensen.data.arrays import Array
 from jensen.data.cache import cached
 from jensen.data.images.decode import BadImageError, Header, ImageOptions, Opened, decode, read_header
 from jensen.errors import UserError
+from jensen.progress import Advance, bar
 
 FORMAT = 1
 """Goes into the cache's key: raise it when the same images would be decoded otherwise."""
@@ -93,7 +94,8 @@ def prepare(pictures: Pictures, options: ImageOptions) -> Prepared:
 def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
     """Decode the images into ``folder``: x.npy, and record.json for what there is to say."""
     count = len(pictures.names)
-    with _quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Pillow warns of odd EXIF data and of very large images: what matters is raised.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = list(_in_order(pool, lambda i: _tried(read_header, pictures.open(i)), range(count)))
         bad = {i: found.args[0] for i, found in enumerate(headers) if isinstance(found, BadImageError)}
         _check_bad(pictures, bad, options)
@@ -224,31 +226,19 @@ def _times(size: tuple[int, int]) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings (odd EXIF data, very large images): what matters is raised."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _progress(total: int, every_seconds: float = 5.0) -> Iterator[Callable[[int], None]]:
+def _progress(total: int, every_seconds: float = 5.0) -> Iterator[Advance]:
     """A bar on a terminal, a line now and then elsewhere; both on standard error."""
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("decoding images", total=total)
-            yield lambda more: bar.advance(task, more)
+        with bar("decoding images", total) as advance:
+            yield advance
         return
     done, said = 0, time.monotonic()
 
-    def advance(more: int) -> None:
+    def say(more: int) -> None:
         nonlocal done, said
         done += more
         if time.monotonic() - said >= every_seconds:
             said = time.monotonic()
             print(f"decoding images: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
-    yield advance
+    yield say

@@ -5,16 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.stored import LARGE
+from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.read import ARROW, PARQUET, TEXT, check_names, damaged, suffix_of, table_files
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.text import (
-    storage_of,
-    text_errors,
-    text_layout,
-    text_options,
-    typed_cells,
-    typed_storage,
-)
+from jensen.data.tables.text import text_errors, text_layout, text_options
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,8 +65,10 @@ class Pieces:
         self.path = path
         self.files = files_of(path)
         self._storage = {file: storage_of(schema) for file in self.files}
+        self._kinds: pa.Schema | None = None
+        """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
-            self._storage = {file: typed_storage(_cells(file)) for file in self.files if _is_text(file)}
+            self._storage = {file: typed_storage(_cells(file), file) for file in self.files if _is_text(file)}
             self._kinds = self._united([_fields(file, self._storage.get(file, {})) for file in self.files])
 
     def __iter__(self) -> "Iterator[pa.Table]":
@@ -94,8 +90,8 @@ class Pieces:
             yield self._alike(table, file)
 
     def _alike(self, table: "pa.Table", file: Path) -> "pa.Table":
-        """A piece with the columns of all files; where types are not known beforehand, as it is."""
-        if not hasattr(self, "_kinds"):
+        """A piece with the columns of all files."""
+        if self._kinds is None:
             return table
         import pyarrow as pa
 

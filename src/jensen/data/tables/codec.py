@@ -13,6 +13,9 @@ from jensen.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Of the units of Arrow's timestamps."""
+
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
@@ -51,9 +54,10 @@ def encode_table(
     unknown: dict[str, int] = {}
     for place, column in enumerate(schema.modelled):
         cells = table[column.name].combine_chunks()
-        x[:, place], lost = (
-            _numbers(cells, column, name, before) if column.numeric else _levels(cells, column)
-        )
+        if column.numeric:
+            x[:, place] = _numbers(cells, column, name, before)
+            continue
+        x[:, place], lost = _levels(cells, column)
         if lost:
             if strict:
                 unknown_cells(name, column.name, lost, strict=True)
@@ -73,7 +77,7 @@ def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
     return f"{name}: column {column!r} has {cells}; taken as missing"
 
 
-def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array, int]:
+def _numbers(cells: Any, column: Column, name: str, before: int) -> Array:
     """Numbers, dates as days or seconds since 1970, float64; NaN where there is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -99,7 +103,7 @@ def _numbers(cells: Any, column: Column, name: str, before: int) -> tuple[Array,
             f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
             f"{before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
-    return found, 0
+    return found
 
 
 def _since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
@@ -109,14 +113,17 @@ def _since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
     if column.format is not None:
         moments = parse_dates(cells, column.format)
         check_dates(f"{name}, column {column.name!r}", cells, column.format, moments, before)
-        seconds = pc.cast(moments, pa.int64())
-        days = not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
-        return pc.divide(pc.cast(seconds, pa.float64()), 86400.0) if days else pc.cast(seconds, pa.float64())
+        seconds = pc.cast(pc.cast(moments, pa.int64()), pa.float64())
+        return pc.divide(seconds, 86400.0) if _in_days(column.format) else seconds
     if pa.types.is_date(cells.type):
         return pc.cast(pc.cast(pc.cast(cells, pa.date32()), pa.int32()), pa.float64())
-    units = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
     whole = pc.cast(pc.cast(cells, pa.int64()), pa.float64(), safe=False)
-    return pc.divide(whole, units[cells.type.unit])
+    return pc.divide(whole, PER_SECOND[cells.type.unit])
+
+
+def _in_days(form: str) -> bool:
+    """Whether a date in text says no time of day."""
+    return not any(part in form for part in ("%H", "%M", "%S", "%I"))
 
 
 def _levels(cells: Any, column: Column) -> tuple[Array, int]:
@@ -178,7 +185,7 @@ def _cells(codes: Array, column: Column) -> Any:
     if column.step:
         values = (values / column.step).round() * column.step
         values = values.round(_decimals(column.step))
-    if kind is not None and (pa.types.is_integer(kind)):
+    if kind is not None and pa.types.is_integer(kind):
         limits = np.iinfo(kind.to_pandas_dtype())
         most = float(limits.max) if limits.bits < 64 else float(2**63 - 1024)  # the last below it in float64
         values = np.clip(values.round(), float(limits.min), most)
@@ -198,13 +205,11 @@ def _dates(codes: Array, missing: Array, column: Column, kind: Any) -> Any:
 
     values = np.where(missing, 0.0, codes)
     if column.format is not None:
-        days = not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
-        seconds = (values.round() * 86400 if days else values.round()).astype(np.int64)
+        seconds = (values.round() * (86400 if _in_days(column.format) else 1)).astype(np.int64)
         return pc.strftime(pa.array(seconds, mask=missing).cast(pa.timestamp("s")), format=column.format)
     if pa.types.is_date(kind):
         return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
-    units = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-    whole = (values * units[kind.unit]).round().astype(np.int64)
+    whole = (values * PER_SECOND[kind.unit]).round().astype(np.int64)
     return pa.array(whole, mask=missing).cast(kind)
 
 

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from jensen.errors import UserError
 
 FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
@@ -52,7 +54,6 @@ def check_dates(name: str, cells: Any, form: str, moments: Any, before: int = 0)
     Raises:
         UserError: how many are none, the first of them and its row, and the mend.
     """
-    import numpy as np
     import pyarrow.compute as pc
 
     wrong = pc.and_(pc.is_null(moments), pc.is_valid(cells)).to_numpy(zero_copy_only=False)

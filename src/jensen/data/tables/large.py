@@ -71,6 +71,7 @@ def read_large(
     Raises:
         UserError: as for `jensen.data.tables.source.read_tables`; the cache cannot be written.
     """
+    labelled = any(column.type == "label" for column in schema.columns)
 
     def build(folder: Path) -> None:
         on_choice(f"writing the cells of {path} as numbers to {folder.parent}, once for these files")
@@ -91,8 +92,8 @@ def read_large(
         record = {"digest": digest_rows(Stored(folder / "codes.npy")), "unknown": unknown, "classes": classes}
         (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
-    labelled = ["labels"] if any(column.type == "label" for column in schema.columns) else []
-    folder = cached("tables", [FORM, identity_of(files_of(path)), schema.to_dict(), *labelled], build)
+    key = [FORM, identity_of(files_of(path)), schema.to_dict(), *(["labels"] if labelled else [])]
+    folder = cached("tables", key, build)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     for column, count in record["unknown"].items():
         on_choice(unknown_cells(str(path), column, count, strict=strict))

@@ -1,11 +1,10 @@
 """Tables from files: CSV and TSV (also gzipped), Parquet, Arrow, and folders of them."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.text import one_line, read_text
+from jensen.data.tables.text import check_distinct, one_line, read_text
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +67,8 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
         if suffix in PARQUET:
             from pyarrow.parquet import ParquetFile
 
-            return ParquetFile(path).read()
+            with ParquetFile(path) as parquet:
+                return parquet.read()
         with pa.memory_map(str(path)) as stream:
             try:
                 return pa.ipc.open_file(stream).read_all()
@@ -90,9 +90,7 @@ def check_names(names: list[str], file: Path, others: list[str], folder: Path) -
     Raises:
         UserError: which column, and of which file.
     """
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
+    check_distinct(names, file)
     if set(names) != set(others):
         odd = sorted(set(names) ^ set(others))
         raise UserError(
@@ -103,7 +101,7 @@ def check_names(names: list[str], file: Path, others: list[str], folder: Path) -
 
 def _checked(table: "pa.Table", path: Path) -> "pa.Table":
     """Refuse a table without rows or columns, or with a name given twice."""
-    check_names(table.column_names, path, table.column_names, path)
+    check_distinct(table.column_names, path)
     if not table.column_names or not len(table):
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
     return table

@@ -5,7 +5,7 @@ numbers as they are, dates as days or seconds since 1970, categories as their nu
 missing cell. `jensen.data.tables.codec` codes and decodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ TYPES = (*NUMERIC, *DISCRETE, *UNMODELLED)
 """continuous: any number; positive: above 0; count: whole, 0 or more; date: a day or a moment; binary: two
 levels; categorical: levels without an order; ordinal: levels in the order given; ignore: left out; label:
 left out, but shown in plots."""
+SHOWN = 6
+"""Names in a sentence."""
 
 Level = str | int | float | bool
 
@@ -94,7 +96,7 @@ class Schema:
     def sentences(self) -> list[str]:
         """What a user should know of the columns: how many of each type, and what was done to some."""
         by_type = {kind: [c.name for c in self.columns if c.type == kind] for kind in TYPES}
-        parts = [f"{len(names)} {kind} ({_few(names)})" for kind, names in by_type.items() if names]
+        parts = [f"{len(names)} {kind} ({few(names)})" for kind, names in by_type.items() if names]
         return [f"{len(self.columns)} columns: {'; '.join(parts)}", *self.warnings]
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -139,6 +141,7 @@ class Schema:
         return Schema(tuple(columns))
 
 
-def _few(names: list[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:6]) + (f", and {len(names) - 6} more" if len(names) > 6 else "")
+def few(names: Sequence[str]) -> str:
+    """The first of many names, for a sentence."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

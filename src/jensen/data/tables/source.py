@@ -26,14 +26,14 @@ def read_tables(
 ) -> Named:
     """The rows of a table file, or of a folder of them, as codes, with the schema in ``Named.schema``.
 
+    Codes that are larger than `jensen.data.stored.LARGE` are on disk.
+
     Args:
         path: the file or the folder.
         schema: that of the table trained on, whose columns these rows have; or a file with edits of the types
             that are inferred.
         strict: refuse categories that the schema lacks; else they are taken as missing.
         on_choice: told of what was done to the rows.
-
-    Codes that are larger than `jensen.data.stored.LARGE` are on disk.
 
     Raises:
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.

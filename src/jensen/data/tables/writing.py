@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.read import PARQUET, SUFFIXES, TEXT, suffix_of
 from jensen.errors import UserError
-from jensen.files import atomic
+from jensen.files import atomic, check_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,10 +22,7 @@ def check_table_suffix(path: Path) -> None:
     """
     if suffix_of(path) is None:
         raise UserError(f"cannot write {path}: a table ends in {', '.join(SUFFIXES)}; give such a name")
-    if not path.parent.is_dir():
-        raise UserError(
-            f"cannot write {path}: there is no folder {path.parent}; make it, or give another path"
-        )
+    check_folder(path)
 
 
 def write_table(path: Path, table: "pa.Table") -> None:

@@ -1,0 +1,34 @@
+"""A bar for what takes long, on standard error: where that is a terminal, and nothing elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[int], None]
+"""Told how much more is done."""
+
+
+@contextmanager
+def bar(what: str, total: int | None, *, done: int = 0, in_bytes: bool = False) -> Iterator[Advance]:
+    """Yield a function that is told of what more is done.
+
+    Args:
+        what: is done, as "decoding images".
+        total: of it; None where it is not known.
+        done: of it already.
+        in_bytes: it is counted in bytes; then the bar says how fast they come, and stays.
+    """
+    if not sys.stderr.isatty():
+        yield lambda more: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(
+        *(columns if in_bytes else Progress.get_default_columns()),
+        console=Console(stderr=True),
+        transient=not in_bytes,
+    ) as shown:
+        task = shown.add_task(what, total=total, completed=done)
+        yield lambda more: shown.advance(task, more)
