@@ -76,7 +76,7 @@ class Marginals(nn.Module):
 
     def _piece(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (or its logarithm), and the number of the piece that it lies on."""
-        v = torch.where(self.log, x.clamp_min(1e-300).log(), x)
+        v = torch.where(self.log, x.clamp_min(torch.finfo(torch.float64).tiny).log(), x)
         columns = v.T.contiguous()
         piece = (torch.searchsorted(self.knots, columns) - 1).clamp(0, self.knots.shape[1] - 2)
         return v, piece.T

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.stored import LARGE
 from jensen.data.tables.read import ARROW, PARQUET, TEXT, check_names, damaged, suffix_of, table_files
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import without_views
 from jensen.data.tables.text import (
     storage_of,
     text_errors,
@@ -142,7 +143,7 @@ def _cells(file: Path) -> "Iterator[pa.Table]":
     try:
         for batch in _parquet(file) if suffix_of(file) in PARQUET else _arrow(file):
             for start in range(0, batch.num_rows, ROWS):
-                yield pa.Table.from_batches([batch.slice(start, ROWS)])
+                yield without_views(pa.Table.from_batches([batch.slice(start, ROWS)]))
                 some = True
     except (pa.ArrowException, OSError) as error:
         raise damaged(file, error) from None
