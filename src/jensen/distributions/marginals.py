@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+FARTHEST = 1e15
+"""A score beyond is this: float32 holds it and what is computed of it, as where a column of 1e-300 has 1."""
+
 
 class Marginals(nn.Module):
     """A monotone map T of each of C numeric columns to normal scores, and back.
@@ -37,10 +40,10 @@ class Marginals(nn.Module):
         self.register_buffer("atoms", atoms.double(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """T(x) for ``x`` ``[N, C]`` of float64."""
+        """T(x) for ``x`` ``[N, C]`` of float64, no farther out than `FARTHEST`."""
         v, piece = self._piece(x)
         left, slope = self._at(self.knots, piece), self._slope(piece)
-        return self._at(self.scores, piece) + slope * (v - left)
+        return (self._at(self.scores, piece) + slope * (v - left)).clamp(-FARTHEST, FARTHEST)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """log T'(x), ``[N, C]``."""
