@@ -29,7 +29,6 @@ ID = re.compile(r"(^|[\W_])(id|uid|uuid|key|index|nr|no)$", re.IGNORECASE)
 """Names of columns that identify rows, should all their numbers differ."""
 SKEW = 5.0
 """A positive column whose largest value is so many times its median is taken as positive, on a log scale."""
-MEND = "to change it, edit schema.yaml of the run and train again with --schema"
 HEADER = """\
 # The columns of the table. To change what a column is taken for, edit a copy of this file and train again
 # with --schema FILE. Types: continuous, positive (above 0), count (0, 1, 2, ...), binary, categorical,
@@ -54,7 +53,7 @@ def schema_of(summaries: list[Summary], numbers_rows: Callable[[Summary], bool] 
         column, warning = _column(summary, numbers_rows or (lambda summary: False))
         columns.append(column)
         if warning:
-            warnings.append(f"column {summary.name!r} {warning}; {MEND}")
+            warnings.append(f"column {summary.name!r} {warning}")
     return Schema(tuple(columns), tuple(warnings))
 
 
@@ -98,7 +97,8 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
         return (
             Column(summary.name, "ignore", storage),
-            f"is left out: {count} of its {summary.there} cells are different texts, such as names",
+            f"is left out: {count} of its {summary.there} cells are different texts, such as "
+            f"{str(summary.distinct[0])[:40]!r}",
         )
     levels = sorted(summary.distinct)
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
