@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from jensen.config.choices import Widths
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError
 
@@ -23,6 +24,8 @@ class Options:
     """One of two."""
     json: bool = False
     """A flag."""
+    widths: Widths = ()
+    """A list."""
 
     def __post_init__(self) -> None:
         """Refuse what is below one."""
@@ -47,6 +50,17 @@ def refusal(*words: str) -> str:
         ("--latentdim 3", "unknown option --latentdim (did you mean --latent-dim?) (see jensen try --help)"),
         ("--lat 3", "unknown option --lat (did you mean --latent-dim?) (see jensen try --help)"),
         ("--jsn", "unknown option --jsn (did you mean --json?) (see jensen try --help)"),
+        (
+            "--widths 200 200",
+            "--widths takes its values joined by commas, without blanks: --widths 200,200 "
+            "(see jensen try --help)",
+        ),
+        (
+            "--widths 3,x",
+            "--widths: '3,x' is no list of whole numbers such as 200,200 (see jensen try --help)",
+        ),
+        ("--json true", "--json takes no value; leave 'true' out (see jensen try --help)"),
+        ("--bound", "--bound needs a value after it (see jensen try --help)"),
         ("a b", "'a' is one word too many; put a path with spaces in quotes (see jensen try --help)"),
     ],
 )
@@ -54,6 +68,22 @@ def test_messages(words: str, message: str, encoding: str, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
     monkeypatch.setenv("COLUMNS", "40")
     assert refusal(*words.split()) == message
+
+
+def test_a_list_before_the_data() -> None:
+    from jensen.cli.train import TrainOptions
+
+    for words in ("--hidden 200 200 mnist", "mnist --hidden 200, 200 --epochs 3"):
+        with pytest.raises(UserError, match="joined by commas, without blanks: --hidden 200,200 "):
+            parse(TrainOptions, words.split(), "jensen train")
+
+
+def test_what_must_be_given() -> None:
+    from jensen.cli.score import ScoreOptions
+
+    with pytest.raises(UserError) as caught:
+        parse(ScoreOptions, ["runs/a"], "jensen score")
+    assert str(caught.value) == "DATA and --out PATH must be given (see jensen score --help)"
 
 
 def test_defaults_and_values() -> None:

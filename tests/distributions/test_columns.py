@@ -203,3 +203,21 @@ def test_rows_of_any_batch_shape(family: Columns) -> None:
     assert torch.allclose(p.log_prob(x)[2], family(raw[2]).log_prob(x), atol=1e-5)
     assert p.sample((2,)).shape == (2, 4, 5, 7)
     assert p.mean.shape == (4, 5, 7)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-40, 1e300])
+def test_units_far_from_one(unit: float) -> None:
+    schema = Schema((Column("a", "continuous", "double"), Column("b", "continuous", "double")))
+    values = np.random.default_rng(0).normal(size=(500, 2))
+    x = torch.from_numpy(values[:50])
+    x[::3, 0] = torch.nan
+    found = []
+    for size in (1.0, unit):
+        family = column_family(fit_marginals(schema, size * values))
+        raw = torch.zeros(50, family.num_outputs, requires_grad=True)
+        log_p = family(raw).log_prob_of_columns(size * x)
+        log_p.sum().backward()
+        assert raw.grad is not None
+        assert raw.grad.isfinite().all()
+        found.append(log_p + torch.where(x.isnan(), 0.0, math.log(size)))
+    assert torch.allclose(found[0], found[1], atol=1e-3)

@@ -28,7 +28,7 @@ class ScoreOptions(RowsOptions):
     """Importance samples of each row, K."""
     per_column: bool = False
     """Add what each column brings to the score, so that a rare row is explained: they, and the column of the
-    latents, add up to log_px."""
+    latents, add up to log_px. A column that is called like one of the above becomes "NAME (column)"."""
     seed: int = 0
     """Seed of the importance samples: the same scores at every call."""
 
@@ -66,7 +66,9 @@ def main(arguments: Sequence[str]) -> None:
         per_column=options.per_column,
     )
     names = ["log_px", "percentile", "effective_sample_size"]
-    names += ["latents", *column_names(run)] if options.per_column else []
+    if options.per_column:
+        names.append("latents")
+        names += [f"{name} (column)" if name in names else name for name in column_names(run)]
     total, rows = 0.0, len(dataset.x)
     beside = Beside(dataset, names)
     with row_writer(options.out, names) as write:

@@ -73,8 +73,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _name(data: str) -> str:
     """What to call the run of a source: its file or folder without suffix, or its name."""
-    source = data.removeprefix("hf:").partition(":")[0]
-    return Path(source).expanduser().resolve().stem
+    path = Path(data.removeprefix("hf:").partition(":")[0]).expanduser().resolve()
+    return Path(path.name.removesuffix(".gz")).stem
 
 
 def _settings_below(options: TrainOptions) -> Settings | None:

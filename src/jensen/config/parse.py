@@ -11,7 +11,8 @@ import io
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from itertools import takewhile
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -41,7 +42,7 @@ def parse(
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise UserError(_one_line(messages.getvalue(), kind, prog)) from None
+        raise UserError(_one_line(messages.getvalue(), kind, prog, arguments)) from None
 
 
 @contextlib.contextmanager
@@ -58,7 +59,7 @@ def _wide_terminal() -> Iterator[None]:
             os.environ["COLUMNS"] = before
 
 
-def _one_line(box: str, kind: type, prog: str) -> str:
+def _one_line(box: str, kind: type, prog: str, arguments: Sequence[str]) -> str:
     """The words of tyro's error box, up to its footer, as one line."""
     words = [line.strip(_BOX) for line in box.splitlines()[1:]]
     lines = [line for line in words if line.strip("-")]  # rules are dashes where there is no UTF-8
@@ -67,21 +68,46 @@ def _one_line(box: str, kind: type, prog: str) -> str:
     text = " ".join(" ".join(lines[:end]).split())
     # A refusal of our own, raised by the dataclass, already says what is allowed.
     own = f"Error parsing {kind.__name__}: "
-    return text.removeprefix(own) if text.startswith(own) else f"{_plainly(text, kind)} (see {prog} --help)"
+    if text.startswith(own):
+        return text.removeprefix(own)
+    return f"{_plainly(text, kind, arguments)} (see {prog} --help)"
 
 
-def _plainly(text: str, kind: type) -> str:
+def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
     """What tyro says, in the form: what was given, what is allowed."""
     if unknown := re.match(r"Unrecognized options: (-[^\s,]*)", text):
         return f"unknown option {unknown[1]} (did you mean {nearest_option(unknown[1], kind)}?)"
     if unknown := re.match(r"Unrecognized options: ([^,]+)", text):
-        return f"{unknown[1]!r} is one word too many; put a path with spaces in quotes"
+        return _stray(unknown[1], kind, arguments)
     if choice := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)", text):
         return f"{choice[2]} is {choice[1]!r}; it must be one of {choice[3]}".replace("'", "")
     if number := re.match(r"Error parsing (\S+): .*(int\(\)|float).*: ['\"](.*)['\"]$", text):
         kind_of_number = "a whole number" if number[2] == "int()" else "a number"
         return f"{number[1]} is {number[3]!r}; it must be {kind_of_number}"
-    return text
+    if alone := re.match(r"Missing value for argument '(\S+)'", text):
+        return f"{alone[1]} needs a value after it"
+    if text.startswith("Missing from"):
+        parts = text.split("(required)")[:-1]
+        found = [re.search(r"--[\w-]+ [A-Z]+", part) or re.search(r"[A-Z]{3,}", part) for part in parts]
+        names = [name[0] for name in found if name]
+        return f"{' and '.join(names)} must be given"
+    return text.removeprefix("Error parsing ")
+
+
+def _stray(word: str, kind: type, arguments: Sequence[str]) -> str:
+    """What to say of a word that belongs to no option: it may have been meant for the one before it."""
+    place = len(arguments) - 1 - arguments[::-1].index(word)
+    begun = max((i for i in range(place) if arguments[i].startswith("--")), default=place)
+    option, after = arguments[begun], arguments[begun + 1 :]
+    hint = get_type_hints(kind, include_extras=True).get(option.removeprefix("--").replace("-", "_"))
+    if hint is bool and begun == place - 1:
+        return f"{option} takes no value; leave {word!r} out"
+    if any("," in str(getattr(part, "metavar", "")) for part in getattr(hint, "__metadata__", ())):
+        parts = [given.strip(",") for given in takewhile(lambda given: not given.startswith("-"), after)]
+        parts = list(takewhile(lambda part: part.isdigit() == parts[0].isdigit(), parts))
+        if len(parts) > 1:
+            return f"{option} takes its values joined by commas, without blanks: {option} {','.join(parts)}"
+    return f"{word!r} is one word too many; put a path with spaces in quotes"
 
 
 def nearest_option(word: str, kind: type) -> str:

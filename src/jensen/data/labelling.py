@@ -49,7 +49,7 @@ def _labels(dataset: Dataset, like: Labels | None) -> tuple[Array, Sequence[str]
     known = "" if like is None else f" (in training {listed(like.names)})"
     raise UserError(
         f"{dataset.name} has no labels, which --condition label needs{known}; give images in sub-folders "
-        "named by their label, or an .npz file with the labels as y"
+        "named by their label, or an .npz file with the labels as y, in text or whole numbers"
     )
 
 

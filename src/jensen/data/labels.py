@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.data.arrays import Array
 from jensen.data.stored import Stored
 from jensen.data.tables.schema import Column, Schema, few
 
@@ -82,6 +84,14 @@ def _roomy(dtype: torch.dtype, most: int) -> torch.dtype:
     if dtype.is_floating_point:
         return torch.promote_types(dtype, torch.float32)
     return dtype if most <= torch.iinfo(dtype).max else torch.promote_types(dtype, torch.int32)
+
+
+def numbered(names: Sequence[str]) -> tuple[Array | None, tuple[str, ...]]:
+    """Numbers ``[N]`` of names in their order, and the different names; none where no row has one."""
+    distinct, numbers = np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)
+    if distinct.tolist() == [""]:
+        return None, ()
+    return numbers.astype(np.int64), tuple(distinct.tolist())
 
 
 def listed(names: Sequence[str]) -> str:

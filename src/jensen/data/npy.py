@@ -46,7 +46,7 @@ def parse_source(source: str) -> tuple[Path, str | None] | None:
 
 
 def read_file(path: Path, key: str | None) -> tuple[Array, Array | None]:
-    """The rows ``[N, *event]`` of a file, checked, and its labels ``[N]`` int64 if it has any.
+    """The rows ``[N, *event]`` of a file, checked, and its labels ``[N]``, whole numbers or texts, if any.
 
     Raises:
         UserError: the file is missing, damaged, pickled, ambiguous, or what it holds is not rows of
@@ -106,7 +106,7 @@ def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:
         if len(data) == 1 and data[0] in names:
             x: Array = archive[data[0]]
             beside = [_beside(archive, name) for name in LABEL_KEYS if name in names and name != data[0]]
-            fitting = [array for array in beside if array is None or array.shape == x.shape[:1]]
+            fitting = [array for array in beside if array is None or array.size == len(x)]
             # A `y` of another length labels nothing: then it is a second array, and the user must choose.
             if key is not None or len(fitting) == len(beside):
                 return x, _first_labels(fitting)
@@ -143,7 +143,15 @@ def _beside(archive: Any, name: str) -> Array | None:
 
 
 def _first_labels(arrays: list[Array | None]) -> Array | None:
-    return next((a.astype(np.int64) for a in arrays if a is not None and a.dtype.kind in "iub"), None)
+    """The first of some arrays that is whole numbers or texts, one for each row."""
+    for array in arrays:
+        if array is not None and array.dtype.kind in "iubfUS":
+            flat = array.reshape(-1)
+            if flat.dtype.kind == "S":
+                flat = np.char.decode(flat, "utf-8", "replace")
+            if flat.dtype.kind == "U" or bool((flat == np.floor(flat)).all()):
+                return flat if flat.dtype.kind == "U" else flat.astype(np.int64)
+    return None
 
 
 class NpyFile:

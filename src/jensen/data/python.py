@@ -9,6 +9,7 @@ import numpy as np
 from jensen.data.arrays import Array, check_rows, image_range
 from jensen.data.named import Named
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import without_views
 from jensen.errors import UserError
 from jensen.files import atomic
 
@@ -38,14 +39,17 @@ def to_arrow(frame: Any) -> "pa.Table":
 
     library = kind_of(frame)
     if library == "pyarrow":
-        return frame
+        return without_views(frame)
     if library == "polars":
-        return frame.to_arrow()
+        return without_views(frame.to_arrow())
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"a column holds objects of several kinds ({reason}); make them one kind") from None
+        raise UserError(
+            f"a column holds objects that cannot be cells, or several kinds of them ({reason}); make them "
+            "numbers, text or dates"
+        ) from None
     return table.replace_schema_metadata(None)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jensen.data import python
 from jensen.data.arrays import image_range
 from jensen.data.images.decode import ImageOptions
+from jensen.data.labels import numbered
 from jensen.data.named import NAMED, Named
 from jensen.data.npy import parse_source, read_file
 from jensen.data.tables.schema import Schema
@@ -79,7 +80,11 @@ def _array(path: Path, key: str | None) -> Named:
         if found is not None:
             return found
     x, labels = read_file(path, key)
-    return Named(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
+    named = Named(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
+    if labels is None or labels.dtype.kind != "U":
+        return named
+    numbers, classes = numbered(labels.tolist())
+    return replace(named, labels=numbers, classes=classes)
 
 
 def _folder_or_file(path: Path, reading: Reading) -> Named:

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+FARTHEST = 1e15
+"""A score beyond is this: float32 holds it and what is computed of it, as where a column of 1e-300 has 1."""
+
 
 class Marginals(nn.Module):
     """A monotone map T of each of C numeric columns to normal scores, and back.
@@ -37,10 +40,10 @@ class Marginals(nn.Module):
         self.register_buffer("atoms", atoms.double(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """T(x) for ``x`` ``[N, C]`` of float64."""
+        """T(x) for ``x`` ``[N, C]`` of float64, no farther out than `FARTHEST`."""
         v, piece = self._piece(x)
         left, slope = self._at(self.knots, piece), self._slope(piece)
-        return self._at(self.scores, piece) + slope * (v - left)
+        return (self._at(self.scores, piece) + slope * (v - left)).clamp(-FARTHEST, FARTHEST)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """log T'(x), ``[N, C]``."""
@@ -76,7 +79,7 @@ class Marginals(nn.Module):
 
     def _piece(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (or its logarithm), and the number of the piece that it lies on."""
-        v = torch.where(self.log, x.clamp_min(1e-300).log(), x)
+        v = torch.where(self.log, x.clamp_min(torch.finfo(torch.float64).tiny).log(), x)
         columns = v.T.contiguous()
         piece = (torch.searchsorted(self.knots, columns) - 1).clamp(0, self.knots.shape[1] - 2)
         return v, piece.T

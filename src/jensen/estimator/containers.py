@@ -85,7 +85,7 @@ def as_numbers(schema: Schema) -> Schema:
 def _unambiguous(schema: Schema) -> Schema:
     """Refuse a frame without a column that can be modelled."""
     if not schema.modelled:
-        raise UserError(f"no column can be modelled ({' '.join(schema.warnings)}); give columns that vary")
+        raise UserError(f"no column can be modelled ({'; '.join(schema.warnings)}); give columns that vary")
     return schema
 
 

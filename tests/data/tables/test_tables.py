@@ -115,7 +115,7 @@ def test_what_cannot_be_modelled_is_left_out_and_said() -> None:
     )
     schema = infer_schema(table)
     assert [column.type for column in schema.columns] == ["ignore"] * 4 + ["continuous"]
-    words = " ".join(schema.warnings)
+    words = " ".join(schema.sentences())
     for said in ("'id' is left out: it numbers the rows", "'name' is left out: 300 of its 300", "'NL'"):
         assert said in words
     assert "'nothing' is left out: all its cells are missing" in words
@@ -354,3 +354,26 @@ def test_the_column_that_tells_rows_apart_names_them(tmp_path: Path) -> None:
     assert dataset.names == tuple(str(1000 + i * 7 % 41) for i in range(n))
     few = load_rows(table.select(["x"]), schema=dataset.schema)
     assert few.names == ()
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_other_separators_are_named(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'"a, b"{mark}c\n1{mark}2\n3{mark}4,5\n')
+    with pytest.raises(UserError, match="separated by") as caught:
+        read_table(path)
+    assert repr(mark) in str(caught.value)
+
+
+def test_a_file_without_names_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("".join(f"{i % 7},{i % 3}\n" for i in range(40)))
+    said: list[str] = []
+    load(str(tmp_path / "t.csv"), on_choice=said.append)
+    assert "begins with numbers" in said[0]
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "utf-16"])
+def test_an_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t.csv").write_bytes("größe,b\n1,ü\n2,x\n".encode(encoding))
+    with pytest.raises(UserError, match=f"iconv -f {encoding}"):
+        read_table(tmp_path / "t.csv")

@@ -9,7 +9,7 @@ from jensen.data.arrays import Array
 from jensen.data.cache import identity_of
 from jensen.data.images.decode import ImageOptions
 from jensen.data.images.prepared import Pictures, prepare
-from jensen.data.labels import listed
+from jensen.data.labels import listed, numbered
 from jensen.data.named import Named
 
 SUFFIXES = (
@@ -51,7 +51,7 @@ def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
     prepared = prepare(pictures, options)
     parts = [files[i].relative_to(path).parts[:-1] if path.is_dir() else () for i in prepared.kept]
     splits, parts = _splits(parts)
-    labels, classes = _labels([place[0] if place else "" for place in parts])
+    labels, classes = numbered([place[0] if place else "" for place in parts])
     notes = list(prepared.notes)
     if len(classes) > 1:
         notes.append(f"labels by folder, for plots and --condition label: {listed(classes)}")
@@ -70,11 +70,3 @@ def _splits(parts: list[tuple[str, ...]]) -> tuple[dict[str, Array], list[tuple[
         str(name): np.flatnonzero([one == name for one in named]) for name in sorted(set(named), key=str)
     }
     return splits, [place[1:] for place in parts]
-
-
-def _labels(names: list[str]) -> tuple[Array | None, tuple[str, ...]]:
-    """Numbers of the folders' names in their order, and these names; None where there is no folder."""
-    distinct, numbers = np.unique(names, return_inverse=True)
-    if distinct.tolist() == [""]:
-        return None, ()
-    return numbers.astype(np.int64), tuple(distinct.tolist())

@@ -8,6 +8,7 @@ from jensen.data.stored import LARGE
 from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.read import ARROW, PARQUET, TEXT, check_names, damaged, suffix_of, table_files
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import without_views
 from jensen.data.tables.text import text_errors, text_layout, text_options
 from jensen.errors import UserError
 
@@ -138,7 +139,7 @@ def _cells(file: Path) -> "Iterator[pa.Table]":
     try:
         for batch in _parquet(file) if suffix_of(file) in PARQUET else _arrow(file):
             for start in range(0, batch.num_rows, ROWS):
-                yield pa.Table.from_batches([batch.slice(start, ROWS)])
+                yield without_views(pa.Table.from_batches([batch.slice(start, ROWS)]))
                 some = True
     except (pa.ArrowException, OSError) as error:
         raise damaged(file, error) from None

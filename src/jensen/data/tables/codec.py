@@ -8,6 +8,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import check_dates, parse_dates
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.storage import arrow_type, is_text
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _numbers(cells: Any, column: Column, name: str, before: int) -> Array:
     try:
         if column.type == "date":
             values = _since_1970(cells, column, name, before)
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        elif is_text(kind):
             raise pa.ArrowInvalid("text")
         else:
             values = pc.cast(cells, pa.float64(), safe=False)
@@ -133,6 +134,8 @@ def _levels(cells: Any, column: Column) -> tuple[Array, int]:
 
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
+    if pa.types.is_decimal(cells.type):
+        cells = pc.cast(cells, pa.float64())
     if isinstance(column.levels[0], str) and not pa.types.is_string(cells.type):
         cells = pc.cast(cells, pa.string())
     elif not isinstance(column.levels[0], str) and pa.types.is_string(cells.type):
@@ -159,8 +162,20 @@ def decode_table(x: Array, schema: Schema) -> "pa.Table":
         if column.modelled:
             columns[column.name] = _cells(x[:, places[column.name]], column)
         else:
-            columns[column.name] = pa.array([column.constant] * len(x), type=_storage(column))
+            columns[column.name] = _constants(column, len(x))
     return pa.table(columns)
+
+
+def _constants(column: Column, count: int) -> Any:
+    """The cells of a column that is left out: its one value, or none."""
+    import pyarrow as pa
+
+    kind = arrow_type(column.storage) or pa.null()
+    if column.constant is None:
+        return pa.nulls(count, kind)
+    if isinstance(column.constant, str) and not (is_text(kind) or pa.types.is_dictionary(kind)):
+        return pa.array([column.constant] * count).cast(kind)  # a date or a decimal, as it is written
+    return pa.array([column.constant] * count, type=kind)
 
 
 def _cells(codes: Array, column: Column) -> Any:
@@ -169,15 +184,17 @@ def _cells(codes: Array, column: Column) -> Any:
     import pyarrow.compute as pc
 
     missing = np.isnan(codes)
-    kind = _storage(column)
+    kind = arrow_type(column.storage)
     if not column.numeric:
         last = len(column.levels) - 1
         numbers = np.where(missing, 0, codes).round().clip(0, last).astype(np.int64)
         if kind is not None and pa.types.is_dictionary(kind):  # all levels in their order, drawn or not
-            indices = pa.array(numbers.astype(np.int32), mask=missing)
+            indices = pa.array(numbers, mask=missing).cast(kind.index_type)
             levels = pc.cast(pa.array(list(column.levels)), kind.value_type)
             return pa.DictionaryArray.from_arrays(indices, levels, ordered=kind.ordered)
         taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
+        if kind is not None and pa.types.is_decimal(kind):
+            taken = pc.cast(taken, pa.float64())
         return taken if kind is None else pc.cast(taken, kind, safe=False)
     if column.type == "date":
         return _dates(codes, missing, column, kind)
@@ -211,22 +228,3 @@ def _dates(codes: Array, missing: Array, column: Column, kind: Any) -> Any:
         return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
     whole = (values * PER_SECOND[kind.unit]).round().astype(np.int64)
     return pa.array(whole, mask=missing).cast(kind)
-
-
-def _storage(column: Column) -> Any:
-    """The Arrow type that a column had; None where the schema does not say."""
-    import pyarrow as pa
-
-    text = column.storage
-    if text.startswith("dictionary<values="):
-        return pa.dictionary(pa.int32(), pa.string(), ordered=text.endswith("ordered=1>"))
-    if text.startswith("timestamp["):
-        unit, _, zone = text.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
-        return pa.timestamp(unit, tz=zone or None)
-    names = {"date32[day]": "date32", "date64[ms]": "date64", "double": "float64", "float": "float32"}
-    if not text:
-        return None
-    try:
-        return pa.type_for_alias(names.get(text, text))
-    except ValueError:
-        return None

@@ -1,5 +1,8 @@
 """Dates in text: which form they have, and which of them are no dates."""
 
+import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +10,10 @@ import numpy as np
 
 from jensen.errors import UserError
 
-FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
+_TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M")
+FORMS = tuple(day + time for time in _TIMES for day in _DAYS)
+_ZONE = re.compile(r":\d\d(Z|[+-]\d\d:?\d\d)$")
 MOST = 0.5
 """A column with more than this share of dates is one of dates, and its other cells are mistakes."""
 
@@ -34,11 +40,40 @@ def _is_date(text: str, form: str) -> bool:
     return True
 
 
+def forms_of(texts: Any, forms: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Which of ``forms`` all of some texts have.
+
+    Left out: of `FORMS`, with the time zone that the first text ends in, if it does.
+    """
+    if forms is None:
+        forms = _in_zone(_zone(texts[0].as_py()))
+    for some in (texts.slice(0, 1), texts):  # most forms fail at the first text
+        forms = [form for form in forms if not parse_dates(some, form).null_count]
+    return tuple(forms)
+
+
 def form_of_most(some: Any) -> str | None:
     """The form that most of some texts have; None where they are no dates."""
-    sound = {form: len(some) - parse_dates(some, form).null_count for form in FORMS}
-    form = max(FORMS, key=lambda form: sound[form])
+    [(zone, _)] = Counter(map(_zone, some.to_pylist())).most_common(1)
+    sound = {form: len(some) - parse_dates(some, form).null_count for form in _in_zone(zone)}
+    form = max(sound, key=lambda form: sound[form])
     return form if sound[form] > MOST * len(some) else None
+
+
+def _zone(text: str) -> str:
+    """The time zone that a time of day ends in: Z, +02:00, ..."""
+    found = _ZONE.search(text)
+    return found[1] if found else ""
+
+
+def _in_zone(zone: str) -> list[str]:
+    """The forms of moments written in one time zone: of dates alone, where there is none."""
+    return [form + zone for form in FORMS if not zone or "%H" in form]
+
+
+def unit_of(form: str) -> float:
+    """What moments of a form are multiples of: days for dates alone, else seconds (60: minutes)."""
+    return 60.0 if "%H" in form and "%S" not in form else 1.0
 
 
 def check_dates(name: str, cells: Any, form: str, moments: Any, before: int = 0) -> None:

@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,8 @@ import numpy as np
 import yaml
 
 from jensen.data.arrays import Array
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.dates import unit_of
+from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
 from jensen.files import atomic, read_yaml_text, write_yaml_text
@@ -26,7 +29,6 @@ ID = re.compile(r"(^|[\W_])(id|uid|uuid|key|index|nr|no)$", re.IGNORECASE)
 """Names of columns that identify rows, should all their numbers differ."""
 SKEW = 5.0
 """A positive column whose largest value is so many times its median is taken as positive, on a log scale."""
-MEND = "to change it, edit schema.yaml of the run and train again with --schema"
 HEADER = """\
 # The columns of the table. To change what a column is taken for, edit a copy of this file and train again
 # with --schema FILE. Types: continuous, positive (above 0), count (0, 1, 2, ...), binary, categorical,
@@ -51,7 +53,7 @@ def schema_of(summaries: list[Summary], numbers_rows: Callable[[Summary], bool] 
         column, warning = _column(summary, numbers_rows or (lambda summary: False))
         columns.append(column)
         if warning:
-            warnings.append(f"column {summary.name!r} {warning}; {MEND}")
+            warnings.append(f"column {summary.name!r} {warning}")
     return Schema(tuple(columns), tuple(warnings))
 
 
@@ -63,18 +65,19 @@ def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Co
     if summary.there == 0:
         return Column(name, "ignore", storage), "is left out: all its cells are missing"
     if summary.num_distinct == 1:
-        [constant] = summary.distinct
-        text = constant if isinstance(constant, str | int | float | bool) else None
-        return Column(name, "ignore", storage, constant=text), f"is left out: it is always {constant!r}"
+        [value] = summary.distinct
+        written = str(value) if isinstance(value, date | Decimal) else None
+        constant = value if isinstance(value, str | int | float | bool) else written
+        return Column(name, "ignore", storage, constant=constant), f"is left out: it is always {value!r}"
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
         step = 1.0 if pa.types.is_date(kind) else None
         return Column(name, "date", storage, step=step), ""
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) and all(isinstance(level, Level) for level in summary.levels):
         levels = tuple(summary.levels)
         return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, levels), ""
     if pa.types.is_boolean(kind):
         return Column(name, "binary", storage, (False, True)), ""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if summary.is_text:
         return _text(summary, storage)
     if summary.numbers is not None:
         return _number(summary, summary.numbers, storage, all_differ)
@@ -88,13 +91,14 @@ def _discrete(levels: Sequence[Any]) -> str:
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
     form = summary.form
     if form is not None:
-        return Column(summary.name, "date", storage, step=1.0, format=form), ""
+        return Column(summary.name, "date", storage, step=unit_of(form), format=form), ""
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
         return (
             Column(summary.name, "ignore", storage),
-            f"is left out: {count} of its {summary.there} cells are different texts, such as names",
+            f"is left out: {count} of its {summary.there} cells are different texts, such as "
+            f"{str(summary.distinct[0])[:40]!r}",
         )
     levels = sorted(summary.distinct)
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
@@ -136,7 +140,7 @@ def _number_column(name: str, numbers: Numbers, storage: str) -> Column:
     if len(distinct) == 2:
         levels = tuple(int(v) if numbers.whole else float(v) for v in distinct)
         return Column(name, "binary", storage, levels)
-    if numbers.whole:
+    if numbers.whole and numbers.exact:
         return Column(name, "count" if numbers.low >= 0 else "continuous", storage, step=1.0)
     positive = numbers.low > 0 and numbers.high > SKEW * numbers.median
     return Column(name, "positive" if positive else "continuous", storage, step=numbers.step)

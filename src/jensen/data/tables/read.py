@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import without_views
 from jensen.data.tables.text import check_distinct, one_line, read_text
 from jensen.errors import UserError
 
@@ -68,13 +69,13 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
             from pyarrow.parquet import ParquetFile
 
             with ParquetFile(path) as parquet:
-                return parquet.read()
+                return without_views(parquet.read())
         with pa.memory_map(str(path)) as stream:
             try:
-                return pa.ipc.open_file(stream).read_all()
+                return without_views(pa.ipc.open_file(stream).read_all())
             except pa.ArrowInvalid:
                 stream.seek(0)
-                return pa.ipc.open_stream(stream).read_all()
+                return without_views(pa.ipc.open_stream(stream).read_all())
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from None
 

@@ -97,7 +97,9 @@ class Schema:
         """What a user should know of the columns: how many of each type, and what was done to some."""
         by_type = {kind: [c.name for c in self.columns if c.type == kind] for kind in TYPES}
         parts = [f"{len(names)} {kind} ({few(names)})" for kind, names in by_type.items() if names]
-        return [f"{len(self.columns)} columns: {'; '.join(parts)}", *self.warnings]
+        count = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
+        mend = ["to change a type, edit a copy of the run's schema.yaml and train again with --schema"]
+        return [f"{count}: {'; '.join(parts)}", *self.warnings, *(mend if self.warnings else [])]
 
     def to_dict(self) -> list[dict[str, Any]]:
         """A record for YAML: one mapping a column, without what it does not need."""

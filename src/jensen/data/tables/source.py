@@ -8,12 +8,13 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.named import Named
-from jensen.data.tables.batches import is_large
+from jensen.data.tables.batches import files_of, is_large
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.infer import apply_edits, read_schema, schema_of
-from jensen.data.tables.read import read_table
+from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.summary import summarise
+from jensen.data.tables.text import has_header
 from jensen.errors import UserError
 
 
@@ -39,6 +40,9 @@ def read_tables(
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
     known = schema if isinstance(schema, Schema) else None
+    if known is None and path.exists():
+        for file in (file for file in files_of(path) if suffix_of(file) in TEXT and not has_header(file)):
+            on_choice(f"{file} begins with numbers, so without names: its columns are x0, x1, ...")
     if is_large(path):
         from jensen.data.tables import large
 
@@ -88,7 +92,7 @@ def _modelled(schema: Schema, name: str) -> Schema:
     """A schema, refused if no column of it is modelled."""
     if not schema.modelled:
         raise UserError(
-            f"{name} has no column that can be modelled ({' '.join(schema.warnings)}); "
+            f"{name} has no column that can be modelled ({'; '.join(schema.warnings)}); "
             "give one a type with --schema"
         )
     return schema

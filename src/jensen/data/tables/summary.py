@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import FORMS, form_of_most, parse_dates
+from jensen.data.tables.dates import form_of_most, forms_of
+from jensen.data.tables.storage import can_compare, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +44,7 @@ class Numbers:
         """Take in more of them, float64 without NaN."""
         if len(values) == 0:
             return
-        with np.errstate(invalid="ignore"):  # of infinite values, which are refused in the end
+        with np.errstate(invalid="ignore", over="ignore"):  # of infinite values, which are refused in the end
             self._add(values)
 
     def _add(self, values: Array) -> None:
@@ -58,7 +59,10 @@ class Numbers:
         if not self.whole:
             for place, decimals in enumerate(range(1, 5)):
                 scaled = values * 10.0**decimals
-                residual = np.abs(scaled - scaled.round()).max()
+                # Of what is less than the step, relative to itself: 3e-8 is no multiple of 0.1.
+                own = np.minimum(np.abs(scaled), 1.0)
+                own[own == 0] = 1.0
+                residual = (np.abs(scaled - scaled.round()) / own).max()
                 self._residuals[place] = max(self._residuals[place], residual)
         self._sample(values)
 
@@ -82,6 +86,11 @@ class Numbers:
         return bool(np.isfinite([self.low, self.high]).all())
 
     @property
+    def exact(self) -> bool:
+        """Whether all are small enough for float64 to tell whole numbers apart."""
+        return bool(max(abs(self.low), abs(self.high)) < 2**53)
+
+    @property
     def median(self) -> float:
         """The median, of the sample where not all are kept."""
         return float(np.median(np.concatenate(self._values)))
@@ -90,8 +99,8 @@ class Numbers:
     def step(self) -> float | None:
         """The power of ten, 0.0001 at least, of which all are multiples; None if there is none."""
         for decimals, residual in enumerate(self._residuals, 1):
-            largest = max(abs(self.low), abs(self.high)) * 10.0**decimals
-            if residual <= 1e-6 * max(1.0, largest * 1e-6):
+            largest = float(max(abs(self.low), abs(self.high))) * 10.0**decimals
+            if largest < 2**53 and residual <= 1e-6 * max(1.0, largest * 1e-6):
                 return float(10.0**-decimals)
         return None
 
@@ -113,12 +122,12 @@ class Summary:
         """Cells that are not missing."""
         self.levels: list[Any] = []
         """Of a dictionary column, the levels in their order."""
-        self.forms: tuple[str, ...] = FORMS
+        self.forms: tuple[str, ...] | None = None
         """Of text, the forms of dates that all cells have."""
         self._distinct: pa.Array | None = None
         self.too_many = False
         """Whether there are more different cells than were kept."""
-        self.is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        self.is_text = is_text(kind)
         counted = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean
         values = any(test(kind) for test in counted)
         self.numbers = Numbers(MOST_VALUES if bounded else None) if values else None
@@ -152,13 +161,16 @@ class Summary:
             ]
             self.levels += new
             cells = cells.dictionary_decode()
+        if not can_compare(cells.type):
+            self.there += len(cells) - cells.null_count
+            return
         if pa.types.is_floating(cells.type):
             cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)  # NaN is missing
         there = pc.drop_null(cells)
         if len(there) == 0:
             return
         self.there += len(there)
-        if not self.too_many or (self.is_text and self.forms):
+        if not self.too_many or (self.is_text and self.forms != ()):
             self._add_distinct(pc.unique(there))
         if self.numbers is not None:
             values = pc.cast(there, pa.float64(), safe=False)
@@ -169,7 +181,7 @@ class Summary:
         import pyarrow.compute as pc
 
         if self.is_text:
-            self.forms = tuple(form for form in self.forms if not parse_dates(new, form).null_count)
+            self.forms = forms_of(new, self.forms)
         if self.too_many:
             return
         old = self._distinct

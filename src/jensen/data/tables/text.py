@@ -39,12 +39,12 @@ def text_layout(path: Path) -> tuple[list[str], int]:
         UserError: it cannot be read, or has a name twice.
     """
     header = _header(path, _delimiter(path))
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        mark = next(mark for mark in ";\t|" if mark in header[0])
-        raise UserError(
-            f"{path} has one column, whose name holds {mark!r}: separate cells by commas (by tabs in a file "
-            "that ends in .tsv)"
-        )
+    for mark in ";\t|,":
+        if mark != _delimiter(path) and mark in "".join(header) and len(_header(path, mark)) > len(header):
+            raise UserError(
+                f"{path} has its cells separated by {mark!r}: separate them by commas (in a .tsv file, by "
+                f"tabs), as by pandas.read_csv(FILE, sep={mark!r}).to_csv(NEW, index=False)"
+            )
     numbers = all(is_number(name) for name in header)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     check_distinct(names, path)
@@ -60,6 +60,11 @@ def check_distinct(names: list[str], file: Path) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
+
+
+def has_header(path: Path) -> bool:
+    """Whether the first line of a text file is names: it is no row of numbers."""
+    return text_layout(path)[1] == 2
 
 
 def text_options(
@@ -140,7 +145,9 @@ def _mend(path: Path, error: str) -> str:
             "a comma needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
-        return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f latin1 -t utf-8)"
+        with open(path, "rb") as stream:
+            encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+        return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f {encoding} -t utf-8)"
     return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
 
 

@@ -1,0 +1,46 @@
+"""The Arrow types of cells, and the text that a schema keeps of them."""
+
+import re
+from typing import Any
+
+
+def arrow_type(text: str) -> Any:
+    """The Arrow type whose text this is; None where there is none, or where it holds other types."""
+    import pyarrow as pa
+
+    if found := re.fullmatch(r"dictionary<values=(.*), indices=(\w+), ordered=([01])>", text):
+        values, indices = arrow_type(found[1]), arrow_type(found[2])
+        return None if values is None else pa.dictionary(indices, values, ordered=found[3] == "1")
+    if found := re.fullmatch(r"timestamp\[(\w+)(?:, tz=(.*))?\]", text):
+        return pa.timestamp(found[1], tz=found[2])
+    if found := re.fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", text):
+        return getattr(pa, found[1])(int(found[2]), int(found[3]))
+    names = {"date32[day]": "date32", "date64[ms]": "date64", "double": "float64", "float": "float32"}
+    try:
+        return pa.type_for_alias(names.get(text, text))
+    except ValueError:
+        return None
+
+
+def can_compare(kind: Any) -> bool:
+    """Whether Arrow tells equal cells of a type from others: not those of lists, records and extensions."""
+    import pyarrow as pa
+
+    return not pa.types.is_nested(kind) and not isinstance(kind, pa.BaseExtensionType)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a type is text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def without_views(table: Any) -> Any:
+    """A table with its views of text as text: Arrow has few functions for them yet."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    return table

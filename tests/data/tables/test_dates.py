@@ -1,0 +1,40 @@
+"""Dates and times in text: which forms are known, and that cells come back as they were written."""
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.infer import infer_schema
+
+MOMENTS = [dt.datetime(2024, 1, 30, 23, 58) + dt.timedelta(minutes=733 * i) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("form", "step"),
+    [
+        ("%Y-%m-%d", 1.0),
+        ("%d.%m.%Y", 1.0),
+        ("%d/%m/%Y %H:%M", 60.0),
+        ("%m/%d/%Y %H:%M:%S", 1.0),
+        ("%Y-%m-%d %H:%M", 60.0),
+        ("%Y-%m-%dT%H:%M:%SZ", 1.0),
+        ("%Y-%m-%d %H:%M:%S+02:00", 1.0),
+        ("%Y-%m-%dT%H:%M-0530", 60.0),
+    ],
+)
+def test_a_form_is_found_out_and_kept(form: str, step: float) -> None:
+    cells = pa.array([moment.strftime(form) for moment in MOMENTS] + [None])
+    schema = infer_schema(pa.table({"t": cells}))
+    [column] = schema.columns
+    assert (column.type, column.format, column.step) == ("date", form, step)
+    codes = encode_table(pa.table({"t": cells}), schema).x
+    assert decode_table(codes, schema)["t"].to_pylist() == cells.to_pylist()
+
+
+def test_text_that_is_no_date() -> None:
+    zones = [f"2024-01-01 10:00:00+0{i % 2 + 1}:00" for i in range(40)]  # not all in one time zone
+    for texts in (zones, ["12:30", "13:45"] * 20, ["2024-13-01", "2024-14-02"] * 20):
+        schema = infer_schema(pa.table({"t": pa.array(texts)}))
+        assert schema.columns[0].type != "date"

@@ -1,0 +1,121 @@
+"""Kinds of cells that files of others bring: each comes back as it was, or is left out and said."""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import pyarrow as pa
+import pytest
+
+from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.filling import fill_table
+from jensen.data.tables.infer import infer_schema
+from jensen.data.tables.marginals import fit_marginals
+from jensen.data.tables.read import read_table
+
+N = 60
+DRAW = np.random.default_rng(0)
+WHOLE = DRAW.integers(0, 50, N)
+TEXTS = [["ant", "bee", "cat"][i % 3] for i in WHOLE]
+NORMAL = DRAW.normal(size=N)
+ZOO = {
+    "decimal": pa.array([Decimal(int(i)) / 100 for i in WHOLE], pa.decimal128(10, 2)),
+    "wide decimal": pa.array([Decimal(int(i)) / 100 for i in WHOLE], pa.decimal256(40, 2)),
+    "two decimals": pa.array([Decimal(int(i % 2)) for i in WHOLE], pa.decimal128(5, 0)),
+    "large text": pa.array(TEXTS, pa.large_string()),
+    "levels of numbers": pa.array(10 * (WHOLE % 3)).dictionary_encode(),
+    "levels, large": pa.array(TEXTS, pa.large_string()).dictionary_encode(),
+    "levels, small": pa.DictionaryArray.from_arrays(pa.array((WHOLE % 3).astype(np.int8)), ["u", "v", "w"]),
+    "in order": pa.DictionaryArray.from_arrays(
+        pa.array((WHOLE % 3).astype(np.uint32)), ["low", "mid", "high"], ordered=True
+    ),
+    "half": pa.array(NORMAL.astype(np.float16)),
+    "3e-8": pa.array(np.abs(NORMAL) * 3e-8),
+    "1e-300": pa.array(NORMAL * 1e-300),
+    "1e-310": pa.array(np.abs(NORMAL) * 1e-310),
+    "1e307": pa.array(NORMAL * 1e307),
+    "1e300": pa.array(10.0 ** (300 + NORMAL)),
+    "one large": pa.array([*NORMAL[2:], 0.25, 1e306]),
+    "milliseconds": pa.array(1_700_000_000_000 + WHOLE * 1001),
+}
+
+
+def with_gaps(cells: pa.Array) -> pa.Array:
+    gaps = pa.array([None if i % 7 == 3 else i for i in range(N)])
+    return cells.take(gaps)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_column_comes_back_as_it_was(name: str) -> None:
+    table = pa.table({name: with_gaps(ZOO[name]), "x": NORMAL})
+    schema = infer_schema(table)
+    assert schema.columns[0].modelled
+    codes = encode_table(table, schema).x
+    again = decode_table(codes, schema)
+    assert again.schema == table.schema
+    assert again.to_pylist() == table.to_pylist()
+    fit_marginals(schema, codes)
+    whole = decode_table(np.where(np.isnan(codes), codes[:1], codes), schema)
+    filled = fill_table(table, whole, schema)
+    assert filled.schema == table.schema
+    assert filled[name].null_count == 0
+    kept = pa.array([i for i in range(N) if i % 7 != 3])
+    assert filled.take(kept).to_pylist() == table.take(kept).to_pylist()
+
+
+def test_views_of_text(tmp_path: Path) -> None:
+    polars.DataFrame({"text": TEXTS, "x": NORMAL}).write_ipc(tmp_path / "t.arrow")  # by polars' defaults
+    assert infer_schema(read_table(tmp_path / "t.arrow")).columns[0].type == "categorical"
+
+
+def test_whole_numbers_too_large_to_tell_apart_have_no_grid() -> None:
+    table = pa.table({"x": DRAW.integers(2**60, 2**62, N), "y": 10.0 ** DRAW.uniform(280, 305, N)})
+    for column in infer_schema(table).columns:
+        assert column.step is None
+        assert column.type in ("continuous", "positive")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([[1.0, float(i)] for i in WHOLE]),
+        pa.array([{"a": int(i)} for i in WHOLE]),
+        pa.array([dt.timedelta(seconds=int(i)) for i in WHOLE], pa.duration("s")),
+        pa.array([bytes([int(i)]) for i in WHOLE]),
+        pa.array([dt.date(2020, 1, 1 + int(i % 3)) for i in WHOLE]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_what_has_no_model_is_left_out(cells: pa.Array) -> None:
+    table = pa.table({"odd": cells, "x": NORMAL})
+    schema = infer_schema(table)
+    assert schema.columns[0].type == "ignore"
+    assert "cells of type" in schema.warnings[0]
+    again = decode_table(encode_table(table, schema).x, schema)
+    assert again.column_names == ["odd", "x"]
+    assert again["odd"].null_count == N
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        dt.date(2020, 1, 2),
+        dt.datetime(2020, 1, 2, 3, 4, 5),
+        pa.scalar(dt.datetime(2020, 1, 2, 3), pa.timestamp("ms", "Europe/Berlin")),
+        Decimal("2.50"),
+        "NL",
+        True,
+        7,
+        0.1,
+    ],
+    ids=str,
+)
+def test_a_constant_stays(value: Any) -> None:
+    scalar = value if isinstance(value, pa.Scalar) else pa.scalar(value)
+    table = pa.table({"always": pa.array([scalar.as_py()] * N, scalar.type), "x": NORMAL})
+    schema = infer_schema(table)
+    again = decode_table(encode_table(table, schema).x, schema)
+    assert again.equals(table)
