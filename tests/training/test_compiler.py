@@ -14,7 +14,6 @@ from jensen.training.optim import build_optimizer
 from jensen.training.step import Step
 from tests.training.cases import CASES, Problem, problem
 
-
 SPARSE = ("poisson", "negative-binomial", "zero-inflated-negative-binomial")
 """Likelihoods computed where counts are not zero; how many those are differs from batch to batch."""
 WHOLE = [name for name in CASES if name.removeprefix("likelihood ") not in SPARSE]

@@ -39,7 +39,7 @@ def where_positive(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *par
     The parameters are broadcast to the shape that x and ``zero`` have together.
     """
     x, zero = torch.broadcast_tensors(x, zero)
-    if torch.compiler.is_compiling() or not x.dim():  # compiled code wants shapes that do not hang on the data
+    if torch.compiler.is_compiling() or not x.dim():  # compiled code has fixed shapes
         return torch.where(x > 0, formula(x, *parameters), zero)
     index = (x > 0).nonzero(as_tuple=True)
     return zero.index_put(index, formula(x[index], *(_taken(p, index) for p in parameters)))

@@ -141,7 +141,7 @@ def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
     for node in graph.graph.nodes:
         value = node.meta.get("val")
         if isinstance(value, Tensor) and any(not isinstance(size, int) for size in value.shape):
-            raise CompilationError("it computes where counts are not zero, and how many those are hangs on the rows")
+            raise CompilationError("it computes where counts are not zero, as many as the rows have")
 
 
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
