@@ -161,6 +161,14 @@ def test_outliers_score_low(numbers: np.ndarray) -> None:
         VAEOutlierDetector(contamination=0.9).fit(X)
 
 
+def test_rows_that_miss_cells_are_not_shown_twice(numbers: np.ndarray) -> None:
+    holes = numbers.copy()
+    holes[::2, 0] = np.nan
+    asked = VAEImputer(options={"hide": 0.25}, **SMALL)
+    shares = [i.fit(x).fitted_.settings.hide for i in (VAEImputer(**SMALL), asked) for x in (numbers, holes)]
+    assert shares == [0.5, 0.0, 0.25, 0.25]
+
+
 @pytest.mark.parametrize("estimator", [VariationalAutoencoder(**SMALL), VAEImputer(**SMALL)])
 def test_a_pickle_holds_plain_data_and_works_alike(estimator: Any, numbers: np.ndarray) -> None:
     X = np.where(np.random.default_rng(0).random(numbers.shape) < 0.1, np.nan, numbers)

@@ -34,12 +34,22 @@ def log_ratio(a: Tensor, b: Tensor) -> Tensor:
 
 
 def where_positive(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
-    """``zero`` where x = 0 and ``formula(x, *parameters)`` elsewhere, computed there alone, ``[*batch]``."""
-    x, zero, *parameters = torch.broadcast_tensors(x, zero, *parameters)
-    positive = x > 0
-    if torch.compiler.is_compiling():  # a compiled step wants shapes that do not depend on the data
-        return torch.where(positive, formula(x, *parameters), zero)
-    return zero.masked_scatter(positive, formula(x[positive], *(p[positive] for p in parameters)))
+    """``zero`` where x = 0 and ``formula(x, *parameters)`` elsewhere, computed there alone, ``[*batch]``.
+
+    The parameters are broadcast to the shape that x and ``zero`` have together.
+    """
+    x, zero = torch.broadcast_tensors(x, zero)
+    if torch.compiler.is_compiling() or not x.dim():  # compiled code has fixed shapes
+        return torch.where(x > 0, formula(x, *parameters), zero)
+    index = (x > 0).nonzero(as_tuple=True)
+    return zero.index_put(index, formula(x[index], *(_taken(p, index) for p in parameters)))
+
+
+def _taken(parameter: Tensor, index: tuple[Tensor, ...]) -> Tensor:
+    """A parameter's values at places of the whole that it is broadcast to; it need not be written out."""
+    index = index[len(index) - parameter.dim() :]
+    pairs = zip(index, parameter.shape, strict=True)
+    return parameter[tuple(torch.zeros_like(i) if size == 1 else i for i, size in pairs)]
 
 
 def poisson_log_prob(x: Tensor, rate: Tensor) -> Tensor:
@@ -111,7 +121,7 @@ class NegativeBinomial(Distribution):
 
     def __init__(self, mean: Tensor, inverse_dispersion: Tensor) -> None:
         self.mu = mean
-        self.inverse_dispersion = inverse_dispersion.expand(mean.shape)
+        self.inverse_dispersion = inverse_dispersion
         super().__init__(mean.shape, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: None = None) -> "NegativeBinomial":

@@ -30,8 +30,10 @@ def posterior(factors: Factors, u: Tensor) -> tuple[Tensor, Tensor]:
     """
     there = ~u.isnan()
     W, precision = factors.loadings, there / factors.noise
-    identity = torch.eye(W.shape[1], dtype=u.dtype)
-    covariance = torch.linalg.inv(identity + torch.einsum("nc,cm,cl->nml", precision, W, W))
+    # Sums over c are products of matrices: squares w_c w_c' laid out flat, [C, M * M].
+    squares = (W[:, :, None] * W[:, None, :]).flatten(1)
+    total = torch.eye(W.shape[1], dtype=u.dtype) + (precision @ squares).unflatten(1, W.shape[1:] * 2)
+    covariance = torch.cholesky_inverse(torch.linalg.cholesky(total))
     h = (torch.where(there, u - factors.mean, 0.0) * precision) @ W
     return (covariance @ h[..., None])[..., 0], covariance
 
@@ -58,7 +60,7 @@ def fit_factors(u: Tensor, dim: int, steps: int = STEPS) -> Factors:
     for _ in range(steps):
         z, covariance = posterior(Factors(mean, W, noise), u)
         second = covariance + z[:, :, None] * z[:, None, :]
-        moments = torch.einsum("nc,nml->cml", there.double(), second)
+        moments = (there.double().mT @ second.flatten(1)).unflatten(1, (dim, dim))
         cross = rows.mT @ z
         jitter = 1e-9 * torch.eye(dim, dtype=u.dtype)  # of a column that is nowhere there
         W = torch.linalg.solve(moments + jitter, cross[..., None])[..., 0]

@@ -151,6 +151,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         options = super()._options(codes)
         if options["latent_dim"] is None:
             options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
+        if np.isnan(codes).any(1).mean() >= 0.5:
+            options.setdefault("hide", 0.0)  # such rows teach the encoder to read incomplete ones themselves
         return options
 
     def _marked(self, X: Any) -> Any:

@@ -114,6 +114,7 @@ class Compiled:
 
         inputs = [*self.state, stored, weight, torch.zeros_like(adam.lr)]
         self.graph = _trace(flat, inputs)
+        _refuse_free_sizes(self.graph)
         with torch.no_grad():
             self.run = backend(self.graph, inputs)
 
@@ -138,6 +139,14 @@ def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.Graph
     return graph
 
 
+def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
+    """Refuse tensors whose size hangs on the data's numbers, of which no machine code comes."""
+    for node in graph.graph.nodes:
+        value = node.meta.get("val")
+        if isinstance(value, Tensor) and any(not isinstance(size, int) for size in value.shape):
+            raise CompilationError("it computes where counts are not zero, as many as the rows have")
+
+
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
     """The same draws by `torch.randn`: what a draw in place overwrites would be copied first."""
     return empty.copy_(torch.randn(empty.shape, dtype=empty.dtype, device=empty.device) * std + mean)
@@ -160,6 +169,8 @@ def compile_step(
         with trial(slope):
             compiled = Compiled(slope, adam, stored, weight, backend)
         agree = _agrees(compiled, stored, weight)
+    except CompilationError:
+        raise
     except Exception as error:  # the compiler is a large program of others: any error of it is survivable
         raise CompilationError(_reason(error)) from error
     if not agree:
