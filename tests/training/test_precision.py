@@ -63,10 +63,8 @@ def test_the_bound_is_nearly_that_of_float32() -> None:
     torch.testing.assert_close(values["bf16"], values["float32"], rtol=1e-2, atol=0)
 
 
-def test_auto_is_float32_until_bf16_was_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_bf16_where_that_is_fast_and_was_proven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jensen.training.precision, "is_fast", lambda device: True)
-    assert choose_precision("auto", "bernoulli", "cpu") == ("float32", "")
-    monkeypatch.setattr(jensen.training.precision, "PROVEN", frozenset({"bernoulli"}))
     precision, said = choose_precision("auto", "bernoulli", "cpu")
     assert precision == "bf16"
     assert "--precision float32" in said
