@@ -80,6 +80,8 @@ def test_bf16_without_its_instructions_is_said_on_a_cpu_and_refused_on_a_gpu(
     precision, said = choose_precision("bf16", "normal", "cpu")
     assert precision == "bf16"
     assert "no faster" in said
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     with pytest.raises(UserError, match=r"compute capability 8\.0 .* cuda has 7\.5; use --precision float32"):
         choose_precision("bf16", "normal", "cuda")
