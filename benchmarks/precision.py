@@ -1,6 +1,6 @@
 """Whether bfloat16 products change what training ends at: the same runs in both precisions, by several seeds.
 
-    python benchmarks/precision.py --epochs 20                        # all rows of MNIST, 5 seeds: 30 core-minutes
+    python benchmarks/precision.py --epochs 20                        # all of MNIST, 5 seeds: half an hour
     python benchmarks/precision.py --rows 5000 --epochs 4 --limit 500 # a small version
 
 MNIST with dynamic binarization, 784-200-200-M and mirror. Each seed trains twice, `--precision float32` and
