@@ -144,7 +144,8 @@ def test_other_ways_of_inference(folder: Path, call: Call, tmp_path: Path, infer
     given = ("--condition", "group", "--inference", inference, "--out", run)
     done(call, "train", str(folder / "t.csv"), *given, *words.split())
     assert call("evaluate", run, "--limit", "20", "--num-samples", "5", "--refine-steps", "0")[0] == 0
-    assert call("sample", run, "-n", "3", "-o", str(tmp_path / "s.csv"))[0] == 0
+    done(call, "sample", run, "-n", "9", "-o", str(tmp_path / "s.csv"), "--where", "group = c")
+    assert (pd.read_csv(tmp_path / "s.csv").group == "c").all()
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def table(path: Path, figures: dict[str, Any]) -> str:
         f"+/- one standard error over the rows{note(figures)}",
         "",
         *(
-            _line(title, figures[key], meaning)
+            _line(title, figures[key], meaning, figures["n"])
             for title, key, meaning in _rows(figures)
             if _is_there(figures, key)
         ),
@@ -90,10 +90,11 @@ def _is_there(figures: dict[str, Any], key: str) -> bool:
     return key in figures and figures[key]["value"] == figures[key]["value"]
 
 
-def _line(title: str, figure: dict[str, Any], meaning: str) -> str:
+def _line(title: str, figure: dict[str, Any], meaning: str, n: int) -> str:
+    """A line of the table; it says on how many rows it rests where these are not all ``n``."""
     digits = 3 if title == "bits/dim" else 2
     value, error = f"{figure['value']:.{digits}f}", f"{figure['standard_error']:.{digits}f}"
-    rows = f" ({figure['n']:,} rows)" if "n" in figure else ""
+    rows = f" ({figure['n']:,} rows)" if figure.get("n", n) != n else ""
     return f"  {title:<18}{value:>10} +/- {error:<7}{meaning}{rows}"
 
 
