@@ -1,5 +1,6 @@
 """jensen evaluate RUN: bounds on log p(x), each with its standard error."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def _is_there(figures: dict[str, Any], key: str) -> bool:
     """Whether a figure was measured; a point posterior, without density, has a distortion alone."""
-    return key in figures and figures[key]["value"] == figures[key]["value"]
+    return key in figures and not math.isnan(figures[key]["value"])
 
 
 def _line(title: str, figure: dict[str, Any], meaning: str, n: int) -> str:
@@ -104,7 +105,7 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
     latents = figures["latents"]
     dimensions = latents["active"] + latents["collapsed"]
     lines = []
-    if ess == ess:
+    if math.isfinite(ess):
         lines.append(f"effective sample size of IWAE: {ess:.1f} of {k} (mean over rows)")
     if "bdmc" in figures:
         found = figures["bdmc"]
