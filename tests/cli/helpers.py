@@ -34,6 +34,30 @@ def shell(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def done(call: Call, *words: str) -> tuple[str, str]:
+    """Standard output and standard error of a command that does what it is told."""
+    status, out, said = call(*words)
+    assert status == 0, said
+    return out, said
+
+
+def refused(call: Call, *words: str) -> str:
+    """The line in which a command refuses the user's input."""
+    status, _, said = call(*words)
+    assert status == 2, said
+    return said.splitlines()[-1]
+
+
+def evaluated(call: Call, run: Path) -> tuple[str, str]:
+    """Of a run, and few rows: what `evaluate` prints, everything measured, and the page of `report`."""
+    few = ("--limit", "20", "--num-samples", "5")
+    annealed = ("--bdmc", "--temperatures", "3", "--chains", "2")
+    out, _ = done(call, "evaluate", str(run), *few, "--refine-steps", "3", *annealed)
+    assert "not measured" not in out
+    done(call, "report", str(run), *few)
+    return out, (run / "report.html").read_text()
+
+
 def digests(folder: Path) -> dict[str, str]:
     """A digest of every file below ``folder``, and the names of its folders."""
     return {

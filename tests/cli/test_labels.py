@@ -14,7 +14,7 @@ from jensen.data import load
 from jensen.data.labelling import give_labels
 from jensen.errors import UserError
 from jensen.run import Run
-from tests.cli.helpers import Call
+from tests.cli.helpers import Call, done, evaluated, refused
 
 SD = 0.4
 MEANS = {2: -1.0, 5: 0.0, 9: 3.0}
@@ -45,8 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_samples_have_the_mean_of_their_label(folder: Path, call: Call, label: int) -> None:
     out = folder / "s.npz"
     words = ("sample", str(folder / "run"), "-o", str(out), "-n", "500", "--where", f"label = {label}")
-    status, _, said = call(*words)
-    assert status == 0, said
+    _, said = done(call, *words)
     assert "of 2,400 training rows" in said
     drawn = np.load(out)
     assert drawn["x"].shape == (500, 2, 3)
@@ -60,8 +59,7 @@ def test_scores_are_log_p_of_x_given_the_label(folder: Path, call: Call, tmp_pat
     x, y = pictures(500, 1)
     np.savez(tmp_path / "o.npz", x=x, y=y)
     args = ("score", str(folder / "run"), str(tmp_path / "o.npz"), "-o", str(tmp_path / "s.csv"))
-    status, _, said = call(*args, "--per-column")
-    assert status == 0, said
+    _, said = done(call, *args, "--per-column")
     assert "log p(x | label)" in said
     scores = pd.read_csv(tmp_path / "s.csv")
     assert [name for name in scores if name.startswith("x")] == [f"x{i}" for i in range(6)]
@@ -75,8 +73,7 @@ def test_scores_are_log_p_of_x_given_the_label(folder: Path, call: Call, tmp_pat
 
 def test_a_label_is_drawn_as_in_training_where_none_is_asked_for(folder: Path, call: Call) -> None:
     out = folder / "all.csv"
-    status, _, said = call("sample", str(folder / "run"), "-o", str(out), "-n", "2000")
-    assert status == 0, said
+    _, said = done(call, "sample", str(folder / "run"), "-o", str(out), "-n", "2000")
     assert "for the label of training rows" in said
     drawn = pd.read_csv(out)
     assert list(drawn) == ["label", *(f"x{i}" for i in range(6))]
@@ -87,18 +84,10 @@ def test_a_label_is_drawn_as_in_training_where_none_is_asked_for(folder: Path, c
 def test_the_other_commands(folder: Path, call: Call, tmp_path: Path) -> None:
     run, data = str(folder / "run"), str(folder / "d.npz")
     for name, out in (("encode", "z.csv"), ("reconstruct", "r.npz"), ("reconstruct", "r.png")):
-        status, _, said = call(name, run, data, "-o", str(tmp_path / out))
-        assert status == 0, said
+        done(call, name, run, data, "-o", str(tmp_path / out))
     assert np.load(tmp_path / "r.npz")["label"].tolist() == [str(y) for y in np.load(data)["y"]]
-    words = ["--limit", "20", "--num-samples", "5", "--refine-steps", "3", "--bdmc"]
-    words += ["--temperatures", "3", "--chains", "2"]
-    status, out, said = call("evaluate", run, *words)
-    assert status == 0, said
+    out, page = evaluated(call, folder / "run")
     assert "p(x) stands for p(x | label)" in out
-    assert "not measured" not in out
-    status, _, said = call("report", run, "--limit", "20", "--num-samples", "5")
-    assert status == 0, said
-    page = (folder / "run" / "report.html").read_text()
     assert "It is conditional on label" in page
     assert "which the model is given" in page
     before = (folder / "run" / "metrics.jsonl").read_text()
@@ -135,10 +124,7 @@ def test_every_kind_of_model_takes_a_label(call: Call, tmp_path: Path, words: st
     run, out = str(tmp_path / "run"), str(tmp_path / "s.png")
     quick = ["--epochs", "1", "--latent-dim", "2", "--components", "2", "--device", "cpu"]
     hidden = [] if "--hidden" in words else ["--hidden", "4"]
-    status, _, said = call(
-        "train", "digits", "--condition", "label", "--out", run, *quick, *hidden, *words.split()
-    )
-    assert status == 0, said
+    done(call, "train", "digits", "--condition", "label", "--out", run, *quick, *hidden, *words.split())
     assert call("sample", run, "-n", "3", "--where", "label in (3, 4)", "--mean", "-o", out)[0] == 0
     assert call("evaluate", run, "--limit", "5", "--num-samples", "2", "--refine-steps", "0")[0] == 0
     status, _, said = call("score", run, "digits", "--num-samples", "1", "-o", str(tmp_path / "s.csv"))
@@ -159,12 +145,10 @@ def test_folders_are_labels(call: Call, tmp_path: Path) -> None:
     write_images(tmp_path / "shades", shades, 40)
     run, data, out = str(tmp_path / "run"), str(tmp_path / "shades"), tmp_path / "s.npz"
     words = ["--epochs", "60", "--batch-size", "16", *QUICK[4:], "--device", "cpu"]
-    status, _, said = call("train", data, "--condition", "label", "--out", run, *words)
-    assert status == 0, said
+    _, said = done(call, "train", data, "--condition", "label", "--out", run, *words)
     assert "conditional on the label (2: dark, light)" in said
     for name, level in shades.items():
-        status, _, said = call("sample", run, "-n", "50", "--where", f"label = {name}", "-o", str(out))
-        assert status == 0, said
+        _, said = done(call, "sample", run, "-n", "50", "--where", f"label = {name}", "-o", str(out))
         assert np.load(out)["x"].mean() == pytest.approx(level, abs=20)
     # A folder of one label, and a single image, have the label that their folder says.
     for source in (f"{data}/light", f"{data}/light/03.png"):
@@ -172,14 +156,11 @@ def test_folders_are_labels(call: Call, tmp_path: Path) -> None:
         light = pd.read_csv(tmp_path / "s.csv").log_px
         assert light.mean() > -300
     write_images(tmp_path / "more", {"fox": 90, "dark": 40}, 3)
-    status, _, said = call("encode", run, str(tmp_path / "more"), "-o", str(tmp_path / "z.csv"))
-    assert status == 2
+    said = refused(call, "encode", run, str(tmp_path / "more"), "-o", str(tmp_path / "z.csv"))
     assert "3 of 6 rows have labels that training had not (fox); it had dark, light" in said
-    status, _, said = call("encode", run, str(tmp_path / "more" / "fox"), "-o", str(tmp_path / "z.csv"))
-    assert status == 2
+    said = refused(call, "encode", run, str(tmp_path / "more" / "fox"), "-o", str(tmp_path / "z.csv"))
     assert "has no labels, which --condition label needs (in training dark, light)" in said
-    status, _, said = call("sample", run, "--where", "label = drak", "-o", str(tmp_path / "s.png"))
-    assert status == 2
+    said = refused(call, "sample", run, "--where", "label = drak", "-o", str(tmp_path / "s.png"))
     assert "did you mean dark?" in said
 
 
@@ -188,11 +169,9 @@ def test_what_cannot_be_learned_from_is_refused(call: Call, tmp_path: Path) -> N
     for name, y in (("all", np.arange(20)), ("one", np.ones(20, int)), ("none", None)):
         np.savez(tmp_path / f"{name}.npz", **({"x": x} if y is None else {"x": x, "y": y}))
         words = ("train", str(tmp_path / f"{name}.npz"), "--condition", "label", "--out", str(tmp_path / "r"))
-        status, _, said = call(*words)
-        assert status == 2
-        assert ("has no labels" if name == "none" else "nothing can be learned") in said.splitlines()[-1]
-    status, _, said = call("train", "digits", "--condition", "label", "--prior", "vamp")
-    assert status == 2
+        said = refused(call, *words)
+        assert ("has no labels" if name == "none" else "nothing can be learned") in said
+    said = refused(call, "train", "digits", "--condition", "label", "--prior", "vamp")
     assert "--prior vamp is made of the encoder" in said
 
 

@@ -115,6 +115,7 @@ def test_a_likelihood_that_needs_all_rows_works_on_numbers(large: pytest.MonkeyP
     )
     status, _, said = call("train", "n.parquet", "--likelihood", "normal", *SMALL)
     assert status == 0, said
+    assert "rows stay on disk" in said
 
 
 def test_epochs_can_be_bounded_in_memory_too(trained: Path, tmp_path: Path, call: Call) -> None:

@@ -194,6 +194,19 @@ def test_two_that_ask_at_once_share_one_conversion(server: Server, cache: Path) 
     assert len(calls) == 1
 
 
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, cache: Path) -> None:
+    cache.parent.mkdir()
+    cache.write_text("a file where the folder should be")
+    own = tmp_path / "own" / "set" / "a.bin"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(CONTENT)
+    origin = Origin(
+        "set", (RemoteFile("a.bin", (), ""),), product="b.bin", convert=lambda sources, target: None
+    )
+    with pytest.raises(UserError, match="XDG_CACHE_HOME"):
+        locate("set", origin, tmp_path / "own")
+
+
 def idx(array: np.ndarray) -> bytes:
     lengths = struct.pack(f">{array.ndim}I", *array.shape)
     return gzip.compress(bytes([0, 0, 8, array.ndim]) + lengths + array.tobytes())

@@ -74,6 +74,25 @@ def test_what_cannot_be_rows_says_so(tmp_path: Path) -> None:
         store(X, tmp_path / "x.csv")
 
 
+def test_numbers_of_bfloat16_are_rows() -> None:
+    x = torch.tensor(X).bfloat16()
+    items = TensorDataset(x, torch.tensor(Y))
+    for data in (x, items):
+        assert torch.equal(load(data).x, x.float())
+
+
+def test_items_of_several_types_are_refused_before_they_are_rounded() -> None:
+    class Mixed(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, number: int) -> np.ndarray:
+            return np.arange(3) if number == 0 else X[number]
+
+    with pytest.raises(UserError, match=r"item 1 of Mixed is of float64, and item 0 of int64"):
+        load(Mixed())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_h5ad(tmp_path: Path) -> None:
     anndata = pytest.importorskip("anndata", reason="the extra h5ad is not installed")

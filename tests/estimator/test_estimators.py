@@ -180,11 +180,13 @@ def test_a_pickle_holds_plain_data_and_works_alike(estimator: Any, numbers: np.n
     assert np.array_equal(again.transform(X), fitted.transform(X))
 
 
-def test_fitting_leaves_the_generators_of_torch_and_numpy_alone(numbers: np.ndarray) -> None:
+def test_an_estimator_leaves_the_generators_of_torch_and_numpy_alone(numbers: np.ndarray) -> None:
     torch.manual_seed(3)
     np.random.seed(3)  # noqa: NPY002, it is the global state that is looked at
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    VariationalAutoencoder(**SMALL).fit(numbers).score_samples(numbers)
+    vae = VariationalAutoencoder(**SMALL).fit(numbers)
+    vae.score_samples(numbers)
+    vae.inverse_transform(vae.transform(numbers))
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
 

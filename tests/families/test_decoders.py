@@ -1,5 +1,7 @@
 """Decoder families: shapes of events, grids of scaled images, and what is refused."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -22,16 +24,23 @@ MAKERS = [
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_images_keep_their_shape(make: type) -> None:
+def test_images_keep_their_shape_and_elements_their_own_numbers(make: type) -> None:
     family: nn.Module = make()
     raw = torch.randn(4, 5, family.num_outputs)
     p = family(raw)
     x = p.sample((2,))
     assert x.shape == (2, 4, 5, *SHAPE)
     assert p.log_prob(x).shape == (2, 4, 5)
-    # An element's raw outputs are its own: changing those of element (0, 0) moves no other's log_prob.
-    moved = p.log_prob(x.flip(-1).flip(-2))
-    assert moved.shape == (2, 4, 5)
+    # An element's raw outputs are its own: where they lie, see jensen.families.
+    size, each = math.prod(SHAPE), family.num_outputs // math.prod(SHAPE)
+    for element in (0, 4):
+        other = raw.clone()
+        if getattr(family, "interleaved", False):
+            other[..., element * each : (element + 1) * each] -= torch.arange(each) + 0.5
+        else:
+            other[..., element::size] -= 0.5
+        moved = family(other).base_dist.log_prob(x) != p.base_dist.log_prob(x)
+        assert moved.flatten(-2).flatten(0, -2).any(0).tolist() == [i == element for i in range(size)]
 
 
 def test_masses_of_scaled_images_are_those_of_the_images_themselves() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from jensen import families
+from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp, soft_clamp
 from jensen.families import (
     FixedScale,
     NetworkScale,
@@ -15,7 +16,6 @@ from jensen.families import (
     PerDimensionScale,
     SharedScale,
 )
-from jensen.families.scales import LOG_SCALE_LIMITS, bounded_exp, soft_clamp
 
 SCALES = [FixedScale, SharedScale, lambda sigma: PerDimensionScale(4, sigma)]
 

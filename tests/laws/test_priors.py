@@ -1,6 +1,7 @@
 """What priors promise besides the laws: where they start, and whose parameters they hold."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -48,11 +49,12 @@ def test_a_copied_vamp_prior_uses_the_copied_encoder() -> None:
     "family", [families.FullNormal(2), families.LowRankNormal(2, 1), families.FlowNormal(2, 3)]
 )
 def test_the_vamp_prior_takes_any_posterior_with_a_density(family: nn.Module) -> None:
-    encoder = Conditional(nn.Linear(4, family.num_outputs), family)
-    prior = priors.VampPrior(encoder, torch.randn(5, 4))()
+    encoder, pseudo_inputs = Conditional(nn.Linear(4, family.num_outputs), family), torch.randn(5, 4)
+    prior = priors.VampPrior(encoder, pseudo_inputs)()
     z = prior.sample((3, 7))
     assert z.shape == (3, 7, 2)
-    assert prior.log_prob(z).shape == (3, 7)
+    parts = torch.stack([encoder(u[None]).log_prob(z[:, :, None])[..., 0] for u in pseudo_inputs])
+    torch.testing.assert_close(prior.log_prob(z), parts.logsumexp(0) - math.log(5))
 
 
 def test_a_fresh_flow_prior_is_standard_normal() -> None:

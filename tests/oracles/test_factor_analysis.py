@@ -8,8 +8,9 @@ from torch import Tensor
 from jensen import VAEImputer
 from jensen.config.linear_start import with_linear_part
 from jensen.distributions.factor_analysis import Factors, fit_factors, posterior
+from jensen.distributions.limits import unlimited
 from jensen.families import Experts
-from jensen.families.experts import FARTHEST, LARGEST, unlimited
+from jensen.families.experts import FARTHEST, LARGEST
 from jensen.networks import mlp
 
 W = torch.tensor(

@@ -22,7 +22,6 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data import check_suffix, row_writer
-    from jensen.evaluation.compiled import compiled
     from jensen.evaluation.latents import encode_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
@@ -33,8 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     check_suffix(options.out, (1,))
     dataset = rows_for(run, model, options)
     blocks = (x.to(device) for x in run.blocks(dataset, "all"))
-    # Compiled models decode when they are asked for log p(x | z): here never.
-    parts = encode_blocks(compiled(model), blocks)
+    parts = encode_blocks(model, blocks)
     first = next(parts)
     numbers = range(first.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]

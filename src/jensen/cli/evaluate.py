@@ -1,5 +1,6 @@
 """jensen evaluate RUN: bounds on log p(x), each with its standard error."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def table(path: Path, figures: dict[str, Any]) -> str:
         f"+/- one standard error over the rows{note(figures)}",
         "",
         *(
-            _line(title, figures[key], meaning)
+            _line(title, figures[key], meaning, figures["n"])
             for title, key, meaning in _rows(figures)
             if _is_there(figures, key)
         ),
@@ -87,13 +88,14 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def _is_there(figures: dict[str, Any], key: str) -> bool:
     """Whether a figure was measured; a point posterior, without density, has a distortion alone."""
-    return key in figures and figures[key]["value"] == figures[key]["value"]
+    return key in figures and not math.isnan(figures[key]["value"])
 
 
-def _line(title: str, figure: dict[str, Any], meaning: str) -> str:
+def _line(title: str, figure: dict[str, Any], meaning: str, n: int) -> str:
+    """A line of the table; it says on how many rows it rests where these are not all ``n``."""
     digits = 3 if title == "bits/dim" else 2
     value, error = f"{figure['value']:.{digits}f}", f"{figure['standard_error']:.{digits}f}"
-    rows = f" ({figure['n']:,} rows)" if "n" in figure else ""
+    rows = f" ({figure['n']:,} rows)" if figure.get("n", n) != n else ""
     return f"  {title:<18}{value:>10} +/- {error:<7}{meaning}{rows}"
 
 
@@ -103,7 +105,7 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
     latents = figures["latents"]
     dimensions = latents["active"] + latents["collapsed"]
     lines = []
-    if ess == ess:
+    if math.isfinite(ess):
         lines.append(f"effective sample size of IWAE: {ess:.1f} of {k} (mean over rows)")
     if "bdmc" in figures:
         found = figures["bdmc"]

@@ -9,7 +9,7 @@ import tyro
 
 from jensen.cli.common import RunOptions
 from jensen.config.parse import parse
-from jensen.errors import UserError
+from jensen.errors import UserError, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,7 @@ class ReportOptions(RunOptions):
         """Refuse counts below one, and a page by another name."""
         if self.out is not None and self.out.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"cannot write {self.out}: a report is an HTML page; end the name in .html")
-        for name in ("num_samples", "limit"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
+        check_options(self, "num_samples limit", lambda v: v >= 1, "at least 1")
 
 
 def main(arguments: Sequence[str]) -> None:

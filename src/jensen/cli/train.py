@@ -175,7 +175,7 @@ def plain_lines(every_seconds: float = 1.0) -> Show:
 def figures(line: "Record") -> str:
     """The figures of one epoch, nats per datum (validation split but for the first)."""
     rate = line["validation_rate"]
-    said = "none" if rate != rate else f"{rate:.2f}"  # a point posterior has no rate
+    said = "none" if math.isnan(rate) else f"{rate:.2f}"  # a point posterior has no rate
     return (
         f"bound: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
         f"(distortion {line['validation_distortion']:.2f}, rate {said})  "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jensen.data.download import cache_dir
+from jensen.data.download import cache_dir, not_kept
 from jensen.errors import UserError
 from jensen.files import locked
 
@@ -60,10 +60,7 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
     except OSError as error:
         if folder.is_dir():  # another process was first, where nothing is locked
             return folder
-        raise UserError(
-            f"cannot keep prepared data in {parent}: {error.strerror or error}; make room there, or set "
-            "XDG_CACHE_HOME to another folder"
-        ) from None
+        raise not_kept(parent, error) from None
     return folder
 
 

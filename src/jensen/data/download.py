@@ -51,7 +51,8 @@ def locate(name: str, origin: Origin, data_dir: Path | None = None) -> list[Path
     """The files of a data set: each from ``data_dir`` (else $JENSEN_DATA), the cache, or its origin.
 
     Raises:
-        UserError: the given folder does not exist, or a file is nowhere and cannot be downloaded.
+        UserError: the given folder does not exist, a file is nowhere and cannot be downloaded, or the cache
+            cannot be written.
     """
     folders = [folder / origin.folder for folder in [*_given_folders(data_dir), cache_dir()]]
     if origin.product is None or origin.convert is None:
@@ -59,11 +60,22 @@ def locate(name: str, origin: Origin, data_dir: Path | None = None) -> list[Path
     product = _find(folders, origin.product)
     if product is None:
         product = folders[-1] / origin.product
-        product.parent.mkdir(parents=True, exist_ok=True)
-        with locked(product):
-            if not product.exists():  # another process was quicker
-                _convert(name, origin, folders, origin.convert, product)
+        try:
+            product.parent.mkdir(parents=True, exist_ok=True)
+            with locked(product):
+                if not product.exists():  # another process was quicker
+                    _convert(name, origin, folders, origin.convert, product)
+        except OSError as error:
+            raise not_kept(product.parent, error) from None
     return [product]
+
+
+def not_kept(folder: Path, error: OSError) -> UserError:
+    """What to say of a cache that cannot be written."""
+    return UserError(
+        f"cannot keep prepared data in {folder}: {error.strerror or error}; make room there, or set "
+        "XDG_CACHE_HOME to another folder"
+    )
 
 
 def _convert(

@@ -47,8 +47,8 @@ class Preparation:
         stored_dtype: the dtype of the stored rows, to which ``invert`` leads back.
         support: the likelihood's domain, one of ``SUPPORTS``.
         marginals: for tables, what was fitted to each column. Their codes reach the model as they are, in
-        float64 and with NaN
-            where a cell is missing: what is done to them is part of the model, whose density counts it.
+            float64 and with NaN where a cell is missing: what is done to them is part of the model, whose
+            density counts it.
         labels: where rows end in the number of their label, how: it passes through as it is.
     """
 

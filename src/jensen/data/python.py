@@ -15,6 +15,7 @@ from jensen.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from torch import Tensor
 
 FRAMES = ("pandas", "polars", "pyarrow")
 TAKEN = (
@@ -66,10 +67,19 @@ def plain(data: Any) -> Any:
     if sparse.issparse(data):
         return data.toarray()
     if isinstance(data, Tensor):
-        return (data.to_dense() if data.is_sparse else data).detach().cpu().numpy()
+        return _numbers_of(data)
     if isinstance(data, Dataset):
         return stacked(data)[0]
     return data
+
+
+def _numbers_of(tensor: "Tensor") -> Array:
+    """A tensor as an array; of bfloat16, which NumPy lacks, as float32."""
+    import torch
+
+    dense = (tensor.to_dense() if tensor.is_sparse else tensor).detach().cpu()
+    found: Array = (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+    return found
 
 
 def as_rows(data: Any) -> Any:
@@ -95,7 +105,7 @@ def stacked(data: Any) -> tuple[Array, Array | None]:
     number, the label.
 
     Raises:
-        UserError: it has no length, or its items are something else, or of different shapes.
+        UserError: it has no length, or its items are something else, or of different shapes or types.
     """
     if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
         raise UserError(
@@ -114,6 +124,11 @@ def stacked(data: Any) -> tuple[Array, Array | None]:
                 f"item {number} of {type(data).__name__} has shape {row.shape}, and item 0 {first.shape}; "
                 "bring all to one shape, as torchvision.transforms.Resize does"
             )
+        if not np.can_cast(row.dtype, first.dtype, "safe"):
+            raise UserError(
+                f"item {number} of {type(data).__name__} is of {row.dtype}, and item 0 of {first.dtype}; "
+                "bring all to one type, as in array.astype(float)"
+            )
         x[number] = row
         labels.append(label)
     whole = all(isinstance(label, int | np.integer) for label in labels)
@@ -125,7 +140,7 @@ def _item(item: Any, number: int) -> tuple[Array, Any]:
     from torch import Tensor
 
     parts = item if isinstance(item, tuple | list) and not np.isscalar(item[0]) else (item,)
-    row = parts[0].detach().cpu().numpy() if isinstance(parts[0], Tensor) else np.asarray(parts[0])
+    row = _numbers_of(parts[0]) if isinstance(parts[0], Tensor) else np.asarray(parts[0])
     if row.dtype.kind not in "biuf" or row.ndim == 0:
         raise UserError(
             f"item {number} is {type(parts[0]).__name__}, no row of numbers; give a data set whose items are "

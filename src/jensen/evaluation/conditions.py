@@ -18,6 +18,7 @@ from jensen.distributions.column_conditions import (
 from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
 from jensen.errors import UserError
+from jensen.evaluation.estimate import effective_sample_size
 
 CHUNK = 1 << 12
 """Latents proposed at a time."""
@@ -79,38 +80,41 @@ def sample_where(
         UserError: the condition is (nearly) impossible under the model.
     """
     with seeded(seed):
-        latents: list[Tensor] = []
-        given: list[Tensor] = []
-        weights: list[Tensor] = []
-        while True:
-            z = model.prior().sample((CHUNK,))
-            c = (
-                None
-                if contexts is None
-                else contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]
-            )
-            latents.append(z)
-            given += [] if c is None else [c]
-            p = model.likelihood((z,), context=c)
-            weights.append(log_probability(p, conditions).double())
-            log_w = torch.cat(weights)
-            total = log_w.logsumexp(0)
-            size = float((2 * total - (2 * log_w).logsumexp(0)).exp())
-            if size >= n or len(log_w) >= MOST:
-                break
-        probability = float((total - math.log(len(log_w))).exp())
+        z, c, log_w = _proposed(model, n, conditions, contexts)
+        probability = float((log_w.logsumexp(0) - math.log(len(log_w))).exp())
         if not probability > FEWEST:
             raise UserError(
                 "--where: no sample can meet it: under the model its probability is about "
                 f"{probability:.1g}; ask for something likelier"
             )
-        error = float(log_w.exp().std() / math.sqrt(len(log_w)))
         picks = _resampled(log_w.softmax(0), n)
-        z = torch.cat(latents)[picks].split(CHUNK)
-        chosen = torch.cat(given)[picks].split(CHUNK) if given else [None] * len(z)
-        parts = (model.likelihood((some,), context=c) for some, c in zip(z, chosen, strict=True))
+        latents = z[picks].split(CHUNK)
+        chosen = [None] * len(latents) if c is None else c[picks].split(CHUNK)
+        parts = (model.likelihood((some,), context=own) for some, own in zip(latents, chosen, strict=True))
         x = torch.cat([_draw(p, conditions) for p in parts])
-        return Drawn(x.cpu(), probability, error, size, len(log_w))
+    error = float(log_w.exp().std() / math.sqrt(len(log_w)))
+    return Drawn(x.cpu(), probability, error, float(effective_sample_size(log_w)), len(log_w))
+
+
+def _proposed(
+    model: Any, n: int, conditions: Sequence[Any], contexts: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Latents ``[I, M]`` from the prior, their contexts ``[I, Cc]``, and log P(condition | each), ``[I]``.
+
+    As many as have an effective sample size of n, but `MOST` at most.
+    """
+    latents: list[Tensor] = []
+    given: list[Tensor] = []
+    log_w = torch.empty(0)
+    while not len(log_w) or (effective_sample_size(log_w) < n and len(log_w) < MOST):
+        z, c = model.prior().sample((CHUNK,)), None
+        if contexts is not None:
+            c = contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]
+            given.append(c)
+        latents.append(z)
+        found = log_probability(model.likelihood((z,), context=c), conditions).double()
+        log_w = torch.cat([log_w.to(found), found])
+    return torch.cat(latents), torch.cat(given) if given else None, log_w
 
 
 def _resampled(weights: Tensor, n: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from jensen.data.seeds import seeded
 from jensen.trace import Model
 
 ACTIVE_VARIANCE = 0.01
@@ -50,9 +51,12 @@ def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
 
 @torch.no_grad()
 def encode_blocks(model: Model, blocks: Iterable[Tensor]) -> Iterator[Latents]:
-    """What `encode` gives, block after block."""
+    """What `encode` gives, block after block. Nothing is drawn, and no row but the first decoded."""
+    p: Distribution | None = None
     for x in blocks:
-        trace = model.trace(x, 1)
-        q, p = trace.posterior[0], trace.prior[0]
+        if p is None:
+            with seeded(0):
+                p = model.trace(x[:1], 1).prior[0]
+        q = model.posterior(x)[0]
         rate = rate_per_dimension(q, p)
         yield Latents(q.mean.cpu(), q.stddev.cpu(), None if rate is None else rate.cpu())

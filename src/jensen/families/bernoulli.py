@@ -10,7 +10,20 @@ from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
 
 
-class Bernoulli(nn.Module):
+class _LogOdds(nn.Module):
+    """What both share: the network gives one number, the log-odds, for each element of the event."""
+
+    def __init__(self, event_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.event_shape = tuple(event_shape)
+        self.num_outputs = math.prod(self.event_shape)
+
+    def logits(self, raw: Tensor) -> Tensor:
+        """``[*batch, D] -> [*batch, *event]``."""
+        return raw.reshape(raw.shape[:-1] + self.event_shape)
+
+
+class Bernoulli(_LogOdds):
     """Independent zeros and ones, with log-odds from the network: ``log p(1) - log p(0) = raw``.
 
     log p(x | z) = sum_i (x_i l_i - softplus(l_i)), finite with a finite gradient at any log-odds l.
@@ -22,18 +35,12 @@ class Bernoulli(nn.Module):
     has_rsample = False
     support = "binary"
 
-    def __init__(self, event_shape: Sequence[int]) -> None:
-        super().__init__()
-        self.event_shape = tuple(event_shape)
-        self.num_outputs = math.prod(self.event_shape)
-
     def forward(self, raw: Tensor) -> Distribution:
         """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
-        logits = raw.reshape(raw.shape[:-1] + self.event_shape)
-        return IndependentBernoulli(logits, len(self.event_shape))
+        return IndependentBernoulli(self.logits(raw), len(self.event_shape))
 
 
-class ContinuousBernoulli(nn.Module):
+class ContinuousBernoulli(_LogOdds):
     """Independent numbers in [0, 1] with density proportional to exp(l x), l from the network.
 
     Unlike a Bernoulli likelihood of grey values, it is a density, and its values are comparable
@@ -46,12 +53,7 @@ class ContinuousBernoulli(nn.Module):
     has_rsample = True
     support = "unit"
 
-    def __init__(self, event_shape: Sequence[int]) -> None:
-        super().__init__()
-        self.event_shape = tuple(event_shape)
-        self.num_outputs = math.prod(self.event_shape)
-
     def forward(self, raw: Tensor) -> Distribution:
         """l ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
-        logits = raw.reshape(raw.shape[:-1] + self.event_shape)
-        return Independent(ContinuousDistribution(logits), len(self.event_shape), validate_args=False)
+        base = ContinuousDistribution(self.logits(raw))
+        return Independent(base, len(self.event_shape), validate_args=False)

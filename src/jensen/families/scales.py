@@ -9,21 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp, soft_clamp
-
-__all__ = [
-    "LOG_SCALE_LIMITS",
-    "FixedScale",
-    "NetworkScale",
-    "NetworkVariance",
-    "OptimalScale",
-    "PerDimensionScale",
-    "Scale",
-    "SharedScale",
-    "bounded_exp",
-    "refuse_optimal",
-    "soft_clamp",
-]
+from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp
 
 
 def _positive(sigma: float) -> float:

@@ -83,7 +83,34 @@ class Contexts(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class RowEncoder(nn.Module):
+class _OfRows(nn.Module):
+    """q(z | x, c) of whole rows, by an encoder that takes what `inputs` makes of them."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder: Any = encoder
+
+    @property
+    def family(self) -> Any:
+        """The posterior family."""
+        return self.encoder.family
+
+    def inputs(self, row: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
+        """What the encoder takes for rows ``[*batch, C]``, with a ``context`` in the place of their own."""
+        raise NotImplementedError
+
+    def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The family's numbers at rows ``[*batch, C]``, ``[*batch, num_outputs]``."""
+        raw: Tensor = self.encoder.raw(*self.inputs(x, context))
+        return raw
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """q(z | x, c), batch shape ``[*batch]``."""
+        q: Distribution = self.encoder(*self.inputs(x, context))
+        return q
+
+
+class RowEncoder(_OfRows):
     """q(z | x, c) by an encoder that reads whole rows.
 
     Args:
@@ -94,34 +121,19 @@ class RowEncoder(nn.Module):
     given: Tensor
 
     def __init__(self, encoder: nn.Module, given: Sequence[int]) -> None:
-        super().__init__()
-        self.encoder: Any = encoder
+        super().__init__(encoder)
         self.register_buffer("given", torch.tensor(given), persistent=False)
 
-    @property
-    def family(self) -> Any:
-        """The posterior family."""
-        return self.encoder.family
-
-    def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The family's numbers at rows ``[*batch, C]``, with a ``context`` in the place of their own."""
-        raw: Tensor = self.encoder.raw(self._row(x, context))
-        return raw
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """q(z | x, c), batch shape ``[*batch]``."""
-        q: Distribution = self.encoder(self._row(x, context))
-        return q
-
-    def _row(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def inputs(self, row: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
+        """The rows."""
         if context is None:
-            return x
-        row = x.clone()
-        row[..., self.given] = context.to(x.dtype)
-        return row
+            return (row,)
+        row = row.clone()
+        row[..., self.given] = context.to(row.dtype)
+        return (row,)
 
 
-class PairEncoder(nn.Module):
+class PairEncoder(_OfRows):
     """q(z | x, c) of whole rows, by an encoder that takes x and c apart.
 
     Args:
@@ -130,26 +142,11 @@ class PairEncoder(nn.Module):
     """
 
     def __init__(self, encoder: nn.Module, event_shape: Sequence[int]) -> None:
-        super().__init__()
-        self.encoder: Any = encoder
+        super().__init__(encoder)
         self.event_shape = tuple(event_shape)
 
-    @property
-    def family(self) -> Any:
-        """The posterior family."""
-        return self.encoder.family
-
-    def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The family's numbers at rows ``[*batch, C]``, with a ``context`` in the place of their own."""
-        raw: Tensor = self.encoder.raw(*self._pair(x, context))
-        return raw
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """q(z | x, c), batch shape ``[*batch]``."""
-        q: Distribution = self.encoder(*self._pair(x, context))
-        return q
-
-    def _pair(self, row: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def inputs(self, row: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
+        """x and c."""
         size = math.prod(self.event_shape)
         x = row[..., :size].unflatten(-1, self.event_shape)
         return x, row[..., size:] if context is None else context

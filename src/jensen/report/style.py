@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -135,4 +136,4 @@ def to_img(tiles: Array, columns: int, gap: int, alt: str) -> Markup:
 
 def plain(number: float, digits: int = 2) -> str:
     """A number for reading: thousands apart, a true minus sign, a dash for what is not known."""
-    return "–" if number != number else f"{number:,.{digits}f}".replace("-", "−").replace("inf", "∞")
+    return "–" if math.isnan(number) else f"{number:,.{digits}f}".replace("-", "−").replace("inf", "∞")

@@ -1,5 +1,6 @@
 """The table of bounds and gaps."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ def bounds(figures: dict[str, Any]) -> list[Row]:
 
 def measured(figures: dict[str, Any], key: str) -> bool:
     """Whether a figure is there and is a number: a point posterior has a distortion alone."""
-    return key in figures and figures[key]["value"] == figures[key]["value"]
+    return key in figures and not math.isnan(figures[key]["value"])
 
 
 def numbers(figure: dict[str, float], digits: int = 2) -> tuple[str, str]:

@@ -131,7 +131,7 @@ def _span(values: Any) -> str:
 
 
 def _duration(seconds: float) -> str:
-    if seconds != seconds:
+    if math.isnan(seconds):
         return "time not recorded"
     return (
         f"{seconds:.1f} s"

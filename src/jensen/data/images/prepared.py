@@ -122,7 +122,7 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
                 advance(1)
     _check_any(pictures, rows, bad)
     _shorten(folder, x, rows)
-    notes = _notes(pictures, [sound[i] for i in sound if i not in bad], size, grey=grey)
+    notes = _notes([sound[i] for i in sound if i not in bad], size, grey=grey)
     notes += [f"left out {pictures.names[i]}: {reason}" for i, reason in sorted(bad.items())]
     record = {"bad": sorted(bad), "notes": notes}
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
@@ -203,7 +203,7 @@ def _common_size(pictures: Pictures, headers: dict[int, Header]) -> tuple[int, i
     return width, height
 
 
-def _notes(pictures: Pictures, headers: list[Header], size: tuple[int, int], *, grey: bool) -> list[str]:
+def _notes(headers: list[Header], size: tuple[int, int], *, grey: bool) -> list[str]:
     """What a user should know of what was done."""
     notes = [f"{len(headers):,} images of {_times(size)}, {'grey' if grey else 'in colour'}"]
     others = sum(header.size != size for header in headers)
