@@ -169,3 +169,11 @@ def test_images_of_unequal_sides(tmp_path: Path, call: Call, network: str) -> No
     with Image.open(tmp_path / "r.png") as picture:
         width, height = picture.size
     assert width > 2 * height
+
+
+def test_a_file_of_no_known_kind(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "adult.data").write_text("39, State-gov\n")
+    status, _, said = call("train", str(tmp_path / "adult.data"))
+    assert status == 2
+    assert "adult.data ends in '.data'" in said
+    assert ".csv" in said
