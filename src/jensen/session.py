@@ -51,6 +51,8 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
+    if not overwrite:
+        _check_free(out)
     choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
@@ -103,6 +105,20 @@ def _bounded_epochs(settings: Settings, dataset: Dataset) -> tuple[Settings, str
         f"the next {settings.epoch_rows:,} of {rows:,} training rows (--epoch-rows), and its validation "
         f"bound is that of at most {VALIDATION_ROWS:,} rows"
     )
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder in which a run would replace a file that no run has written.
+
+    Raises:
+        UserError: which file.
+    """
+    for name in ("schema.yaml", "report.html"):
+        if (out / name).exists():
+            raise UserError(
+                f"{out / name} is there, and is not a run's: a run would replace it; give another --out, or "
+                "add --overwrite"
+            )
 
 
 def _empty(out: Path) -> None:
