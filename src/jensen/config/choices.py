@@ -78,8 +78,9 @@ class DataSettings:
     they are inferred."""
     condition: Names = ()
     """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
-    samples are drawn for any c that is asked for, and every figure is of log p(x | c). A name that
-    holds a comma needs double quotes. For images and arrays: label, the name of an image's folder or the y of an .npz file."""
+    samples are drawn for any c that is asked for, and every figure is of log p(x | c). A name that holds a
+    comma needs double quotes. For images and arrays: label, the name of an image's folder or the y of an .npz
+    file."""
     size: str | None = None
     """For images: the size to bring them to, a width or WIDTHxHEIGHT, such as 32 or 32x48: each is scaled
     until it covers that size, and its middle cut out. Needed where they have different sizes."""
