@@ -180,9 +180,12 @@ class Run:
             )
         return weights
 
-    def blocks(self, dataset: Dataset, split: str, limit: int | None = None) -> Iterator[Tensor]:
-        """The prepared rows of a split in fixed blocks, the same at every call."""
-        return evaluation_blocks(dataset, self.preparation, split, seed=self.settings.seed, limit=limit)
+    def blocks(
+        self, dataset: Dataset, split: str, limit: int | None = None, *, alike: bool = False
+    ) -> Iterator[Tensor]:
+        """The prepared rows of a split in fixed blocks, the same at every call (see `evaluation_blocks`)."""
+        seed = self.settings.seed
+        return evaluation_blocks(dataset, self.preparation, split, seed=seed, limit=limit, alike=alike)
 
     def history(self) -> list[Record]:
         """The lines of metrics.jsonl.

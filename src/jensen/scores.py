@@ -77,7 +77,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
     Raises:
         UserError: they are not there yet, and the training data are missing or others.
     """
-    key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS])
+    key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS, "alike"])
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = run.path / "reference.safetensors"
     with suppress(UserError):
@@ -87,7 +87,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
     dataset = run.dataset()
     train = dataset.numbers("train")
     some = train[draw_distinct(len(train), REFERENCE_ROWS, generator(seed, "reference"))]
-    rows = run.blocks(replace(dataset, splits={"train": some}), "train")
+    rows = run.blocks(replace(dataset, splits={"train": some}), "train", alike=True)
     parts = score_rows(run, model, rows, num_samples=num_samples, seed=seed)
     found = torch.cat([part.log_px for part in parts])
     with suppress(UserError):

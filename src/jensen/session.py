@@ -55,6 +55,8 @@ def start(
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
+    if not overwrite:
+        _check_free(out)
     choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
@@ -107,6 +109,20 @@ def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]
             f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
         )
     return settings, notes
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder in which a run would replace a file that no run has written.
+
+    Raises:
+        UserError: which file.
+    """
+    for name in ("schema.yaml", "report.html"):
+        if (out / name).exists():
+            raise UserError(
+                f"{out / name} is there, and is not a run's: a run would replace it; give another --out, or "
+                "add --overwrite"
+            )
 
 
 def _empty(out: Path) -> None:

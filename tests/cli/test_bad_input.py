@@ -51,7 +51,7 @@ TRAIN = [
     ("train d.npy --batch-size -8", "--batch-size is -8", "at least 1"),
     ("train d.npy --num-samples 0", "--num-samples is 0", "at least 1"),
     ("train d.npy --epochs 0", "--epochs is 0", "at least 1"),
-    ("train d.npy --epochs", "--epochs", "Expected 1 value"),
+    ("train d.npy --epochs", "--epochs", "needs a value"),
     ("train d.npy --hidden 20,x", "'20,x'", "such as 200,200"),
     ("train d.npy --hidden 0", "--hidden", "at least 1"),
     ("train d.npy --precision fp16", "--precision is fp16", "auto, float32, bf16"),

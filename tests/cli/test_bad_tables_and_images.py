@@ -16,6 +16,7 @@ LINES = [
     f"{20 + i % 40},{150 + i * 7 % 50}.5,{TOWNS[i % 3]},19{50 + i % 50}-03-{1 + i % 28:02d}"
     for i in range(90)
 ]
+Patch = pytest.MonkeyPatch
 NEW = "--out new --epochs 1 --hidden 4 --device cpu"
 
 
@@ -169,3 +170,67 @@ def test_images_of_unequal_sides(tmp_path: Path, call: Call, network: str) -> No
     with Image.open(tmp_path / "r.png") as picture:
         width, height = picture.size
     assert width > 2 * height
+
+
+def test_a_file_of_no_known_kind(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "adult.data").write_text("39, State-gov\n")
+    status, _, said = call("train", str(tmp_path / "adult.data"))
+    assert status == 2
+    assert "adult.data ends in '.data'" in said
+    assert ".csv" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "score run good.csv -o good.csv",
+        "impute run good.csv -o good.csv",
+        "encode run good.csv -o ./good.csv",
+        "reconstruct run good.csv -o good.csv",
+        "sample run -o good.csv",
+    ],
+)
+def test_data_are_never_written_over(
+    call: Call, place: Path, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    before = Path("good.csv").read_bytes()
+    status, _, said = call(*words.split())
+    assert status == 2
+    assert "holds the data themselves" in said
+    assert Path("good.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["schema.yaml", "report.html"])
+def test_a_run_takes_no_file_of_others(
+    call: Call, place: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    Path("mine").mkdir(exist_ok=True)
+    (Path("mine") / name).write_text("- {name: age, type: count}\n")
+    status, _, said = call("train", "good.csv", "--out", "mine", "--epochs", "1")
+    assert status == 2
+    assert name in said
+    assert (Path("mine") / name).read_text() == "- {name: age, type: count}\n"
+    (Path("mine") / name).unlink()
+
+
+def test_a_schema_that_makes_dates_of_numbers(
+    call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    Path("dates.yaml").write_text("- {name: age, type: date}\n")
+    status, _, said = call("train", "good.csv", "--schema", "dates.yaml", *NEW.split())
+    assert status == 2
+    assert "'age' cannot be date" in said
+
+
+def test_a_condition_whose_name_holds_a_comma(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("t.csv", ['"a, b",c,d', *(f"{'xy'[i % 2]},{i % 7},{i % 5}.5" for i in range(60))])
+    status, _, said = call("train", "t.csv", "--condition", '"a, b"', "--out", "run", *TRAIN)
+    assert status == 0, said
+    status, _, said = call("score", "run", "t.csv", "-o", "s.csv")
+    assert status == 0, said

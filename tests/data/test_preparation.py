@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +284,12 @@ def test_evaluation_blocks(digits: Dataset, binarize: str) -> None:
         assert torch.equal(rows(limit), everything[:limit])
     assert not torch.equal(rows(seed=1), everything)
     assert not torch.equal(rows(split="validation"), everything)
+    one = replace(digits, splits={"one": digits.splits["test"][100:101]})
+    options = {"seed": 0, "block": 64, "alike": True}
+    [alone] = evaluation_blocks(one, preparation, "one", **options)
+    assert torch.equal(
+        alone[0], torch.cat(list(evaluation_blocks(digits, preparation, "test", **options)))[100]
+    )
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"block": 0}, {"split": "dev"}])

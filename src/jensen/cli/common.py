@@ -73,6 +73,7 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
     """
     from jensen.data import ImageOptions, load_rows, match_preparation
 
+    check_kept(options.out, options.data, run.settings.data)
     images = ImageOptions.like(run.event_shape, skip_bad=options.skip_bad)
     dataset = load_rows(
         options.data,
@@ -120,6 +121,24 @@ def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
                 f"{lacking} of {len(dataset.x)} rows it is missing or of a category that training had not; "
                 "give it there, or leave those rows out"
             )
+
+
+def check_kept(out: Path, *sources: str) -> None:
+    """Refuse to write over data that were given.
+
+    Args:
+        out: the file to write.
+        sources: of data, as users name them.
+
+    Raises:
+        UserError: ``out`` is the file of one of them.
+    """
+    from jensen.data.npy import parse_source
+
+    for source in sources:
+        path, _ = parse_source(source) or (Path(source).expanduser(), None)
+        if path.is_file() and out.expanduser().resolve() == path.resolve():
+            raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
 
 
 class Beside:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_suffix(options.out, (1,))
     dataset = rows_for(run, model, options)
-    blocks = (x.to(device) for x in run.blocks(dataset, "all"))
+    blocks = (x.to(device) for x in run.blocks(dataset, "all", alike=True))
     parts = encode_blocks(model, blocks)
     first = next(parts)
     numbers = range(first.mean.shape[1])

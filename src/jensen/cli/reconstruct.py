@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_data_suffix(run, options.out)
     dataset = rows_for(run, model, options)
-    blocks = (x.to(device) for x in run.blocks(dataset, "all"))
+    blocks = (x.to(device) for x in run.blocks(dataset, "all", alike=True))
     with data_writer(run, options.out, mean=True) as write:
         for x in blocks:
             z = encode(model, [x]).mean.to(device)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jensen.cli.common import RunOptions, check_data_suffix, say, write_data
+from jensen.cli.common import RunOptions, check_data_suffix, check_kept, say, write_data
 from jensen.config.parse import parse
 from jensen.errors import UserError
 
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     run = Run.open(options.run)
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
+    check_kept(options.out, run.settings.data)
     if options.where is not None:
         write_data(run, options.out, _where(run, model, options), mean=options.mean)
         return

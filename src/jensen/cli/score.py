@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     parts = score_rows(
         run,
         model,
-        run.blocks(dataset, "all"),
+        run.blocks(dataset, "all", alike=True),
         num_samples=options.num_samples,
         seed=options.seed,
         per_column=options.per_column,

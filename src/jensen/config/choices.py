@@ -1,5 +1,8 @@
 """The choices that make a run: data, model, objective. The attribute docstrings are the help texts."""
 
+import csv
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +21,15 @@ def _parse_widths(arguments: list[str]) -> tuple[int, ...] | None:
 
 
 def _parse_names(arguments: list[str]) -> tuple[str, ...]:
-    return tuple(name for part in arguments[0].split(",") if (name := part.strip()))
+    found = next(csv.reader([arguments[0]], skipinitialspace=True), [])
+    return tuple(name for part in found if (name := part.strip()))
+
+
+def write_names(names: Iterable[str]) -> str:
+    """Names as `_parse_names` reads them: those that hold a comma in quotes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 Widths = Annotated[
@@ -43,10 +54,10 @@ Names = Annotated[
         metavar="COLUMN,COLUMN,...",
         instance_from_str=_parse_names,
         is_instance=lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value),
-        str_from_instance=lambda value: [",".join(value)],
+        str_from_instance=lambda value: [write_names(value)],
     ),
 ]
-"""Names of columns, written ``sex,education``."""
+"""Names of columns, written ``sex,education``; a name that holds a comma in double quotes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +78,9 @@ class DataSettings:
     they are inferred."""
     condition: Names = ()
     """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
-    samples are drawn for any c that is asked for, and every figure is of log p(x | c). For images and arrays:
-    label, the name of an image's folder or the y of an .npz file."""
+    samples are drawn for any c that is asked for, and every figure is of log p(x | c). A name that holds a
+    comma needs double quotes. For images and arrays: label, the name of an image's folder or the y of an .npz
+    file."""
     size: str | None = None
     """For images: the size to bring them to, a width or WIDTHxHEIGHT, such as 32 or 32x48: each is scaled
     until it covers that size, and its middle cut out. Needed where they have different sizes."""

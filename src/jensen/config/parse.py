@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
+from jensen.config.choices import write_names
 from jensen.errors import UserError
 
 Options = TypeVar("Options")
@@ -133,6 +134,6 @@ def to_arguments(values: Mapping[str, Any], positional: str, flags: Collection[s
             words += [f"--{key.replace('_', '-')}"] if value else []
             continue
         if isinstance(value, list | tuple):
-            value = ",".join(str(part) for part in value)
+            value = write_names(map(str, value))
         words += [str(value)] if key == positional else [f"--{key.replace('_', '-')}", str(value)]
     return words

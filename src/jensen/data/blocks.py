@@ -1,6 +1,7 @@
 """Prepared rows for evaluation, drawn so that a figure depends on the seed alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,11 +21,13 @@ def evaluation_blocks(
     limit: int | None = None,
     block: int = 256,
     dtype: torch.dtype | None = None,
+    alike: bool = False,
 ) -> Iterator[Tensor]:
     """The prepared rows of a split in order, in blocks ``[block, *event]`` (the last may be shorter).
 
     Block b draws (dynamic binarization, dequantization) from a generator of its own, seeded by (seed,
-    split, b), and always for the whole block: ``limit=N`` gives the first N rows of the same draw.
+    split, b), and always for the whole block: ``limit=N`` gives the first N rows of the same draw. With
+    ``alike``, all rows of all splits have one draw: a row is prepared alike wherever it stands.
 
     Raises:
         UserError: an unknown split, or a limit or block below 1.
@@ -34,6 +37,8 @@ def evaluation_blocks(
     if block < 1:
         raise UserError(f"block is {block}; give a number of rows of 1 or more")
     dataset.numbers(split)  # refuses a split that is not there
+    if alike:
+        preparation = replace(preparation, alike=True)
     return _blocks(dataset, preparation, split, seed, limit, block, dtype)
 
 
@@ -51,6 +56,7 @@ def _blocks(
     for number, numbers in enumerate(rows.split(block)):
         if left <= 0:
             return
-        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", split, number), dtype)
+        place = () if preparation.alike else (split, number)
+        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", *place), dtype)
         yield prepared[:left]
         left -= block

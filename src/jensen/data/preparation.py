@@ -50,6 +50,7 @@ class Preparation:
             float64 and with NaN where a cell is missing: what is done to them is part of the model, whose
             density counts it.
         labels: where rows end in the number of their label, how: it passes through as it is.
+        alike: every row gets the same draw, so that a figure of a row depends on the row alone. Not recorded.
     """
 
     binarize: str
@@ -61,6 +62,7 @@ class Preparation:
     support: str = "real"
     marginals: tuple[Marginal, ...] | None = None
     labels: Labels | None = None
+    alike: bool = False
 
     def __post_init__(self) -> None:
         if self.support not in SUPPORTS:
@@ -99,14 +101,21 @@ class Preparation:
         if self.binarize == "dynamic":
             low, high = self.value_range
             probability = (stored.to(torch.float32) - low) / (high - low)
-            return (_uniform(stored, generator) < probability).to(dtype)
+            return (self._uniform(stored, generator) < probability).to(dtype)
         if self.binary:
             return stored.to(dtype)
         x = stored.to(self._exact(dtype))
         if self.dequantize:
-            x = x + _uniform(stored, generator).clamp(_MARGIN, 1 - _MARGIN)
+            x = x + self._uniform(stored, generator).clamp(_MARGIN, 1 - _MARGIN)
         shift, scale = self._affine(x)
         return ((x - shift) / scale).to(dtype)
+
+    def _uniform(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """U[0, 1) in float32 and ``like``'s shape, drawn where the generator lives: alike on every device."""
+        device = like.device if generator is None else generator.device
+        shape = (1, *like.shape[1:]) if self.alike else like.shape
+        drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
+        return drawn.to(like.device).expand(like.shape)
 
     def invert(self, x: Tensor, *, mean: bool = False) -> Tensor:
         """What the model sees -> the units of the data as given, without the labels.
@@ -241,9 +250,3 @@ class Preparation:
             return self.value_range
         limits = torch.iinfo(self.stored_dtype)
         return float(limits.min), float(limits.max)
-
-
-def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """U[0, 1) in float32 and ``like``'s shape, drawn where the generator lives: alike on every device."""
-    device = like.device if generator is None else generator.device
-    return torch.rand(like.shape, generator=generator, device=device, dtype=torch.float32).to(like.device)

@@ -45,7 +45,7 @@ def to_arrow(frame: Any) -> "pa.Table":
         return without_views(frame.to_arrow())
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"a column holds objects that cannot be cells, or several kinds of them ({reason}); make them "

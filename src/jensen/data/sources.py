@@ -110,6 +110,11 @@ def _folder_or_file(path: Path, reading: Reading) -> Named:
             f"the folder {path} holds neither images (.png, .jpg, ...) nor tables (.csv, .parquet, ...); "
             "give another folder, or the path of a file"
         )
+    if path.is_file():
+        raise UserError(
+            f"{path} ends in {path.suffix or 'no suffix'!r}, by which no kind of data is known; give it the "
+            f"name of its kind: {KINDS}"
+        )
     close = difflib.get_close_matches(str(path).lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
     nearest = f" (did you mean {close[0]}?)" if close else ""
     raise UserError(f"unknown data set {str(path)!r}{nearest}; give {', '.join(NAMED)}, or {KINDS}")

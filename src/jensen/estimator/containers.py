@@ -19,20 +19,25 @@ class Container:
 
     kind: str
     schema: Schema
-    dtypes: tuple[str, ...] = ()
-    """Of a pandas frame."""
+    dtypes: tuple[Any, ...] = ()
+    """Of a pandas frame as text, of a polars frame as its types."""
+    labels: tuple[Any, ...] = ()
+    """Of the columns of a pandas frame, which may be numbers or tuples."""
 
     @staticmethod
     def of(data: Any, *, numbers: bool = False) -> "Container":
         """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``."""
         kind = kind_of(data)
-        dtypes = tuple(str(dtype) for dtype in data.dtypes) if kind == "pandas" else ()
+        dtypes: tuple[Any, ...] = tuple(data.dtypes) if kind == "polars" else ()
+        labels: tuple[Any, ...] = ()
+        if kind == "pandas":
+            dtypes, labels = tuple(str(dtype) for dtype in data.dtypes), tuple(data.columns)
         if kind == "array":
             columns = [infer_column(f"x{i}", values) for i, values in enumerate(np.asarray(data).T)]
             schema = Schema(tuple(columns))
         else:
             schema = _unambiguous(infer_schema(to_arrow(data)))
-        return Container(kind, as_numbers(schema) if numbers else schema, dtypes)
+        return Container(kind, as_numbers(schema) if numbers else schema, dtypes, labels)
 
     @property
     def numeric(self) -> bool:
@@ -63,13 +68,22 @@ class Container:
         if self.kind == "polars":
             import polars
 
-            return polars.from_arrow(table)
+            found = polars.DataFrame(polars.from_arrow(table))
+            return found.cast(dict(zip(found.columns, self.dtypes, strict=True)))
         frame = table.to_pandas()
         for name, dtype in zip(frame.columns, self.dtypes, strict=True):
             whole = dtype.startswith(("int", "uint", "bool"))
             if not (whole and frame[name].isna().any()):
                 frame[name] = frame[name].astype(dtype)
+        frame.columns = _like(self.labels)
         return frame
+
+
+def _like(labels: tuple[Any, ...]) -> Any:
+    """The labels of columns as pandas makes an index of them."""
+    import pandas
+
+    return pandas.Index(list(labels))
 
 
 def as_numbers(schema: Schema) -> Schema:

@@ -131,6 +131,5 @@ def settings_of(options: dict[str, Any], seed: int) -> Settings:
     Raises:
         UserError: a value that cannot be used.
     """
-    values = {name: list(v) if name == "hidden" else v for name, v in options.items()}
-    given = {"data": "X", "seed": seed, "device": "cpu", **values}
+    given = {"data": "X", "seed": seed, "device": "cpu", **options}
     return settings_from(given, "jensen")

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 
 from jensen.data.tables.codec import decode_table, encode_table
-from jensen.data.tables.infer import infer_schema
+from jensen.data.tables.infer import apply_edits, infer_schema
+from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.summary import summarise
 
 MOMENTS = [dt.datetime(2024, 1, 30, 23, 58) + dt.timedelta(minutes=733 * i) for i in range(40)]
 
@@ -38,3 +40,18 @@ def test_text_that_is_no_date() -> None:
     for texts in (zones, ["12:30", "13:45"] * 20, ["2024-13-01", "2024-14-02"] * 20):
         schema = infer_schema(pa.table({"t": pa.array(texts)}))
         assert schema.columns[0].type != "date"
+
+
+def test_a_format_that_a_user_gives() -> None:
+    texts = pa.array([moment.strftime("%d/%m/%Y") for moment in MOMENTS if moment.day < 13])
+    words = pa.array([moment.strftime("%d %b %Y") for moment in MOMENTS if moment.day < 13])
+    table = pa.table({"day": texts, "words": words})
+    edits = Schema(
+        (
+            Column("day", "date", "", format="%m/%d/%Y"),
+            Column("words", "date", "", format="%d %b %Y"),
+        )
+    )
+    schema = apply_edits(edits, infer_schema(table), summarise([table]))
+    assert [column.format for column in schema.columns] == ["%m/%d/%Y", "%d %b %Y"]
+    assert decode_table(encode_table(table, schema).x, schema).to_pydict() == table.to_pydict()

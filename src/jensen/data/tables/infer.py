@@ -207,7 +207,8 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
 def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     """One column as edited, with what the edit leaves open taken from its cells."""
     if edit.type == inferred.type and not edit.levels:
-        return replace(inferred, step=edit.step if edit.step is not None else inferred.step)
+        step = edit.step if edit.step is not None else inferred.step
+        return replace(inferred, step=step, format=edit.format or inferred.format)
     column = replace(edit, storage=inferred.storage)
     if column.type in ("binary", "categorical", "ordinal") and not column.levels:
         if summary.too_many:
@@ -219,9 +220,18 @@ def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     if column.type in ("continuous", "positive", "count"):
         _check_numbers(column, summary)
         column = replace(column, step=1.0 if column.type == "count" else column.step or inferred.step)
-    if column.type == "date" and column.format is None:
-        column = replace(column, format=inferred.format)
+    if column.type == "date":
+        _check_dates(column, summary)
+        column = replace(column, step=unit_of(column.format or ""))
     return column
+
+
+def _check_dates(column: Column, summary: Summary) -> None:
+    if not summary.is_text or column.format is None:
+        raise UserError(
+            f"column {column.name!r} cannot be date: its cells are of type {summary.kind}; give it another "
+            "type or, where they are text, their format, such as format: '%d %b %Y'"
+        )
 
 
 def _check_numbers(column: Column, summary: Summary) -> None:

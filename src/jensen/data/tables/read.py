@@ -24,10 +24,14 @@ def suffix_of(path: Path) -> str | None:
 
 
 def table_files(path: Path) -> list[Path]:
-    """The table files directly in a folder, in the order of their names; or the one that ``path`` is."""
+    """The table files directly in a folder, in the order of their names; or the one that ``path`` is.
+
+    Names that begin with a dot are passed over.
+    """
     if not path.is_dir():
         return [path] if suffix_of(path) else []
-    return sorted(file for file in path.iterdir() if file.is_file() and suffix_of(file))
+    files = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in files if suffix_of(file))
 
 
 def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
