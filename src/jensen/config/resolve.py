@@ -18,6 +18,9 @@ INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 TABLE_ROWS = 1_500_000
 """Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
 
+FEW_ROWS = 10_000
+"""Training rows, at most, of a table whose missing cells choose its posterior: docs/tables.md tried few."""
+
 
 def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     """The settings with every `auto` replaced by what it means for these data.
@@ -42,6 +45,11 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")
     if s.variance == "shared" and s.likelihood.endswith("negative-binomial"):
         s = s.replace(variance="per-dimension")
+    if s.posterior == "auto":
+        gaps = s.likelihood == "columns" and s.inference != "two-tier" and _misses_cells(dataset)
+        s = s.replace(posterior="experts" if gaps else "diagonal")
+        if gaps:
+            said.append("a table of few rows with missing cells brings --posterior experts")
     if s.prior == "auto":
         # A learned prior follows the aggregate posterior, so that samples of a table have its shapes.
         learned = s.likelihood == "columns" and s.posterior != "point" and s.kl != "closed-form"
@@ -85,6 +93,12 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     check_combination(s)
     check_rows(s, dataset)
     return s, said
+
+
+def _misses_cells(dataset: Dataset) -> bool:
+    """Whether rows for training, few in all, have missing cells."""
+    few = len(dataset.numbers("train")) <= FEW_ROWS
+    return few and bool(dataset.rows("train").isnan().any())
 
 
 def _paced(s: Settings, rows: int) -> Settings:
