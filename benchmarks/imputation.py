@@ -9,7 +9,8 @@ cells is hidden: *at random* (every cell alike), or *not at random*: with probab
 rises with the hidden value itself; u is its normal score in the column, for a category that of its rarity.
 Numbers are judged by the RMSE over the hidden cells, each column in units of its standard deviation;
 categories by accuracy. The others get standardised numbers and, for a category, one column of zeros and ones
-for each level, the largest of which is the answer. All have their default settings.
+for each level, the largest of which is the answer; IterativeImputer for each level but the first, since its
+regressions would find that all levels add up to one, and stay at the mean. All have their default settings.
 
 Coverage: of each hidden number 100 draws are made (`VAEImputer.draw`, `jensen impute --draws`), and counted
 is how often the truth lies within their central 50 % and 90 % (among equal values at a place drawn by lot, so
@@ -75,22 +76,25 @@ def hide(frame: pd.DataFrame, mechanism: str, seed: int) -> np.ndarray:
 
 
 def beside(imputer: Any, frame: pd.DataFrame) -> pd.DataFrame:
-    """One of scikit-learn's imputers, on standardised numbers and one column for each level."""
+    """One of scikit-learn's imputers, on standardised numbers and columns of zeros and ones for levels."""
     numbers = frame.select_dtypes("number").columns
     texts = [name for name in frame.columns if name not in numbers]
     mean, deviation = frame[numbers].mean(), frame[numbers].std()
     parts = [(frame[numbers] - mean) / deviation]
+    first = int(isinstance(imputer, IterativeImputer))
     for name in texts:
         levels = pd.get_dummies(frame[name], dtype=float)
         parts.append(levels.where(frame[name].notna()))
-    filled = imputer.fit_transform(np.hstack([part.to_numpy() for part in parts]))
+    filled = imputer.fit_transform(np.hstack([parts[0], *(part.to_numpy()[:, first:] for part in parts[1:])]))
     result = frame.copy()
     result[numbers] = filled[:, : len(numbers)] * deviation.to_numpy() + mean.to_numpy()
     start = len(numbers)
     for name, levels in zip(texts, parts[1:], strict=True):
-        likeliest = filled[:, start : start + levels.shape[1]].argmax(1)
-        result[name] = levels.columns.to_numpy()[likeliest]
-        start += levels.shape[1]
+        shares = filled[:, start : start + levels.shape[1] - first]
+        start += shares.shape[1]
+        if first:
+            shares = np.column_stack([1 - shares.sum(1), shares])
+        result[name] = levels.columns.to_numpy()[shares.argmax(1)]
     return result
 
 

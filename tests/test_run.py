@@ -108,6 +108,7 @@ def test_what_does_not_change_an_epoch_is_no_part_of_the_identity(run: Run) -> N
 def test_a_default_that_has_changed_leaves_the_identity_of_older_runs(tmp_path: Path) -> None:
     """Its config.yaml has what were the defaults then, which were left out of the digest."""
     then = {"batch_size": 128, "lr": 1e-3, "lr_schedule": "plateau", "network": "mlp", "hidden": (200, 200)}
+    then["posterior"] = "diagonal"
     older = Settings(data="x", epochs=200, **then)
     expected = hashlib.sha256(json.dumps([{"data": "x"}, {}]).encode()).hexdigest()
     assert Run(tmp_path, older, {}).identity == expected

@@ -36,6 +36,7 @@ WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/stat
 BEFORE = {
     "network": "mlp",
     "hidden": (200, 200),
+    "posterior": "diagonal",
     "batch_size": 128,
     "lr": 1e-3,
     "lr_schedule": "plateau",

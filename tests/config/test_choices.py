@@ -170,6 +170,27 @@ def test_the_pace_of_training_follows_from_the_rows_of_a_table(
     assert {name: getattr(settings, name) for name in PACE} == given
 
 
+@pytest.mark.parametrize(
+    ("text", "given", "posterior"),
+    [
+        ("a,b\n1.5,\n2.5,x\n0.5,y\n", {}, "experts"),
+        ("a,b\n,x\nw,x\nz,y\n", {}, "experts"),
+        ("a,b\n1.5,\n2.5,x\n0.5,y\n", {"inference": "semi-amortized"}, "experts"),
+        ("a,b\n1.5,\n2.5,x\n0.5,y\n", {"inference": "two-tier"}, "diagonal"),
+        ("a,b\n1.5,\n2.5,x\n0.5,y\n", {"posterior": "diagonal"}, "diagonal"),
+        ("a,b\n1.5,x\n2.5,x\n0.5,y\n", {}, "diagonal"),
+    ],
+)
+def test_missing_cells_of_a_table_choose_its_posterior(
+    tmp_path: Path, text: str, given: dict[str, object], posterior: str
+) -> None:
+    names, *lines = text.splitlines()
+    (tmp_path / "table.csv").write_text("\n".join([names, *lines * 10]) + "\n")
+    run = start(tiny(str(tmp_path / "table.csv"), **given), tmp_path / "run")
+    assert run.settings.posterior == posterior
+    assert np.isfinite(run.history()[-1]["validation_bound"])
+
+
 def test_arrays_keep_the_pace_that_they_had(images: str) -> None:
     settings, _ = resolve(Settings(data=images), load(images))
     assert [getattr(settings, name) for name in PACE] == [200, 128, 1e-3, "plateau", "standard"]

@@ -140,6 +140,7 @@ class ModelSettings:
     is taken as given: latents then say which counts are large, not how many there are. Figures are of
     log p(x | total), and comparable with such figures only."""
     posterior: Literal[
+        "auto",
         "diagonal",
         "full",
         "experts",
@@ -149,11 +150,11 @@ class ModelSettings:
         "categorical",
         "gumbel-softmax",
         "straight-through",
-    ] = "diagonal"
-    """Encoder family. experts, for tables: full, the product of the prior and of a normal factor for each
-    numeric cell that is there, with a decoder that has a linear part; both start at factor analysis. point: a
-    vanilla autoencoder; gumbel-softmax and straight-through: categorical latents trained through their
-    relaxation."""
+    ] = "auto"
+    """Encoder family. auto: experts for tables of up to 10,000 training rows that miss cells, else diagonal.
+    experts, for tables: full, the product of the prior and of a normal factor for each numeric cell that is
+    there, with a decoder that has a linear part; both start at factor analysis. point: a vanilla autoencoder;
+    gumbel-softmax and straight-through: categorical latents trained through their relaxation."""
     rank: int = 2
     """Rank of the low-rank posterior."""
     categories: int = 10

@@ -18,6 +18,9 @@ INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 TABLE_ROWS = 1_500_000
 """Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
 
+FEW_ROWS = 10_000
+"""Training rows, at most, of a table whose missing cells choose its posterior: docs/tables.md tried few."""
+
 
 def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     """The settings with every `auto` replaced by what it means for these data.
@@ -31,6 +34,7 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     said: list[str] = []
     s = _likelihood(settings, dataset, said)
     s = choose_network(s, dataset.event_shape, said)
+    s = _posterior(s, dataset, said)
     s = _objective(s, said)
     precision, note = choose_precision(s.precision, s.likelihood, s.device)
     s = s.replace(precision=precision)
@@ -54,6 +58,16 @@ def _likelihood(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
     if s.variance == "shared" and s.likelihood.endswith("negative-binomial"):
         s = s.replace(variance="per-dimension")
     return s
+
+
+def _posterior(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
+    """The settings with the posterior chosen."""
+    if s.posterior != "auto":
+        return s
+    gaps = s.likelihood == "columns" and s.inference != "two-tier" and _misses_cells(dataset)
+    if gaps:
+        said.append("a table of few rows with missing cells brings --posterior experts")
+    return s.replace(posterior="experts" if gaps else "diagonal")
 
 
 def _objective(s: Settings, said: list[str]) -> Settings:
@@ -100,6 +114,12 @@ def _remarks(s: Settings, dataset: Dataset) -> list[str]:
             "every figure"
         )
     return said
+
+
+def _misses_cells(dataset: Dataset) -> bool:
+    """Whether rows for training, few in all, have missing cells."""
+    few = len(dataset.numbers("train")) <= FEW_ROWS
+    return few and bool(dataset.rows("train").isnan().any())
 
 
 def _paced(s: Settings, rows: int) -> Settings:
