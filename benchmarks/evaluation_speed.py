@@ -51,7 +51,12 @@ def trained(images: Tensor, preparation: Preparation, steps: int) -> VAE:
     """A model after some steps of Adam: good enough that its importance weights mean something."""
     torch.manual_seed(0)
     settings = Settings(
-        network="mlp", hidden=(HIDDEN,), latent_dim=LATENTS, likelihood="bernoulli", prior="standard"
+        network="mlp",
+        hidden=(HIDDEN,),
+        latent_dim=LATENTS,
+        likelihood="bernoulli",
+        posterior="diagonal",
+        prior="standard",
     )
     model = build_model(settings, (28, 28), preparation)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)

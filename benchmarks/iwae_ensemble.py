@@ -51,7 +51,7 @@ class Cells:
         self.models: dict[Member, VAE] = {}
         for member, one in settings.items():
             torch.manual_seed(derive_seed(one.seed, "weights"))
-            resolved = one.replace(likelihood="bernoulli", prior="standard")
+            resolved = one.replace(likelihood="bernoulli", posterior="diagonal", prior="standard")
             self.models[member] = build_model(resolved, event_shape, data).to(self.device)
         self.members: dict[str, list[Member]] = {}
         for member in settings:

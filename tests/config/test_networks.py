@@ -61,7 +61,12 @@ def test_the_planes_of_a_pixel_are_the_parameters_of_that_pixel(
 def test_the_first_parameter_is_the_location(network: str, variance: str) -> None:
     """A decoder whose last layer says 7 for each pixel's first parameter has the mean 7 everywhere."""
     settings = Settings(
-        network=network, variance=variance, likelihood="normal", prior="standard", hidden=(4,)
+        network=network,
+        variance=variance,
+        likelihood="normal",
+        posterior="diagonal",
+        prior="standard",
+        hidden=(4,),
     )
     model = build.build_model(settings, (3, 8, 8), preparation("real"))
     last = model.decoder.network[-2]

@@ -215,6 +215,17 @@ def test_arguments_are_checked_at_the_first_step_alone_and_the_switch_is_left_as
     assert Distribution._validate_args == before
 
 
+def test_two_threads_that_overlap_leave_the_checks_as_they_were() -> None:
+    before = Distribution._validate_args
+    one, other = unvalidated(), unvalidated()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert not Distribution._validate_args, "the other thread is still inside"
+    other.__exit__(None, None, None)
+    assert Distribution._validate_args == before
+
+
 @pytest.mark.parametrize(
     "shortage",
     [

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
+from jensen.data.seeds import seeded
 from jensen.distributions.recording import recorded
 from jensen.training.adam import B1, B2, Adam
 from jensen.training.step import Gradients, Slope, trial
@@ -180,8 +181,7 @@ def compile_step(
 
 def _expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
     """The eager slope, at draws from a fixed seed."""
-    with trial(slope):
-        torch.manual_seed(0)
+    with trial(slope), seeded(0):
         value, gradients = slope(stored, weight)
         return value, gradients
 
@@ -203,8 +203,8 @@ def _agrees(compiled: Compiled, stored: Tensor, weight: Tensor) -> bool:
         for first, second in compiled.slots:
             first.zero_()
             second.zero_()
-        torch.manual_seed(0)
-        compiled(stored, weight, total)
+        with seeded(0):
+            compiled(stored, weight, total)
         reached = _vector(moved)
         for parameter, start, slot in zip(moved, starts, compiled.slots, strict=True):
             parameter.copy_(start)

@@ -1,5 +1,6 @@
 """One gradient step, and all that it reads and changes."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -137,12 +138,27 @@ def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
                 tensor.copy_(before)
 
 
-@contextmanager
-def unvalidated() -> Iterator[None]:
-    """Inside, distributions do not check their arguments: a check reads numbers back at every call."""
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
+class _Unvalidated:
+    """`unvalidated`, which several threads may be in at a time: the last to leave puts the switch back."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, True
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            if not self.inside:
+                self.before = Distribution._validate_args
+                Distribution.set_default_validate_args(False)
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if not self.inside:
+                    Distribution.set_default_validate_args(self.before)
+
+
+unvalidated = _Unvalidated()
+"""Inside, distributions do not check their arguments: a check reads numbers back at every call."""
