@@ -19,15 +19,15 @@ Say = Callable[[str], None]
 """Told, in one line, what a user might wonder about."""
 
 SHARE_OF_GPU = 0.5
-"""Of a GPU's free memory that the rows may take; larger data stay on the host, in pinned memory."""
+"""Of a GPU's free memory that the rows may take; larger data stay on the host."""
 
 
 def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
-    """The rows where batches are taken from: on the device if they fit there, else pinned on the host."""
+    """The rows where batches are taken from: on the device if they fit there, else on the host."""
     if device.type != "cuda" or isinstance(rows, RowStream):
         return rows
     free, _ = torch.cuda.mem_get_info(device)
-    return rows.to(device) if rows.nbytes <= SHARE_OF_GPU * free else rows.pin_memory()
+    return rows.to(device) if rows.nbytes <= SHARE_OF_GPU * free else rows
 
 
 class Engine:
@@ -129,7 +129,14 @@ class Engine:
     def _take(self, rows: Tensor, order: Tensor) -> None:
         """Steps on the rows of these numbers, one by one."""
         for index in order.split(self.batch_size) if len(order) else ():
-            self._step(rows.index_select(0, index))
+            self._step(self._gathered(rows, index))
+
+    def _gathered(self, rows: Tensor, index: Tensor) -> Tensor:
+        """A batch where its rows lie; on its way to a GPU in pinned memory, so that nothing waits for it."""
+        if self.step.device.type != "cuda" or rows.is_cuda:
+            return rows.index_select(0, index)
+        batch = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
+        return torch.index_select(rows, 0, index, out=batch)
 
     def _stream(self, rows: RowStream, generator: torch.Generator) -> None:
         """Steps on the rows of this epoch's part of a stream."""
