@@ -1,6 +1,8 @@
 """A compiled decoder gives what the decoder gives, whatever it is asked, and its failures stop nothing."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -93,3 +95,17 @@ def test_short_work_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda *a, **k: pytest.fail("compiled"))
     fast = compiled(model_of(BernoulliFamily([4]), (4,)))
     importance_weighted(fast, torch.ones(6, 4), 1000)
+
+
+def test_compiling_leaves_the_checks_of_distributions_as_they_were() -> None:
+    """In a process of its own: torch.compile switches them off once."""
+    code = """
+import torch
+from torch.distributions import Distribution
+from jensen.evaluation.compiled import _compiled
+double = _compiled(lambda z, x: z + x)
+assert Distribution._validate_args
+torch.compile(lambda z: z, backend="eager")(torch.ones(1))
+assert Distribution._validate_args
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -75,12 +75,21 @@ class _Decoder(nn.Module):
         value = self._eager(z, x)
         self.spent[kind] = self.spent.get(kind, 0.0) + time.perf_counter() - began
         if self.spent[kind] >= self.after:
-            self.functions[kind] = torch.compile(self._eager, dynamic=False)
+            self.functions[kind] = _compiled(self._eager)
         return value
 
     def _eager(self, z: Tensor, x: Tensor) -> Tensor:
         value: Tensor = self.decoder(z).log_prob(x)
         return value
+
+
+def _compiled(function: Measure) -> Measure:
+    """By torch.compile, which at its first use switches off the checks of all distributions: that is undone."""
+    before = Distribution._validate_args
+    try:
+        return torch.compile(function, dynamic=False)
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 class _Likelihood:
