@@ -84,7 +84,7 @@ class _Decoder(nn.Module):
 
 
 def _compiled(function: Measure) -> Measure:
-    """By torch.compile, which at its first use switches off the checks of all distributions: that is undone."""
+    """By torch.compile, whose first use switches off the checks of all distributions: that is undone."""
     before = Distribution._validate_args
     try:
         return torch.compile(function, dynamic=False)
