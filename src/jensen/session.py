@@ -17,7 +17,7 @@ from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.data.stored import Stored
-from jensen.data.tables.infer import write_schema
+from jensen.data.tables.edits import write_schema
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.models import VAE, ConditionalVAE

@@ -70,6 +70,16 @@ def test_messages(words: str, message: str, encoding: str, monkeypatch: pytest.M
     assert refusal(*words.split()) == message
 
 
+@pytest.mark.parametrize(
+    "word", ["b,c", "b  c", " b", "b\nc", "x,", "é,ü", "'q'", '"q,r"', "[b]", "b\\c", ",", " "]
+)
+@pytest.mark.parametrize("before", [[], ["--bound", "elbo"], ["--widths", "3", "4,5"], ["--json"]])
+def test_any_word_too_many_is_a_line(word: str, before: list[str]) -> None:
+    said = refusal(*before, word)
+    assert "\n" not in said.replace(word, "")
+    assert said.endswith("(see jensen try --help)")
+
+
 def test_a_list_before_the_data() -> None:
     from jensen.cli.train import TrainOptions
 

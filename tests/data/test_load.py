@@ -293,3 +293,8 @@ def test_load_rows_takes_even_one(tmp_path: Path) -> None:
 def test_unknown_split() -> None:
     with pytest.raises(UserError, match="train, validation, test"):
         load("digits").rows("dev")
+
+
+def test_labels_that_are_no_finite_whole_numbers_are_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", x=np.zeros((3, 4)), y=np.array([1.0, np.inf, 2.0]))
+    assert load(str(tmp_path / "odd.npz")).labels is None

@@ -1,11 +1,13 @@
 """Sampling under a condition: against sums and integrals over a one-dimensional latent."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import jensen.evaluation.conditions
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.where import Allowed, parse_where
 from jensen.distributions.column_conditions import draw_between, log_probability_between
@@ -101,6 +103,24 @@ def test_draws_far_in_a_tail_are_exact(model: VAE) -> None:
     for middle in (3.1, 3.3, 3.6):
         share = log_probability_between(p, 1, 3.0, middle) - log_probability_between(p, 1, 3.0, 9.0)
         assert within_chance((x <= middle).double(), share.exp().item(), tests=10)
+
+
+def test_latents_are_proposed_until_some_allow_the_condition(
+    model: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the first thousands allow it nowhere does not say that none does."""
+    asked: list[int] = []
+
+    def late(p: Any, conditions: Any) -> Tensor:
+        asked.append(p.batch_shape[0])
+        allowed = log_probability(p, conditions)
+        return allowed if len(asked) > 2 else torch.full_like(allowed, -math.inf)
+
+    monkeypatch.setattr(jensen.evaluation.conditions, "log_probability", late)
+    drawn = sample_where(model, 100, parse_where("letter = b", SCHEMA), seed=1)
+    assert len(asked) == 3
+    assert drawn.proposed == sum(asked)
+    assert drawn.x.shape == (100, 3)
 
 
 def test_what_cannot_be_met_is_refused_with_its_probability(model: VAE) -> None:

@@ -96,12 +96,22 @@ def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
 
 
 def _stray(word: str, kind: type, arguments: Sequence[str]) -> str:
-    """What to say of a word that belongs to no option: it may have been meant for the one before it."""
-    place = len(arguments) - 1 - arguments[::-1].index(word)
-    begun = max((i for i in range(place) if arguments[i].startswith("--")), default=place)
-    option, after = arguments[begun], arguments[begun + 1 :]
+    """What to say of a word that belongs to no option: it may have been meant for the one before it.
+
+    Args:
+        word: as tyro shows it: up to a comma, and with single blanks.
+        kind: of the options.
+        arguments: that were given.
+    """
+    shown = [" ".join(argument.split()) for argument in arguments]
+    whole = [i for i, text in enumerate(shown) if text == word]
+    begun = [i for i, text in enumerate(shown) if text.startswith(word)]
+    place = max(whole or begun, default=-1)
+    word = arguments[place] if place >= 0 else word
+    start = max((i for i in range(place) if arguments[i].startswith("--")), default=place)
+    option, after = arguments[start], arguments[start + 1 :]
     hint = get_type_hints(kind, include_extras=True).get(option.removeprefix("--").replace("-", "_"))
-    if hint is bool and begun == place - 1:
+    if hint is bool and start == place - 1:
         return f"{option} takes no value; leave {word!r} out"
     if any("," in str(getattr(part, "metavar", "")) for part in getattr(hint, "__metadata__", ())):
         parts = [given.strip(",") for given in takewhile(lambda given: not given.startswith("-"), after)]

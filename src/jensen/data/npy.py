@@ -149,7 +149,7 @@ def _first_labels(arrays: list[Array | None]) -> Array | None:
             flat = array.reshape(-1)
             if flat.dtype.kind == "S":
                 flat = np.char.decode(flat, "utf-8", "replace")
-            if flat.dtype.kind == "U" or bool((flat == np.floor(flat)).all()):
+            if flat.dtype.kind == "U" or bool((np.isfinite(flat) & (flat == np.floor(flat))).all()):
                 return flat if flat.dtype.kind == "U" else flat.astype(np.int64)
     return None
 

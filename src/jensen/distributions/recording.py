@@ -1,7 +1,7 @@
 """Whether a compiler is told what is done here.
 
-Then several formulas are better written otherwise: shapes must not depend on numbers, many small operations
-become one loop, and what is left to save is an exponential or a logarithm.
+Then a formula may be better written otherwise: many small operations become one loop, and what is left to
+save is an exponential or a logarithm.
 """
 
 from collections.abc import Iterator

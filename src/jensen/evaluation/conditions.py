@@ -106,7 +106,8 @@ def _proposed(
     latents: list[Tensor] = []
     given: list[Tensor] = []
     log_w = torch.empty(0)
-    while not len(log_w) or (effective_sample_size(log_w) < n and len(log_w) < MOST):
+    # The size is NaN while no latent allows the condition.
+    while not len(log_w) or (len(log_w) < MOST and not effective_sample_size(log_w) >= n):
         z, c = model.prior().sample((CHUNK,)), None
         if contexts is not None:
             c = contexts[torch.randint(len(contexts), (CHUNK,), device=z.device)]

@@ -141,11 +141,13 @@ def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.Graph
 
 
 def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
-    """Refuse tensors whose size hangs on the data's numbers, of which no machine code comes."""
+    """Refuse tensors whose size depends on the data, as that of counts above zero: code has fixed sizes."""
     for node in graph.graph.nodes:
         value = node.meta.get("val")
         if isinstance(value, Tensor) and any(not isinstance(size, int) for size in value.shape):
-            raise CompilationError("it computes where counts are not zero, as many as the rows have")
+            raise CompilationError(
+                "its sizes depend on the data, as where only counts above zero are computed"
+            )
 
 
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:

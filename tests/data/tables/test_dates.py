@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from jensen.data.tables.codec import decode_table, encode_table
-from jensen.data.tables.infer import apply_edits, infer_schema
+from jensen.data.tables.edits import apply_edits
+from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import summarise
 

@@ -16,7 +16,8 @@ from jensen.data import load, load_rows
 from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.stored import Stored
 from jensen.data.tables import batches, infer, summary
-from jensen.data.tables.infer import infer_schema, write_schema
+from jensen.data.tables.edits import write_schema
+from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.large import find_schema, write_codes
 from jensen.data.tables.read import read_table
 from jensen.data.tables.schema import Column, Schema

@@ -11,8 +11,9 @@ import pytest
 
 from jensen.data import load, load_rows
 from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.edits import apply_edits, read_schema, write_schema
 from jensen.data.tables.filling import fill_file, fill_table
-from jensen.data.tables.infer import apply_edits, infer_schema, read_schema, write_schema
+from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.read import read_table, table_files
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import summarise

@@ -17,7 +17,8 @@ from jensen.data.npy import NpyFile
 from jensen.data.stored import Stored
 from jensen.data.tables.batches import Pieces, files_of
 from jensen.data.tables.codec import encode_table, unknown_cells
-from jensen.data.tables.infer import apply_edits, schema_of
+from jensen.data.tables.edits import apply_edits
+from jensen.data.tables.infer import schema_of
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise

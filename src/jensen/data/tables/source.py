@@ -10,7 +10,8 @@ from jensen.data.arrays import Array
 from jensen.data.named import Named
 from jensen.data.tables.batches import files_of, is_large
 from jensen.data.tables.codec import encode_table, unknown_cells
-from jensen.data.tables.infer import apply_edits, read_schema, schema_of
+from jensen.data.tables.edits import apply_edits, read_schema
+from jensen.data.tables.infer import schema_of
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.summary import summarise
