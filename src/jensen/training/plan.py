@@ -41,7 +41,7 @@ class Plan:
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """Of the products of linear and convolution layers in training. bf16: rounded to bfloat16, with float32
     weights, likelihood, KL and evaluation. auto: bf16 where the hardware is fast at it and it was shown to
-    leave the final bound as it is (for no likelihood yet), else float32."""
+    leave the final bound as it is (Bernoulli), else float32."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether to compile the training step. auto: once training has gone on for a while and much is left of
     it, so that a short run never waits; on: at once; off: never. Compiled or not, the draws are the same."""
