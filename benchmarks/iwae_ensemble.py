@@ -12,7 +12,7 @@ from benchmarks.vae_vs_gan.ensembles import Ensemble, WithNoise
 from torch import Tensor, nn
 
 from jensen.config import Settings
-from jensen.config.build import build_model
+from jensen.config.build import MARGINAL_ROWS, build_model
 from jensen.data import Dataset, Preparation, fit_preparation
 from jensen.data.blocks import evaluation_blocks
 from jensen.data.seeds import derive_seed
@@ -44,15 +44,16 @@ class Cells:
     """An ensemble for each cell, whose members are its seeds; all are trained by one optimizer."""
 
     def __init__(
-        self, settings: dict[Member, Settings], event_shape: tuple[int, ...], data: Preparation
+        self, settings: dict[Member, Settings], event_shape: tuple[int, ...], data: Preparation, rows: Tensor
     ) -> None:
+        """``rows``: some of the training rows, prepared, at whose rates the decoders start."""
         self.settings = settings
         self.device = next(iter(settings.values())).device
         self.models: dict[Member, VAE] = {}
         for member, one in settings.items():
             torch.manual_seed(derive_seed(one.seed, "weights"))
             resolved = one.replace(likelihood="bernoulli", posterior="diagonal", prior="standard")
-            self.models[member] = build_model(resolved, event_shape, data).to(self.device)
+            self.models[member] = build_model(resolved, event_shape, data, rows).to(self.device)
         self.members: dict[str, list[Member]] = {}
         for member in settings:
             self.members.setdefault(member[0], []).append(member)
@@ -125,7 +126,8 @@ def train_ensemble(
     device, epochs = any_settings.device, any_settings.epochs
     preparation = fit_preparation(dataset, support="binary", binarize="dynamic", scaling="none").to(device)
     rows = dataset.rows("train").to(device)
-    ensemble = Cells(settings, tuple(rows.shape[1:]), preparation)
+    start = preparation(rows[:MARGINAL_ROWS], torch.Generator(device).manual_seed(0))
+    ensemble = Cells(settings, tuple(rows.shape[1:]), preparation, start)
     options.out.mkdir(parents=True, exist_ok=True)
     path, spent, epoch = options.out / "ensemble.safetensors", 0.0, 0
     names = json.dumps([list(member) for member in settings])

@@ -12,7 +12,7 @@ from jensen import objectives
 from jensen.config import Settings, build, names
 from jensen.config.networks import choose_network, picture_of
 from jensen.config.resolve import resolve
-from jensen.data import Preparation, fit_preparation, load
+from jensen.data import Dataset, Preparation, fit_preparation, load
 from jensen.errors import UserError
 from jensen.networks.pictures import FromPlanes
 from jensen.session import resume, start
@@ -105,6 +105,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "unit.npy", draws.random((60, 9, 11)))
     np.save(folder / "binary.npy", draws.integers(0, 2, (60, 9, 11), dtype=np.uint8))
     return folder
+
+
+def test_a_dense_decoder_of_zeros_and_ones_starts_at_their_rates() -> None:
+    """Where no latent speaks, as at z = 0 in a network with tanh, the model has the rates of the data."""
+    rates = torch.tensor([0.0, 0.1, 0.5, 0.9])
+    rows = (torch.arange(1000)[:, None] < 1000 * rates).float()
+    dataset = Dataset("x", rows, None, {"train": torch.arange(1000)}, (0.0, 1.0), "", True)
+    settings, _ = resolve(Settings(data="x", hidden=(8,), activation="tanh", latent_dim=2), dataset)
+    p = fit_preparation(dataset, support="binary")
+    model = build.build_model(settings, (4,), p, rows)
+    expected = (1000 * rates + 0.5) / 1001
+    torch.testing.assert_close(model.decoder(torch.zeros(1, 2)).mean[0], expected)
+    assert build.rows_needed(settings) == 1024
+    assert not build.build_model(settings, (4,), p).decoder.network[-1].bias.any()  # weights come by a file
 
 
 @pytest.mark.parametrize("network", ["conv", "resnet"])

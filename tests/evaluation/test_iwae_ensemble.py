@@ -31,7 +31,7 @@ def test_members_have_the_value_and_the_update_that_they_would_have_alone() -> N
         ("IWAE-3", 1): member("iwae", 3, 1),
     }
     x = torch.bernoulli(torch.full((6, 12), 0.3))
-    cells = Cells(settings, (12,), BINARY)
+    cells = Cells(settings, (12,), BINARY, x)
     alone: dict[tuple[str, int], VAE] = {one: cells.model(one) for one in settings}
     torch.manual_seed(7)
     found = cells.step(x, torch.tensor(1.0), lr=1e-2)

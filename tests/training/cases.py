@@ -51,6 +51,8 @@ CASES: dict[str, dict[str, Any]] = {
     "clipped, warmed up, monte-carlo kl": {"grad_clip": 0.5, "kl_warmup": 3, "kl": "monte-carlo"},
     "bf16": {"precision": "bf16"},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
+    "muon": {"optimizer": "muon", "weight_decay": 0.1},
+    "muon, convolutions": {"optimizer": "muon", "network": "conv", "kind": "image", "hidden": (16,)},
 }
 
 
@@ -63,6 +65,7 @@ def dataset(kind: str) -> Dataset:
         "unit": lambda: draws.random((ROWS + 10, 6)),
         "count": lambda: draws.poisson(3, size=(ROWS + 10, 6)),
         "categories": lambda: draws.integers(0, 3, size=(ROWS + 10, 6)),
+        "image": lambda: draws.normal(size=(ROWS + 10, 8, 8)).astype(np.float32),
         "grid": lambda: draws.integers(0, 256, size=(ROWS + 10, 4, 4)).astype(np.uint8),
     }[kind]()
     splits = {"train": torch.arange(ROWS), "validation": torch.arange(ROWS, ROWS + 10)}

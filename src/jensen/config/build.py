@@ -25,8 +25,8 @@ from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
 from jensen.training.step import Estimator
 
-EXPOSED_ROWS = 1024
-"""Training rows whose totals and shares are where a model of counts with an exposure starts."""
+MARGINAL_ROWS = 1024
+"""Training rows whose shares (and totals, of counts with an exposure) are where a decoder starts."""
 
 
 def build_bound(settings: Settings) -> Bound:
@@ -54,18 +54,19 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
 
 
 def rows_needed(settings: Settings) -> int:
-    """How many training rows `build_model` looks at: pseudo-inputs, or totals and shares of counts."""
+    """How many training rows `build_model` looks at: pseudo-inputs, totals, shares."""
     if settings.posterior == "experts":
         return max(settings.components, FACTOR_ROWS)
-    return settings.components if settings.exposure == "none" else max(settings.components, EXPOSED_ROWS)
+    looks = settings.exposure == "total" or settings.likelihood == "bernoulli"
+    return max(settings.components, MARGINAL_ROWS) if looks else settings.components
 
 
-def _start_at_shares(network: nn.Module, rows: Tensor | None) -> None:
-    """Let the log shares of all ``rows`` together be where a decoder of counts starts, not even shares."""
+def _start_at_marginal(network: nn.Module, likelihood: nn.Module, rows: Tensor) -> None:
+    """Let a dense decoder start at what the data are like without latents, where its family can say that."""
     last = network[-1] if isinstance(network, nn.Sequential) else None
-    if rows is not None and isinstance(last, nn.Linear):
-        counts = rows.sum(0, dtype=torch.float64) + 0.5
-        last.bias.data[: len(counts)] = (counts / counts.sum()).log()
+    if isinstance(likelihood, families.Bernoulli | families.Exposed) and isinstance(last, nn.Linear):
+        raw = likelihood.marginal(rows)
+        last.bias.data[: len(raw)] = raw
 
 
 def build_model(
@@ -136,7 +137,8 @@ def _decoder(
         network = with_linear_part(network, latents + more, likelihood.num_outputs)
     if settings.exposure == "total":
         likelihood = families.Exposed(likelihood, rows)
-        _start_at_shares(network, rows)
+    if rows is not None:
+        _start_at_marginal(network, likelihood, rows)
     if reads is None:
         return Conditional(network, likelihood)
     decoder = Conditional(Beside(network), likelihood, reads=reads)

@@ -15,6 +15,9 @@ from jensen.training.precision import choose_precision
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 """Steps and step size of the inner loop. From the prior it takes 50 to arrive, from the encoder few."""
 
+LEARNING_RATE = {"adam": 1e-3, "adamw": 1e-3, "muon": 1e-2}
+"""Where it is left out, by optimizer; muon's is for batches of 512."""
+
 TABLE_ROWS = 1_500_000
 """Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
 
@@ -131,7 +134,7 @@ def _paced(s: Settings, rows: int) -> Settings:
     table = s.likelihood == "columns"
     epochs = s.epochs or (int(np.clip(round(TABLE_ROWS / rows), 5, 200)) if table else 200)
     batch_size = s.batch_size or (int(np.clip(rows // 50, 16, 512)) if table else 128)
-    lr = s.lr or 1e-3 * (max(1.0, math.sqrt(batch_size / 128)) if table else 1.0)
+    lr = s.lr or LEARNING_RATE[s.optimizer] * (max(1.0, math.sqrt(batch_size / 128)) if table else 1.0)
     schedule = s.lr_schedule
     if schedule == "auto":
         schedule = "cosine" if table else "plateau"

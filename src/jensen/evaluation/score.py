@@ -109,5 +109,5 @@ def _score_block(
 def percentiles(scores: Tensor, reference: Tensor) -> Tensor:
     """For each score, the per cent of ``reference`` scores at or below it, ``[N]``."""
     ordered = reference.sort().values
-    below = torch.searchsorted(ordered, scores, right=True)
+    below = torch.searchsorted(ordered, scores.contiguous(), right=True)
     return 100.0 * below.double() / len(ordered)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
@@ -38,6 +39,14 @@ class Bernoulli(_LogOdds):
     def forward(self, raw: Tensor) -> Distribution:
         """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
         return IndependentBernoulli(self.logits(raw), len(self.event_shape))
+
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log-odds ``[D]`` of zeros and ones ``[N, *event]`` alone, where training starts.
+
+        From ``(n + 1/2) / (N + 1)`` (Krichevsky & Trofimov 1981), which is neither 0 nor 1.
+        """
+        ones = rows.flatten(1).sum(0, dtype=torch.float64)
+        return torch.log((ones + 0.5) / (len(rows) - ones + 0.5))
 
 
 class ContinuousBernoulli(_LogOdds):

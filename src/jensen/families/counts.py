@@ -119,6 +119,11 @@ class Exposed(nn.Module):
         totals = some.sum(1, dtype=torch.float64).quantile(probabilities)
         self.register_buffer("totals", totals.round().clamp_min(1).float())
 
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log shares ``[D]`` of counts ``[N, D]`` all together, where training starts."""
+        counts = rows.sum(0, dtype=torch.float64) + 0.5
+        return (counts / counts.sum()).log()
+
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
         size = self.event_shape[0]

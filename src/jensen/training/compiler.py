@@ -13,7 +13,8 @@ from torch.func import functional_call
 from jensen.data.download import cache_dir
 from jensen.data.seeds import seeded
 from jensen.distributions.recording import recorded
-from jensen.training.adam import B1, B2, Adam
+from jensen.training.optimizer import Optimizer
+from jensen.training.rule import Slot
 from jensen.training.step import Gradients, Slope, trial
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
@@ -68,7 +69,7 @@ class Compiled:
 
     Args:
         slope: what to compile.
-        adam: the optimizer whose update to take; its state is read and changed.
+        optimizer: whose update to take; its state is read and changed.
         stored: rows of the shape that it is compiled for, ``[B, *event]``.
         weight: as `Slope` takes it.
         backend: makes a function of the graph.
@@ -77,43 +78,44 @@ class Compiled:
     def __init__(
         self,
         slope: Slope,
-        adam: Adam,
+        optimizer: Optimizer,
         stored: Tensor,
         weight: Tensor,
         backend: Backend = inductor,
     ) -> None:
-        self.slope, self.adam = slope, adam
+        self.slope, self.optimizer = slope, optimizer
         parameters, buffers = dict(slope.named_parameters()), dict(slope.named_buffers())
         names = [*parameters, *buffers]
         found = iter(_expected(slope, stored, weight)[1])
-        there = [next(found) is not None if p.requires_grad else False for p in adam.parameters]
-        self.moved = list(compress(adam.parameters, there))
+        there = [next(found) is not None if p.requires_grad else False for p in optimizer.parameters]
+        self.moved = list(compress(optimizer.parameters, there))
         """The parameters that the bound depends on."""
-        self.slots = list(compress(adam.slots, there))
+        self.slots = list(compress(optimizer.slots, there))
+        self.rules = list(compress(optimizer.rules, there))
         # All that a step reads and changes, where it lies.
         held = [*(p.detach() for p in parameters.values()), *buffers.values()]
         moments = [moment for slot in self.slots for moment in slot]
-        self.state = [*held, *moments, adam.count, adam.lr, adam.rates]
+        self.state = [*held, *moments, optimizer.count, optimizer.lr, optimizer.rates]
 
         def flat(*tensors: Tensor) -> list[Tensor]:
             rest = iter(tensors)
             values = {name: next(rest) for name in names}
-            slots = [(next(rest), next(rest)) for _ in self.slots]
+            slots = [tuple(next(rest) for _ in slot) for slot in self.slots]
             count, lr, rates, stored, weight, total = rest
             leaves = {n: values[n].detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
             value, gradients = functional_call(slope, values | leaves, (stored, weight))
             learned = [values[n] for n, p in parameters.items() if p.requires_grad]
             found = [(p, g) for p, g in zip(learned, gradients, strict=True) if g is not None]
             with torch.no_grad():
-                for (parameter, gradient), slot in zip(found, slots, strict=True):
-                    adam.remember(gradient, slot)
-                    adam.move(parameter, slot, rates)
+                for (parameter, gradient), slot, rule in zip(found, slots, self.rules, strict=True):
+                    rule.remember(gradient, slot)
+                    optimizer.move(parameter, gradient, slot, rule, rates)
                 count.add_(1)
-                adam.prepare(count, lr, rates)
+                optimizer.prepare(count, lr, rates)
                 total.add_(value)
             return []
 
-        inputs = [*self.state, stored, weight, torch.zeros_like(adam.lr)]
+        inputs = [*self.state, stored, weight, torch.zeros_like(optimizer.lr)]
         self.graph = _trace(flat, inputs)
         _refuse_free_sizes(self.graph)
         with torch.no_grad():
@@ -122,7 +124,7 @@ class Compiled:
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
         """Take a step, and add the sum of the bound over the rows to ``total``, ``[]``, float64."""
         with torch.no_grad():
-            self.adam.refresh()
+            self.optimizer.refresh()
             self.run(*self.state, stored, weight, total)
 
 
@@ -157,7 +159,7 @@ def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None 
 
 def compile_step(
     slope: Slope,
-    adam: Adam,
+    optimizer: Optimizer,
     stored: Tensor,
     weight: Tensor,
     backend: Backend = inductor,
@@ -170,7 +172,7 @@ def compile_step(
     """
     try:
         with trial(slope):
-            compiled = Compiled(slope, adam, stored, weight, backend)
+            compiled = Compiled(slope, optimizer, stored, weight, backend)
         agree = _agrees(compiled, stored, weight)
     except CompilationError:
         raise
@@ -191,31 +193,37 @@ def _expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gra
 def _agrees(compiled: Compiled, stored: Tensor, weight: Tensor) -> bool:
     """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
 
-    The moments are compared with the eager gradients: a step of Adam itself is not smooth in them (a gradient
-    of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that these moments give.
+    What it remembers is compared with what the rules make of the eager gradients: a step of Adam itself is
+    not smooth in them (a gradient of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that
+    these memories give.
     """
-    adam, slope, moved = compiled.adam, compiled.slope, compiled.moved
+    optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
     value, gradients = _expected(slope, stored, weight)
-    gradient = _vector([g for g in gradients if g is not None])
+    gradient = [g for g in gradients if g is not None]
     most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
-    adam.refresh()
+    optimizer.refresh()
     with trial(slope, compiled.state), torch.no_grad():
-        before, rates, total = _vector(moved), adam.rates.clone(), torch.zeros_like(adam.lr)
+        before, rates, total = _vector(moved), optimizer.rates.clone(), torch.zeros_like(optimizer.lr)
         starts = [p.clone() for p in moved]
-        for first, second in compiled.slots:
-            first.zero_()
-            second.zero_()
+        remembered = []
+        for g, slot, rule in zip(gradient, compiled.slots, compiled.rules, strict=True):
+            for memory in slot:
+                memory.zero_()
+            rule.remember(g, mine := tuple(memory.clone() for memory in slot))
+            remembered.append(mine)
         with seeded(0):
             compiled(stored, weight, total)
         reached = _vector(moved)
-        for parameter, start, slot in zip(moved, starts, compiled.slots, strict=True):
+        steps = zip(moved, starts, gradient, compiled.slots, compiled.rules, strict=True)
+        for parameter, start, g, slot, rule in steps:
             parameter.copy_(start)
-            adam.move(parameter, slot, rates)
-        firsts, seconds = (_vector(moments) for moments in zip(*compiled.slots, strict=True))
+            optimizer.move(parameter, g, slot, rule, rates)
         return (
             _close(total, value, most)
-            and _close(firsts / (1 - B1), gradient, most)
-            and _close(seconds / (1 - B2), gradient.square(), 2 * most)
+            and all(
+                _close(_memories(compiled.slots, i), _memories(remembered, i), (1 + i) * most)
+                for i in range(max(map(len, remembered)))  # squares, the second, differ by twice as much
+            )
             and _close(reached - before, _vector(moved) - before, most)
         )
 
@@ -224,9 +232,14 @@ def _vector(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten().double() for part in parts])
 
 
+def _memories(slots: Sequence[Slot], i: int) -> Tensor:
+    """What lies in place ``i`` of those slots that have one."""
+    return _vector([slot[i] for slot in slots if len(slot) > i])
+
+
 def _close(one: Tensor, other: Tensor, most: float) -> bool:
     """Whether vectors differ by rounding alone. Those that overflow agree: training says so."""
-    return not bool((one - other).norm() > most * other.norm() + 1e-8)
+    return not bool((one - other).norm() > most * other.norm() + 1e-11)
 
 
 def _reason(error: Exception) -> str:

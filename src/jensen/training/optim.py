@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from jensen.objectives import Bound, beta, elbo_monte_carlo
-from jensen.training.adam import Adam
+from jensen.training.muon import matrices
+from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 
 PLATEAU_PATIENCE = 10
@@ -15,9 +16,10 @@ PLATEAU_FACTOR = 0.3
 """What ``plateau`` multiplies the learning rate by."""
 
 
-def build_optimizer(model: nn.Module, plan: Plan) -> Adam:
-    """Adam, or AdamW with the plan's weight decay."""
-    return Adam(model.parameters(), plan.lr, plan.weight_decay if plan.optimizer == "adamw" else 0.0)
+def build_optimizer(model: nn.Module, plan: Plan) -> Optimizer:
+    """The plan's: Adam, AdamW, or Muon for the matrices of layers and AdamW for all else."""
+    moved = matrices(model) if plan.optimizer == "muon" else ()
+    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved)
 
 
 @dataclass

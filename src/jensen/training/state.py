@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from jensen.errors import UserError
 from jensen.tensors import load_tensors, save_tensors
-from jensen.training.adam import Adam
 from jensen.training.optim import LearningRate, build_optimizer
+from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 
 Record = dict[str, Any]
@@ -22,7 +22,7 @@ class TrainingState:
     """Everything that changes while training, as it stands between two epochs."""
 
     model: nn.Module
-    optimizer: Adam
+    optimizer: Optimizer
     learning_rate: LearningRate
     memory: nn.Module = field(default_factory=nn.Module)
     """What the gradient estimator remembers, as a running-mean baseline does; often nothing."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.objectives import Bound
-from jensen.training.adam import Adam
 from jensen.training.optim import warmed_up
+from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.precision import products
 
@@ -92,9 +92,9 @@ class Compiled(Protocol):
 
 
 class Step:
-    """One step for each batch of stored rows, by `Slope` and `Adam`, or by what stands in for both."""
+    """One step for each batch of stored rows, by `Slope` and `Optimizer`, or by what stands in for both."""
 
-    def __init__(self, slope: Slope, optimizer: Adam) -> None:
+    def __init__(self, slope: Slope, optimizer: Optimizer) -> None:
         self.slope = slope
         self.optimizer = optimizer
         self.learned = slope.learned

@@ -1,0 +1,111 @@
+"""An optimizer: the parameters, what is remembered of their gradients, and the rule that each moves by."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from jensen.training.adam import ADAM, B1, B2, adam_at_once
+from jensen.training.muon import MUON
+from jensen.training.rule import Rule, Slot
+
+
+class Optimizer:
+    """Adam (`ADAM`), with Muon for some matrices (`MUON`), with decoupled weight decay for all.
+
+    Decay is that of Loshchilov & Hutter 2019, algorithm 2: ``w = (1 - lr decay) w`` before each move. Numbers
+    and checkpoints are those of `torch.optim.Adam`, which is not used for two reasons. To import what
+    it needs takes two seconds; and its update follows the step, where a compiled step moves each weight as
+    soon as its gradient is there.
+
+    Args:
+        parameters: all of a model's; their places in the list are their names in a checkpoint.
+        lr: learning rate.
+        decay: weight decay.
+        matrices: the parameters that `MUON` moves.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        decay: float = 0.0,
+        matrices: Collection[Tensor] = (),
+    ) -> None:
+        self.parameters = list(parameters)
+        self.decay = decay
+        chosen = set(map(id, matrices))
+        self.rules = [MUON if id(p) in chosen else ADAM for p in self.parameters]
+        self.slots: list[Slot] = [
+            tuple(torch.zeros_like(p, requires_grad=False) for _ in rule.names)
+            for p, rule in zip(self.parameters, self.rules, strict=True)
+        ]
+        device = self.parameters[0].device
+        self.count = torch.zeros((), device=device)
+        """Steps taken, t."""
+        self.lr = torch.full((), lr, dtype=torch.float64, device=device)
+        self.rates = torch.zeros(4, dtype=self.parameters[0].dtype, device=device)
+        """What changes from step to step, for `move`: of the next one, see `prepare`. On the device, since a
+        captured step reads no number from the host."""
+        self.behind = True
+        """Whether ``rates`` are not those of the next step."""
+
+    def set_rate(self, lr: float) -> None:
+        """The learning rate from here on."""
+        self.lr.fill_(lr)
+        self.behind = True
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor | None]) -> None:
+        """Move the parameters, in place; those without a gradient stay.
+
+        Args:
+            gradients: one for each parameter, of its shape and layout.
+        """
+        moved = zip(self.parameters, gradients, self.slots, self.rules, strict=True)
+        there = [(p, g, slot, rule) for p, g, slot, rule in moved if g is not None]
+        at_once = [(p, g, slot) for p, g, slot, rule in there if rule is ADAM]
+        if len(at_once) < len(there):
+            self.refresh()
+        for p, g, slot, rule in there:
+            if rule is not ADAM:
+                rule.remember(g, slot)
+                self.move(p, g, slot, rule, self.rates)
+        self.count.add_(1)
+        if at_once:
+            adam_at_once(at_once, self.count, self.lr, self.decay)
+        self.behind = True
+
+    def refresh(self) -> None:
+        """Bring ``rates`` up to date, where a graph did not itself prepare them."""
+        if self.behind:
+            self.prepare(self.count, self.lr, self.rates)
+            self.behind = False
+
+    def prepare(self, count: Tensor, lr: Tensor, rates: Tensor) -> None:
+        """The next step's rates, in place: ``lr, lr / (1 - b1^t), 1 / sqrt(1 - b2^t), 1 - lr decay``."""
+        t = count.double() + 1
+        rates.copy_(torch.stack([lr, lr / (1 - B1**t), (1 - B2**t).rsqrt(), 1 - lr * self.decay]))
+
+    def move(self, parameter: Tensor, gradient: Tensor, slot: Slot, rule: Rule, rates: Tensor) -> None:
+        """Move a parameter, once its rule has remembered the gradient; in place."""
+        if self.decay:
+            parameter.mul_(rates[3])
+        rule.move(parameter, gradient, slot, rates)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state, for a checkpoint; that of a parameter lies under its number."""
+        found: dict[str, Tensor] = {}
+        for i, (slot, rule) in enumerate(zip(self.slots, self.rules, strict=True)):
+            found[f"{i}/step"] = self.count
+            found |= {f"{i}/{name}": tensor for name, tensor in zip(rule.names, slot, strict=True)}
+        return found
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take in the state of a checkpoint; a parameter that has none there has not been moved."""
+        for i, (slot, rule) in enumerate(zip(self.slots, self.rules, strict=True)):
+            if f"{i}/step" in tensors:
+                self.count.copy_(tensors[f"{i}/step"])
+                for name, tensor in zip(rule.names, slot, strict=True):
+                    tensor.copy_(tensors[f"{i}/{name}"])
+        self.behind = True

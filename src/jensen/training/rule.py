@@ -1,0 +1,24 @@
+"""How an optimizer moves a parameter: what it remembers of the gradients, and where it goes from there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Slot = tuple[Tensor, ...]
+"""What is remembered of a parameter's gradients; each tensor of the parameter's shape, zero at first."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One step is ``remember``, then ``move``; both in place, made of operations that a graph can hold.
+
+    Neither depends on the numbers in its tensors but through tensor operations.
+    """
+
+    names: tuple[str, ...]
+    """Of a slot's tensors, in checkpoints: those of torch's optimizer of that name."""
+    remember: Callable[[Tensor, Slot], None]
+    """``(gradient, slot)``."""
+    move: Callable[[Tensor, Tensor, Slot, Tensor], None]
+    """``(parameter, gradient, slot, rates)``; rates are `jensen.training.optimizer.Optimizer.prepare`'s."""
