@@ -5,9 +5,9 @@
 
 Network 784-200-200-50-200-200-784, tanh, Bernoulli decoder, dynamic binarization, as theirs. The optimizer's
 settings are ours: a cosine schedule, KL warm-up for the VAE; on the CPU Muon at 0.01 with batches of 512, and
-doubly reparameterized gradients for IWAE; the ensemble has Adam at 0.001. A cell is trained for as many epochs
-as fit its minutes, by a pilot of two minutes, or for --epochs. Optimizer, batch and rate had the best validation
-bound after equal times of a few minutes (docs/results.md).
+doubly reparameterized gradients for IWAE; the ensemble has Adam at 0.001. A cell is trained for as many
+epochs as fit its minutes, by a pilot of two minutes, or for --epochs. Optimizer, batch and rate had the best
+validation bound after equal times of a few minutes (docs/results.md).
 NLL: -log p(x) by the importance-weighted bound with K = 5,000, on all 10,000 test images.
 
 A run that was broken off goes on where it was; a cell that has its figure is not trained again (remove its

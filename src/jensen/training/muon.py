@@ -26,7 +26,7 @@ def polar(m: Tensor) -> Tensor:
         return polar(m.T).T
     a, b, c = COEFFICIENTS
     gram = m @ m.T
-    norm = gram.diagonal().sum().clamp_min(torch.finfo(m.dtype).tiny)
+    norm = m.square().sum().clamp_min(torch.finfo(m.dtype).tiny)
     gram, one = gram / norm, torch.eye(len(gram), dtype=m.dtype, device=m.device)
     factor = one
     for i in range(ITERATIONS):
