@@ -4,9 +4,9 @@
     python benchmarks/optimizers.py --arms muon-512 adam-32
 
 The network of Burda et al. (2016), 784-200-200-50 and its mirror, tanh; dynamic binarization, K = 1, a cosine
-schedule over the epochs, no KL warm-up, compiled steps. An arm is an optimizer with a batch size and a learning
-rate; each trains for the epochs that take it about as long as the others. Chosen by validation rows, as here,
-are --batch-size and --lr of benchmarks/iwae_table.py. Writes benchmarks/results/optimizers.json, arm by arm.
+schedule over the epochs, no KL warm-up, compiled steps. An arm is an optimizer with a batch size and a
+learning rate; each trains for the epochs that take it about as long as the others. Writes
+benchmarks/results/optimizers.json, arm by arm.
 """
 
 import argparse

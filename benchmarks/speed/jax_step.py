@@ -10,11 +10,12 @@ from benchmarks.speed.worker import Turns
 PACKAGES = ("jax", "optax")
 
 
-def initial(key: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-    """Glorot-uniform weights and zero biases."""
+def initial(key: jax.Array, log_odds: np.ndarray) -> list[tuple[jax.Array, jax.Array]]:
+    """Glorot-uniform weights, and biases of zero but for the last one."""
     glorot = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(key, len(SHAPES))
-    return [(glorot(k, shape), jnp.zeros(shape[1])) for k, shape in zip(keys, SHAPES, strict=True)]
+    layers = [(glorot(k, shape), jnp.zeros(shape[1])) for k, shape in zip(keys, SHAPES, strict=True)]
+    return [*layers[:-1], (layers[-1][0], jnp.asarray(log_odds))]
 
 
 def loss_of(layers: list[tuple[jax.Array, jax.Array]], x: jax.Array, key: jax.Array) -> jax.Array:
@@ -32,7 +33,7 @@ def contestant(name: str, task: Task, turns: Turns) -> None:
     """Train until told to end."""
     x = jax.device_put(np.load(task.data)[: task.rows])
     optimizer = optax.adam(LEARNING_RATE)
-    layers = initial(jax.random.key(task.seed))
+    layers = initial(jax.random.key(task.seed), task.log_odds())
     state = optimizer.init(layers)
 
     def step(layers, state, x, rows, key):  # type: ignore[no-untyped-def]

@@ -46,14 +46,16 @@ class Decoder(BaseDecoder):
         return ModelOutput(reconstruction=torch.sigmoid(self.out(torch.relu(self.hidden(z)))))
 
 
-def build() -> VAE:
-    """The model, with the weights of the other contestants' start."""
+def build(log_odds: np.ndarray | None = None) -> VAE:
+    """The model; its weights are drawn as the other contestants draw theirs, and its last bias is given."""
     config = VAEConfig(input_dim=(PIXELS,), latent_dim=LATENTS, reconstruction_loss="bce")
     model = VAE(config, Encoder(), Decoder())
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+    if log_odds is not None:
+        model.decoder.out.bias.data.copy_(torch.from_numpy(log_odds))
     return model
 
 
@@ -82,7 +84,7 @@ def contestant(name: str, task: Task, turns: Turns) -> None:
         seed=task.seed,
     )
     data = BaseDataset(x, torch.zeros(len(x)))
-    BaseTrainer(build(), data, training_config=config, callbacks=[Pause(turns)]).train()
+    BaseTrainer(build(task.log_odds()), data, training_config=config, callbacks=[Pause(turns)]).train()
 
 
 def clean() -> None:

@@ -16,7 +16,7 @@ PACKAGES = ("torch",)
 class Network(nn.Module):
     """The negative ELBO of the task's network."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_odds: np.ndarray) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * LATENTS))
         self.decoder = nn.Sequential(nn.Linear(LATENTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS))
@@ -24,6 +24,7 @@ class Network(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
+        self.decoder[-1].bias.data.copy_(torch.from_numpy(log_odds))
 
     def forward(self, x: Tensor) -> Tensor:
         """The loss of a batch ``[B, 784]``, nats per datum."""
@@ -85,7 +86,7 @@ def compiled(network: Network, task: Task, precision: str) -> Callable[[], Itera
 def contestant(name: str, task: Task, turns: Turns) -> None:
     """Train until told to end."""
     torch.manual_seed(task.seed)
-    network = Network().to(task.device)
+    network = Network(task.log_odds()).to(task.device)
     if name == "plain loop":
         epoch = plain(network, task)
     else:

@@ -52,6 +52,8 @@ CASES: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
     "muon": {"optimizer": "muon", "weight_decay": 0.1},
+    "averaged": {"average": 0.9},
+    "muon, averaged": {"optimizer": "muon", "average": 0.9, "weight_decay": 0.1},
     "muon, convolutions": {"optimizer": "muon", "network": "conv", "kind": "image", "hidden": (16,)},
 }
 

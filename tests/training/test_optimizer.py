@@ -1,9 +1,14 @@
 """Optimizers take the steps of torch's own, eagerly and in a graph, whoever took the ones before."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from jensen.config import Settings
+from jensen.session import start
 from jensen.training.muon import COEFFICIENTS, ITERATIONS, matrices, polar
 from jensen.training.optimizer import Optimizer
 
@@ -120,3 +125,37 @@ def test_muon_moves_the_matrices_of_layers_and_adam_all_else() -> None:
     moved = before - model[0].weight.detach()
     expected = 0.1 * 0.2 * 18**0.5 * polar(gradient.flatten(1)).reshape(before.shape)
     torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+@pytest.mark.parametrize("in_graph", ["", "0123", "02"], ids=lambda s: s or "none")
+def test_the_average_is_that_of_its_formula(kind: str, in_graph: str) -> None:
+    start = gradients(5, 3, 2)[4]
+    it = nn.Parameter(start.clone())
+    optimizer = Optimizer([it], 0.1, matrices=[it] if kind == "muon" else [], average=0.25)
+    average = start
+    for i, gradient in enumerate(gradients(5, 3, 2)[:4]):
+        as_in_a_graph(optimizer, gradient) if str(i) in in_graph else optimizer.step([gradient])
+        d = min(0.25, (2 + i) / (11 + i))  # 0.18, 0.25, 0.25, 0.25
+        average = d * average + (1 - d) * it.detach()
+        own = it.detach().clone()
+        with optimizer.averaged():
+            torch.testing.assert_close(it.detach(), average, rtol=1e-12, atol=0)
+        assert torch.equal(it, own)
+
+
+def test_what_is_validated_and_saved_is_the_average(tmp_path: Path) -> None:
+    """At a rate that throws the weights about, the average is better; and it is what the run holds."""
+    x = np.random.default_rng(0).normal(size=(400, 3)) @ np.ones((3, 4))
+    np.save(tmp_path / "x.npy", x)
+    file = str(tmp_path / "x.npy")
+    fast = Settings(data=file, epochs=40, lr=0.05, lr_schedule="constant", hidden=(8,))
+    ends = []
+    for average in (0.0, 0.9):
+        run = start(fast.replace(average=average), tmp_path / f"run-{average}")
+        bounds = [line["validation_bound"] for line in run.history()]
+        model, validation = run.model(), run.blocks(run.dataset(), "validation")
+        found = torch.cat([model.trace(x, 500).log_w.mean(0) for x in validation]).mean().item()
+        assert abs(found + run.log_det - max(bounds)) < 0.5  # other draws of z
+        ends.append(np.mean(bounds[-10:]))
+    assert ends[1] > ends[0]

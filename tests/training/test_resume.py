@@ -67,6 +67,7 @@ CASES: dict[str, dict[str, Any]] = {
     "kl-warmup": {"kl_warmup": 5},
     "dynamic binarization": {"binarize": "dynamic"},
     "static binarization": {"binarize": "static"},
+    "muon, averaged": {"optimizer": "muon", "average": 0.99},
     "adamw, clipped": {"optimizer": "adamw", "weight_decay": 0.1, "grad_clip": 1.0},
     "iwae, two samples": {"bound": "iwae", "num_samples": 2},
     "running-mean baseline": {"estimator": "score-function", "baseline": "running-mean"},

@@ -18,6 +18,9 @@ BLOCK = 256
 """Rows of a full block: the chunks of samples are those of a full block in every block, so that all rows see
 the same noise."""
 
+SMALLER = 8
+"""By how much chunks are smaller than in evaluation: the shares of columns, float64, lie beside them."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -93,7 +96,7 @@ def _score_block(
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
     posterior = tuple(share_noise(q) for q in model.posterior(x))
     log_w, shares = [], []
-    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, 8 * x[0].numel())):
+    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, SMALLER * x[0].numel())):
         trace = model.trace(x, k, posterior=posterior)
         log_w.append(trace.log_w.double())
         if per_column is not None:

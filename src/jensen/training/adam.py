@@ -12,13 +12,13 @@ B1, B2, EPS = 0.9, 0.999, 1e-8
 
 
 def _remember(gradient: Tensor, slot: Slot) -> None:
-    first, second = slot
+    first, second = slot[:2]
     first.lerp_(gradient, 1 - B1)
     second.mul_(B2).addcmul_(gradient, gradient, value=1 - B2)
 
 
 def _move(parameter: Tensor, gradient: Tensor, slot: Slot, rates: Tensor) -> None:
-    first, second = slot
+    first, second = slot[:2]
     _, size, scale = rates[:3].unbind()
     parameter.sub_(size * first / (second.sqrt() * scale + EPS))
 
@@ -36,7 +36,7 @@ def adam_at_once(
 ) -> None:
     """`ADAM` for many ``(parameter, gradient, slot)`` in one pass of torch's own, at step ``count``."""
     parameters, gradients, slots = zip(*moved, strict=True)
-    firsts, seconds = zip(*slots, strict=True)
+    firsts, seconds = zip(*(slot[:2] for slot in slots), strict=True)
     update: Callable[..., None] = torch._fused_adamw_ if decay else torch._fused_adam_
     update(
         list(parameters),

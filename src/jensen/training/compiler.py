@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
-from jensen.data.seeds import seeded
 from jensen.distributions.recording import recorded
+from jensen.training.agreement import agrees, expected
 from jensen.training.optimizer import Optimizer
-from jensen.training.rule import Slot
-from jensen.training.step import Gradients, Slope, trial
+from jensen.training.step import Slope, trial
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
 """``(graph, example inputs) -> function``."""
@@ -25,9 +24,6 @@ OPTIONS = {
     "size_asserts": False,  # shapes cannot change
     "alignment_asserts": False,
 }
-TOLERANCE = {"float32": 1e-2, "bf16": 1e-1}
-"""Largest distance between the compiled and the eager gradient, in units of its norm: wrong code is off by
-more."""
 
 
 class CompilationError(Exception):
@@ -86,7 +82,7 @@ class Compiled:
         self.slope, self.optimizer = slope, optimizer
         parameters, buffers = dict(slope.named_parameters()), dict(slope.named_buffers())
         names = [*parameters, *buffers]
-        found = iter(_expected(slope, stored, weight)[1])
+        found = iter(expected(slope, stored, weight)[1])
         there = [next(found) is not None if p.requires_grad else False for p in optimizer.parameters]
         self.moved = list(compress(optimizer.parameters, there))
         """The parameters that the bound depends on."""
@@ -173,7 +169,7 @@ def compile_step(
     try:
         with trial(slope):
             compiled = Compiled(slope, optimizer, stored, weight, backend)
-        agree = _agrees(compiled, stored, weight)
+        agree = agrees(compiled, stored, weight)
     except CompilationError:
         raise
     except Exception as error:  # the compiler is a large program of others: any error of it is survivable
@@ -181,65 +177,6 @@ def compile_step(
     if not agree:
         raise CompilationError("the compiled code takes another step than the eager code")
     return compiled
-
-
-def _expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
-    """The eager slope, at draws from a fixed seed."""
-    with trial(slope), seeded(0):
-        value, gradients = slope(stored, weight)
-        return value, gradients
-
-
-def _agrees(compiled: Compiled, stored: Tensor, weight: Tensor) -> bool:
-    """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
-
-    What it remembers is compared with what the rules make of the eager gradients: a step of Adam itself is
-    not smooth in them (a gradient of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that
-    these memories give.
-    """
-    optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
-    value, gradients = _expected(slope, stored, weight)
-    gradient = [g for g in gradients if g is not None]
-    most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
-    optimizer.refresh()
-    with trial(slope, compiled.state), torch.no_grad():
-        before, rates, total = _vector(moved), optimizer.rates.clone(), torch.zeros_like(optimizer.lr)
-        starts = [p.clone() for p in moved]
-        remembered = []
-        for g, slot, rule in zip(gradient, compiled.slots, compiled.rules, strict=True):
-            for memory in slot:
-                memory.zero_()
-            rule.remember(g, mine := tuple(memory.clone() for memory in slot))
-            remembered.append(mine)
-        with seeded(0):
-            compiled(stored, weight, total)
-        reached = _vector(moved)
-        steps = zip(moved, starts, gradient, compiled.slots, compiled.rules, strict=True)
-        for parameter, start, g, slot, rule in steps:
-            parameter.copy_(start)
-            optimizer.move(parameter, g, slot, rule, rates)
-        return (
-            _close(total, value, most)
-            and all(
-                _close(_memories(compiled.slots, i), _memories(remembered, i), (1 + i) * most)
-                for i in range(max(map(len, remembered)))  # squares, the second, differ by twice as much
-            )
-            and _close(reached - before, _vector(moved) - before, most)
-        )
-
-
-def _vector(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat([part.flatten().double() for part in parts])
-
-
-def _memories(slots: Sequence[Slot], i: int) -> Tensor:
-    """What lies in place ``i`` of those slots that have one."""
-    return _vector([slot[i] for slot in slots if len(slot) > i])
-
-
-def _close(one: Tensor, other: Tensor, most: float) -> bool:
-    """Whether vectors differ by rounding alone. Those that overflow agree: training says so."""
-    return not bool((one - other).norm() > most * other.norm() + 1e-11)
 
 
 def _reason(error: Exception) -> str:

@@ -80,11 +80,13 @@ def train(
                 x = data.prepare(engine.some_rows(), None)
                 raise UserError(_cause_of_divergence(state.model, x, state.epoch + 1))
             trained = time.perf_counter() - began
+            with state.optimizer.averaged():
+                validated = validate(state.model, data, bound, plan)
             record: Record = {
                 "epoch": state.epoch + 1,
                 "train_bound": total / engine.seen + data.log_det,
                 "lr": lr,
-                **validate(state.model, data, bound, plan),
+                **validated,
                 "rows_per_second": engine.seen / trained,
             }
             _check_validation(record)

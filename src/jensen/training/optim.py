@@ -19,7 +19,7 @@ PLATEAU_FACTOR = 0.3
 def build_optimizer(model: nn.Module, plan: Plan) -> Optimizer:
     """The plan's: Adam, AdamW, or Muon for the matrices of layers and AdamW for all else."""
     moved = matrices(model) if plan.optimizer == "muon" else ()
-    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved)
+    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved, plan.average)
 
 
 @dataclass

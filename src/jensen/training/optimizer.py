@@ -1,6 +1,7 @@
 """An optimizer: the parameters, what is remembered of their gradients, and the rule that each moves by."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +12,21 @@ from jensen.training.rule import Rule, Slot
 
 
 class Optimizer:
-    """Adam (`ADAM`), with Muon for some matrices (`MUON`), with decoupled weight decay for all.
+    """Adam (`ADAM`), with Muon for some matrices (`MUON`); decoupled weight decay and an average for all.
 
-    Decay is that of Loshchilov & Hutter 2019, algorithm 2: ``w = (1 - lr decay) w`` before each move. Numbers
-    and checkpoints are those of `torch.optim.Adam`, which is not used for two reasons. To import what
-    it needs takes two seconds; and its update follows the step, where a compiled step moves each weight as
-    soon as its gradient is there.
+    The average of the weights w_t is ``a = d a + (1 - d) w_t``, d = min(``average``, (1 + t) / (10 + t)), so
+    that the first steps are soon forgotten (Polyak & Juditsky 1992, with a memory that fades). Decay is that
+    of Loshchilov & Hutter 2019, algorithm 2: ``w = (1 - lr decay) w`` before each move. Numbers and
+    checkpoints are those of `torch.optim.Adam`, which is not used for two reasons. To import what it needs
+    takes two seconds; and its update follows the step, where a compiled step moves each weight as soon as its
+    gradient is there.
 
     Args:
         parameters: all of a model's; their places in the list are their names in a checkpoint.
         lr: learning rate.
         decay: weight decay.
         matrices: the parameters that `MUON` moves.
+        average: the share of the average that a step keeps, such as 0.999; 0: there is none.
     """
 
     def __init__(
@@ -31,24 +35,28 @@ class Optimizer:
         lr: float,
         decay: float = 0.0,
         matrices: Collection[Tensor] = (),
+        average: float = 0.0,
     ) -> None:
         self.parameters = list(parameters)
-        self.decay = decay
+        self.decay, self.average = decay, average
         chosen = set(map(id, matrices))
         self.rules = [MUON if id(p) in chosen else ADAM for p in self.parameters]
         self.slots: list[Slot] = [
-            tuple(torch.zeros_like(p, requires_grad=False) for _ in rule.names)
+            tuple(torch.zeros_like(p, requires_grad=False) for _ in rule.names) + self._copied(p)
             for p, rule in zip(self.parameters, self.rules, strict=True)
         ]
         device = self.parameters[0].device
         self.count = torch.zeros((), device=device)
         """Steps taken, t."""
         self.lr = torch.full((), lr, dtype=torch.float64, device=device)
-        self.rates = torch.zeros(4, dtype=self.parameters[0].dtype, device=device)
+        self.rates = torch.zeros(5, dtype=self.parameters[0].dtype, device=device)
         """What changes from step to step, for `move`: of the next one, see `prepare`. On the device, since a
         captured step reads no number from the host."""
         self.behind = True
         """Whether ``rates`` are not those of the next step."""
+
+    def _copied(self, parameter: Tensor) -> Slot:
+        return (parameter.detach().clone(),) if self.average else ()
 
     def set_rate(self, lr: float) -> None:
         """The learning rate from here on."""
@@ -65,7 +73,7 @@ class Optimizer:
         moved = zip(self.parameters, gradients, self.slots, self.rules, strict=True)
         there = [(p, g, slot, rule) for p, g, slot, rule in moved if g is not None]
         at_once = [(p, g, slot) for p, g, slot, rule in there if rule is ADAM]
-        if len(at_once) < len(there):
+        if len(at_once) < len(there) or self.average:
             self.refresh()
         for p, g, slot, rule in there:
             if rule is not ADAM:
@@ -74,6 +82,8 @@ class Optimizer:
         self.count.add_(1)
         if at_once:
             adam_at_once(at_once, self.count, self.lr, self.decay)
+            for p, _, slot in at_once:
+                self._follow(p, slot, self.rates)
         self.behind = True
 
     def refresh(self) -> None:
@@ -83,22 +93,45 @@ class Optimizer:
             self.behind = False
 
     def prepare(self, count: Tensor, lr: Tensor, rates: Tensor) -> None:
-        """The next step's rates, in place: ``lr, lr / (1 - b1^t), 1 / sqrt(1 - b2^t), 1 - lr decay``."""
+        """The next step's, in place: ``lr, lr / (1 - b1^t), 1 / sqrt(1 - b2^t), 1 - lr decay, 1 - d``."""
         t = count.double() + 1
-        rates.copy_(torch.stack([lr, lr / (1 - B1**t), (1 - B2**t).rsqrt(), 1 - lr * self.decay]))
+        kept = ((1 + t) / (10 + t)).clamp(max=self.average)
+        rates.copy_(torch.stack([lr, lr / (1 - B1**t), (1 - B2**t).rsqrt(), 1 - lr * self.decay, 1 - kept]))
 
     def move(self, parameter: Tensor, gradient: Tensor, slot: Slot, rule: Rule, rates: Tensor) -> None:
         """Move a parameter, once its rule has remembered the gradient; in place."""
         if self.decay:
             parameter.mul_(rates[3])
         rule.move(parameter, gradient, slot, rates)
+        self._follow(parameter, slot, rates)
+
+    def _follow(self, parameter: Tensor, slot: Slot, rates: Tensor) -> None:
+        """Take a parameter that has moved into its average."""
+        if self.average:
+            slot[-1].add_(rates[4] * (parameter - slot[-1]))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the parameters are their averages, where there are any."""
+        moved = [p.detach().clone() for p in self.parameters] if self.average else []
+        try:
+            for p, slot in zip(self.parameters, self.slots, strict=True):
+                if self.average:
+                    p.data.copy_(slot[-1])
+            yield
+        finally:
+            for p, own in zip(self.parameters, moved, strict=bool(self.average)):
+                p.data.copy_(own)
+
+    def _names(self, rule: Rule) -> tuple[str, ...]:
+        return (*rule.names, "average") if self.average else rule.names
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, for a checkpoint; that of a parameter lies under its number."""
         found: dict[str, Tensor] = {}
         for i, (slot, rule) in enumerate(zip(self.slots, self.rules, strict=True)):
             found[f"{i}/step"] = self.count
-            found |= {f"{i}/{name}": tensor for name, tensor in zip(rule.names, slot, strict=True)}
+            found |= {f"{i}/{name}": tensor for name, tensor in zip(self._names(rule), slot, strict=True)}
         return found
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -106,6 +139,6 @@ class Optimizer:
         for i, (slot, rule) in enumerate(zip(self.slots, self.rules, strict=True)):
             if f"{i}/step" in tensors:
                 self.count.copy_(tensors[f"{i}/step"])
-                for name, tensor in zip(rule.names, slot, strict=True):
+                for name, tensor in zip(self._names(rule), slot, strict=True):
                     tensor.copy_(tensors[f"{i}/{name}"])
         self.behind = True

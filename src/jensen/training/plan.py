@@ -34,6 +34,9 @@ class Plan:
     over the epochs; constant."""
     weight_decay: float = 0.0
     """Weight decay, for adamw and muon."""
+    average: float = 0.0
+    """Keep a moving average of the weights, of which each step leaves this share (such as 0.999): it is what
+    is validated, kept as best and saved. 0: the weights themselves."""
     grad_clip: float | None = None
     """Scale the gradient down to this norm when it is larger."""
     kl_warmup: int = 0
@@ -53,6 +56,7 @@ class Plan:
         """Refuse values that cannot be used, naming the option and what it allows."""
         check_options(self, "epochs epoch_rows batch_size num_samples", lambda v: v >= 1, "at least 1")
         check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
+        check_options(self, "average", lambda v: 0 <= v < 1, "from 0 to below 1")
         check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")
         if self.weight_decay and self.optimizer == "adam":

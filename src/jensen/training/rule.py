@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 Slot = tuple[Tensor, ...]
-"""What is remembered of a parameter's gradients; each tensor of the parameter's shape, zero at first."""
+"""What is remembered of a parameter's gradients, zero at first, then the average of the parameter if there is
+one; each tensor of the parameter's shape."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Rule:
     """
 
     names: tuple[str, ...]
-    """Of a slot's tensors, in checkpoints: those of torch's optimizer of that name."""
+    """Of what is remembered, in checkpoints: those of torch's optimizer of that name."""
     remember: Callable[[Tensor, Slot], None]
     """``(gradient, slot)``."""
     move: Callable[[Tensor, Tensor, Slot, Tensor], None]

@@ -28,7 +28,7 @@ class TrainingState:
     """What the gradient estimator remembers, as a running-mean baseline does; often nothing."""
     history: list[Record] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
-    """The weights with the best validation bound so far."""
+    """The weights, or their averages, with the best validation bound so far."""
     best_value: float = float("-inf")
     best_epoch: int = 0
     seconds: float = 0.0
@@ -56,7 +56,8 @@ class TrainingState:
         improved = value > self.best_value
         if improved:
             self.best_value, self.best_epoch = value, self.epoch
-            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            with self.optimizer.averaged():
+                self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.learning_rate.observe(improved)
         return improved
 

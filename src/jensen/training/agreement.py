@@ -1,0 +1,85 @@
+"""Whether a compiled step does what the eager one does: nothing is trusted that was not seen to agree."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from jensen.data.seeds import seeded
+from jensen.training.rule import Slot
+from jensen.training.step import Gradients, Slope, trial
+
+if TYPE_CHECKING:
+    from jensen.training.compiler import Compiled
+
+TOLERANCE = {"float32": 1e-2, "bf16": 1e-1}
+"""Largest distance between the compiled and the eager gradient, in units of its norm: wrong code is off by
+more."""
+
+
+def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
+    """The eager slope, at draws from a fixed seed."""
+    with trial(slope), seeded(0):
+        value, gradients = slope(stored, weight)
+        return value, gradients
+
+
+def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
+    """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
+
+    What it remembers is compared with what the rules make of the eager gradients: a step of Adam itself is
+    not smooth in them (a gradient of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that
+    these memories give.
+    """
+    optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
+    value, gradients = expected(slope, stored, weight)
+    gradient = [g for g in gradients if g is not None]
+    most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
+    optimizer.refresh()
+    with trial(slope, compiled.state), torch.no_grad():
+        before, rates, total = _vector(moved), optimizer.rates.clone(), torch.zeros_like(optimizer.lr)
+        starts = [p.clone() for p in moved]
+        remembered = _from_nothing(compiled, gradient)
+        with seeded(0):
+            compiled(stored, weight, total)
+        reached, averages = _vector(moved), [slot[-1].clone() for slot in compiled.slots]
+        steps = zip(moved, starts, gradient, compiled.slots, compiled.rules, strict=True)
+        for parameter, start, g, slot, rule in steps:
+            parameter.copy_(start)
+            optimizer.move(parameter, g, slot, rule, rates)
+        return (
+            _close(total, value, most)
+            and all(
+                _close(_memories(compiled.slots, remembered, i), _memories(remembered, remembered, i), m)
+                for i, m in enumerate((most, 2 * most))  # the second are squares, and differ by twice as much
+            )
+            and _close(reached - before, _vector(moved) - before, most)
+            and (not optimizer.average or _close(_vector(averages), rates[4].double() * reached, most))
+        )
+
+
+def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot]:
+    """Empty the slots; what the rules remember of these gradients alone."""
+    remembered = []
+    for g, slot, rule in zip(gradient, compiled.slots, compiled.rules, strict=True):
+        for memory in slot:
+            memory.zero_()
+        mine = tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)])
+        rule.remember(g, mine)
+        remembered.append(mine)
+    return remembered
+
+
+def _memories(slots: Sequence[Slot], like: Sequence[Slot], i: int) -> Tensor:
+    """What lies in place ``i`` of the slots that have one in ``like``."""
+    return _vector([slot[i] for slot, one in zip(slots, like, strict=True) if len(one) > i])
+
+
+def _vector(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.flatten().double() for part in parts]) if parts else torch.zeros(0)
+
+
+def _close(one: Tensor, other: Tensor, most: float) -> bool:
+    """Whether vectors differ by rounding alone. Those that overflow agree: training says so."""
+    return not bool((one - other).norm() > most * other.norm() + 1e-11)
