@@ -80,7 +80,7 @@ def settings_of(cell: Cell, seed: int, options: argparse.Namespace, epochs: int)
         lr_schedule="cosine",
         kl_warmup=min(50, epochs // 5) if cell.bound == "elbo" else 0,
         patience=0,
-        validation_fraction=1 / 60,  # nothing is chosen by these rows; theirs had none
+        validation_fraction=1 / 60,  # they choose the epoch alone; theirs had none
         device=options.device,
         seed=seed,
     )

@@ -77,3 +77,9 @@ def test_the_encoder_does_not_see_the_depth(rows: torch.Tensor) -> None:
     assert_close(inputs(7 * rows), inputs(rows))
     median = rows[rows.sum(1) == rows.sum(1).median()]
     assert_close(inputs(median), torch.log1p(median))
+
+
+def test_the_marginal_is_the_shares_of_all_counts_together() -> None:
+    rows = torch.tensor([[1.0, 0.0, 7.0], [1.0, 0.0, 3.0]])
+    family = families.Exposed(families.Poisson([3]), rows)
+    torch.testing.assert_close(family.marginal(rows).exp(), torch.tensor([2.5, 0.5, 10.5]).double() / 13.5)

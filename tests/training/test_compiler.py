@@ -92,11 +92,13 @@ def test_a_step_of_counts_computes_where_they_are_not_zero_and_is_not_compiled(l
         compiled(problem("", likelihood=likelihood))
 
 
-@pytest.mark.parametrize("what", ["weight", "first moment", "second moment", "bound"])
+@pytest.mark.parametrize("what", ["weight", "first moment", "second moment", "average", "bound"])
 def test_wrong_machine_code_is_not_used(what: str) -> None:
-    it = problem("likelihood normal")
+    it = problem("averaged")
     held = len([*it.slope.parameters(), *it.slope.buffers()])
-    place = {"weight": 0, "first moment": held, "second moment": held + 1, "bound": -1}[what]
+    place = {"weight": 0, "first moment": held, "second moment": held + 1, "average": held + 2, "bound": -1}[
+        what
+    ]
 
     def wrong(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
         def run(*tensors: Tensor) -> Any:

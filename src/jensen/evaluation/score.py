@@ -19,7 +19,7 @@ BLOCK = 256
 the same noise."""
 
 SMALLER = 8
-"""By how much chunks are smaller than in evaluation: the shares of columns, float64, lie beside them."""
+"""By how much chunks are smaller than in evaluation; with others, rows would see other noise at a seed."""
 
 
 @dataclass(frozen=True)

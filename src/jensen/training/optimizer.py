@@ -113,15 +113,19 @@ class Optimizer:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Inside, the parameters are their averages, where there are any."""
-        moved = [p.detach().clone() for p in self.parameters] if self.average else []
+        if not self.average:
+            yield
+            return
+        own = [p.detach().clone() for p in self.parameters]
         try:
-            for p, slot in zip(self.parameters, self.slots, strict=True):
-                if self.average:
-                    p.data.copy_(slot[-1])
+            self._set(slot[-1] for slot in self.slots)
             yield
         finally:
-            for p, own in zip(self.parameters, moved, strict=bool(self.average)):
-                p.data.copy_(own)
+            self._set(own)
+
+    def _set(self, values: Iterable[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.data.copy_(value)
 
     def _names(self, rule: Rule) -> tuple[str, ...]:
         return (*rule.names, "average") if self.average else rule.names
