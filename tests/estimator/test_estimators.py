@@ -151,6 +151,22 @@ def test_filling_uses_the_other_columns(numbers: np.ndarray) -> None:
     assert 0.8 < covered < 0.97, "intervals of 90 % hold about 90 % of the cells"
 
 
+def test_an_imputer_is_several_models_of_other_starts(numbers: np.ndarray) -> None:
+    holes = np.where(np.random.default_rng(2).random(numbers.shape) < 0.2, np.nan, numbers)
+    imputer = VAEImputer(n_estimators=2, **SMALL).fit(holes)
+    first, second = imputer.estimators_
+    assert first is imputer.fitted_
+    assert first.settings.seed != second.settings.seed
+    assert any(not np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+    single = VAEImputer(n_estimators=1, **SMALL).fit(holes)
+    assert all(np.array_equal(single.fitted_.weights[name], first.weights[name]) for name in first.weights)
+    one, other = single.draw(holes, 1)[0], imputer.draw(holes, 2)
+    assert np.array_equal(one, other[0])
+    assert not np.array_equal(one, other[1])
+    with pytest.raises(ValueError, match="n_estimators is 0; give a whole number of at least 1"):
+        VAEImputer(n_estimators=0).fit(holes)
+
+
 def test_outliers_score_low(numbers: np.ndarray) -> None:
     X = np.vstack([numbers, [[4, -4, 4, -4], [9, 9, 9, 9]]])
     detector = VAEOutlierDetector(contamination=0.02, epochs=50, random_state=0).fit(X)

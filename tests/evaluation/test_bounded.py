@@ -81,15 +81,15 @@ def test_chunks_of_samples_count_what_is_decoded(model: VAE, monkeypatch: pytest
 
 def test_rows_are_imputed_a_few_at_a_time(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     x, discrete = rows(), torch.zeros(D, dtype=torch.bool)
-    whole = impute(model, [x], discrete, num_samples=200)
+    whole = impute([model], [x], discrete, num_samples=200)
     assert largest(model) == CHUNK * 200 * Observed.num_outputs, "as many as are filled at a time"
     monkeypatch.setattr(log_likelihood, "MOST_DECODED", 6 * 200 * Observed.num_outputs)
-    parts = impute(model, [x], discrete, num_samples=200)
+    parts = impute([model], [x], discrete, num_samples=200)
     assert largest(model) == 6 * 200 * Observed.num_outputs
     there = ~x.isnan()
     assert torch.equal(parts[there], x[there])
     # 200 draws of a unit normal: two means of them differ by 0.1 or so.
     assert (whole - parts)[~there].abs().max() < 0.5
-    draws = impute_draws(model, [x], 5, num_samples=200)
+    draws = impute_draws([model], [x], 5, num_samples=200)
     assert largest(model) == 6 * 200 * Observed.num_outputs
     assert draws.shape == (5, B, D)

@@ -1,5 +1,6 @@
 """Filling and scoring rows with missing cells, against integrals over a one-dimensional latent."""
 
+import copy
 import math
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_draws_of_missing_cells_follow_the_posterior(model: VAE) -> None:
 
 def test_filled_cells_are_means_and_likeliest_levels(model: VAE) -> None:
     discrete = torch.tensor([True, False, False])
-    filled = impute(model, [ROWS], discrete, num_samples=2000)
+    filled = impute([model], [ROWS], discrete, num_samples=2000)
     there = ~ROWS.isnan()
     assert torch.equal(filled[there], ROWS[there])
     _, weights = exact(model, ROWS)
@@ -117,11 +118,30 @@ def test_filled_cells_are_means_and_likeliest_levels(model: VAE) -> None:
     assert abs(filled[0, 1] - mean[0, 1]) < 0.3 * spread[1]
     assert abs(filled[1, 2] - mean[1, 2]) < 0.3 * spread[2]
     assert filled[1, 0] in (0, 1, 2)
-    tables = impute_draws(model, [ROWS[:2], ROWS[2:]], 5)
+    tables = impute_draws([model], [ROWS[:2], ROWS[2:]], 5)
     assert tables.shape == (5, 4, 3)
     assert torch.equal(tables[:, there], ROWS[there].expand(5, -1))
-    assert torch.equal(tables, impute_draws(model, [ROWS[:2], ROWS[2:]], 5)), "the same at every call"
+    assert torch.equal(tables, impute_draws([model], [ROWS[:2], ROWS[2:]], 5)), "the same at every call"
     assert len(set(tables[:, 1, 2].tolist())) > 1
+
+
+def test_several_models_take_turns_and_their_mixture_fills(model: VAE) -> None:
+    other = copy.deepcopy(model)
+    for parameter in other.decoder.parameters():
+        parameter.data.neg_()
+    row, tables = ROWS[3:], 400  # nothing is observed: draws of the model, whose means are known
+    draws = impute_draws([model, other], [row], tables, num_samples=tables)[:, 0]
+    z = GRID[:, None, None].expand(-1, 1, 1)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(GRID).softmax(0).double()
+    for turn, each in enumerate((model, other)):
+        means = each.likelihood((z,)).mean[:, 0, 1]
+        assert within_chance(draws[turn::2, 1], (prior * means).sum().item(), tests=2)
+    alone = impute_draws([model], [row], tables // 2, num_samples=tables)[:, 0]
+    assert torch.equal(draws[::2], alone), "the first model's draws are those it makes alone"
+    filled = impute([model, other], [row], torch.tensor([True, False, False]), num_samples=tables)
+    pooled = torch.cat([draws[::2][:100], draws[1::2][:100]]).mean(0)
+    assert abs(filled[0, 1] - pooled[1]) < 4 * draws[:, 1].std() / 10
+    assert len(impute_draws([model, other], [row], 1)) == 1, "fewer tables than models"
 
 
 def test_percentiles() -> None:

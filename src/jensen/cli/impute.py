@@ -62,13 +62,13 @@ def main(arguments: Sequence[str]) -> None:
     if options.draws is None:
         outs, how = [options.out], "filled, posterior means and likeliest levels"
         discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
-        filled = (x[None].numpy() for x in impute_blocks(model, blocks, discrete, **spent))
+        filled = (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
     else:
         ending = suffix_of(options.out) or ""
         name = options.out.name.removesuffix(ending)
         outs = [options.out.with_name(f"{name}-{number}{ending}") for number in range(1, options.draws + 1)]
         how = "drawn from the posterior"
-        filled = (x.numpy() for x in draw_blocks(model, blocks, options.draws, **spent))
+        filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
     fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)

@@ -85,22 +85,27 @@ class Layout(nn.Module):
 
     def draw(self, logits: Tensor) -> Tensor:
         """The number of a class of each column, drawn: ``[*batch, W]`` -> ``[*batch, C]``."""
-        return self._classes(logits, lambda some: some + gumbel(some))
+        return self._classes(logits, drawn)
 
     def likeliest(self, logits: Tensor) -> Tensor:
         """The number of each column's likeliest class: ``[*batch, W]`` -> ``[*batch, C]``."""
-        return self._classes(logits, lambda some: some)
+        return self._classes(logits, lambda some: some.argmax(-1))
 
-    def _classes(self, logits: Tensor, perturbed: Callable[[Tensor], Tensor]) -> Tensor:
+    def _classes(self, logits: Tensor, chosen: Callable[[Tensor], Tensor]) -> Tensor:
         padded = self._padded(logits)
-        scores = (perturbed(padded[..., getattr(self, f"classes_{b}")]) for b in range(self.buckets))
-        return torch.cat([some.argmax(-1) for some in scores], -1)[..., self.order]
+        classes = [chosen(padded[..., getattr(self, f"classes_{b}")]) for b in range(self.buckets)]
+        return torch.cat(classes, -1)[..., self.order]
 
     def _padded(self, logits: Tensor) -> Tensor:
         return torch.cat([logits, torch.full_like(logits[..., :1], -torch.inf)], -1)
 
 
-def gumbel(like: Tensor) -> Tensor:
-    """Standard Gumbel noise: argmax of logits + it is a draw of their softmax (Maddison et al. 2014)."""
-    uniform = torch.rand_like(like).clamp_min(torch.finfo(like.dtype).tiny)
-    return -(-uniform.log()).log()
+def drawn(logits: Tensor) -> Tensor:
+    """A class drawn from the softmax of logits ``[*batch, W]``, by inversion: ``[*batch]``.
+
+    The first class c with ``P(1) + ... + P(c) >= u``, u uniform on (0, 1], so that no class of probability
+    zero is drawn. It takes one random number a column; Gumbel noise takes one, and a logarithm, a class.
+    """
+    share = logits.softmax(-1).cumsum(-1)
+    u = 1 - torch.rand((*share.shape[:-1], 1), dtype=share.dtype, device=share.device)
+    return torch.searchsorted(share, u * share[..., -1:])[..., 0]

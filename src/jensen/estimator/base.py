@@ -1,4 +1,4 @@
-"""What the three estimators share: parameters, checks of X, and a state that pickles as plain data."""
+"""What the three estimators share: parameters and checks of X."""
 
 from typing import Any
 
@@ -102,29 +102,6 @@ class VAEBase(BaseEstimator):
             if not self.container_.schema.modelled:
                 raise UserError("no column of X varies; give at least one with two different values")
         return self.container_.encode(X)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Plain data: parameters, settings, records and weights as arrays. No modules, no code."""
-        state: dict[str, Any] = dict(super().__getstate__())  # not the very __dict__ of this object
-        fitted = state.pop("fitted_", None)
-        if fitted is not None:
-            state["fitted_"] = {
-                "settings": fitted.settings,
-                "preparation": fitted.preparation.to_dict(),
-                "size": fitted.size,
-                "weights": fitted.weights,
-            }
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """The inverse of `__getstate__`."""
-        from jensen.data import Preparation
-
-        kept = state.get("fitted_")
-        super().__setstate__(state)
-        if kept is not None:
-            preparation = Preparation.from_dict(kept["preparation"])
-            self.fitted_ = Fitted(**{**kept, "preparation": preparation}, history=state["history_"])
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are data, and sparse matrices are made dense."""

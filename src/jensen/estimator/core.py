@@ -65,6 +65,14 @@ class Fitted:
         x = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float64))
         return [self.preparation(rows, dtype=torch.float64) for rows in x.split(BLOCK)]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data for pickle: settings, records and weights as arrays. No modules, no code."""
+        return {**self.__dict__, "preparation": self.preparation.to_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of `__getstate__`."""
+        self.__dict__.update(state, preparation=Preparation.from_dict(state["preparation"]))
+
     @property
     def log_det(self) -> float:
         """What to add to log p(x) for nats of the data as given."""

@@ -10,19 +10,28 @@ from sklearn.utils.validation import check_is_fitted
 
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
+from jensen.data.seeds import derive_seed
 from jensen.errors import UserError
 from jensen.estimator.base import VAEBase
-from jensen.estimator.core import alone
+from jensen.estimator.core import Fitted, alone, fit, settings_of
 from jensen.evaluation.impute import impute, impute_draws
+
+AVERAGE = 0.99
+"""What each step leaves of the weights' moving average."""
 
 
 class VAEImputer(TransformerMixin, VAEBase):
-    """Fill missing cells from the posterior of a variational autoencoder, given the cells that are there.
+    """Fill missing cells from the posteriors of variational autoencoders, given the cells that are there.
 
     Training uses the bound on the observed cells (Mattei & Frellsen 2019): no row is dropped. Numbers get
     their posterior mean, categories their likeliest level; observed cells come back bit for bit.
 
+    Several models are trained from different starts, and each has an equal part in what is filled
+    (Lakshminarayanan, Pritzel & Blundell 2017). A completed table that is drawn is one model's, so that draws
+    also differ by what is not known of the weights, as multiple imputation asks for (Rubin 1987, chapter 4).
+
     Args:
+        n_estimators: how many models.
         missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
         sample_posterior: draw missing cells instead, for multiple imputation: transform several times with
             different ``random_state``, or call `draw`.
@@ -49,6 +58,7 @@ class VAEImputer(TransformerMixin, VAEBase):
     def __init__(
         self,
         *,
+        n_estimators: int = 3,
         missing_values: float = np.nan,
         sample_posterior: bool = False,
         add_indicator: bool = False,
@@ -59,15 +69,16 @@ class VAEImputer(TransformerMixin, VAEBase):
         prior: str = "standard",
         bound: str = "elbo",
         num_samples: int = 1,
-        epochs: int = 60,
+        epochs: int = 200,
         max_time: float | None = None,
         patience: int = 30,
         batch_size: int | None = None,
-        lr: float = 3e-3,
+        lr: float = 4e-3,
         importance_samples: int = 200,
         random_state: Any = None,
         options: dict[str, Any] | None = None,
     ) -> None:
+        self.n_estimators = n_estimators
         self.missing_values = missing_values
         self.sample_posterior = sample_posterior
         self.add_indicator = add_indicator
@@ -93,12 +104,22 @@ class VAEImputer(TransformerMixin, VAEBase):
         Raises:
             ValueError: X cannot be used, or a parameter; the message says how to mend it.
         """
+        if not isinstance(self.n_estimators, int | np.integer) or self.n_estimators < 1:
+            raise UserError(f"n_estimators is {self.n_estimators!r}; give a whole number of at least 1")
         X = self._marked(X)
-        self._fit(X)
+        codes = self._fit(X)
+        self.estimators_ = [self.fitted_, *self._others(codes)]
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(self._array(X))
         return self
+
+    @alone
+    def _others(self, codes: Array) -> list[Fitted]:
+        """Models of other starts, whose seeds also choose the rows for validation."""
+        settings = settings_of(self._options(codes), self.seed_)
+        seeds = [derive_seed(self.seed_, "start", number) for number in range(1, self.n_estimators)]
+        return [fit(codes, self.container_.schema, settings.replace(seed=seed)) for seed in seeds]
 
     @alone
     def transform(self, X: Any) -> Any:
@@ -109,10 +130,9 @@ class VAEImputer(TransformerMixin, VAEBase):
         if self.sample_posterior:
             return self._filled(given, self._draws(codes, 1)[0])
         discrete = torch.tensor([not column.numeric for column in self.container_.schema.modelled])
-        fitted = self.fitted_
         x = impute(
-            fitted.model(),
-            fitted.blocks(codes),
+            [fitted.model() for fitted in self.estimators_],
+            self.fitted_.blocks(codes),
             discrete,
             num_samples=self.importance_samples,
             seed=self.seed_,
@@ -151,6 +171,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         options = super()._options(codes)
         if options["latent_dim"] is None:
             options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
+        options.setdefault("average", AVERAGE)
         if np.isnan(codes).any(1).mean() >= 0.5:
             options.setdefault("hide", 0.0)  # such rows teach the encoder to read incomplete ones themselves
         return options
@@ -178,10 +199,9 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     @alone
     def _draws(self, codes: Array, n_draws: int) -> Array:
-        fitted = self.fitted_
-        model, blocks = fitted.model(), fitted.blocks(codes)
-        k = self.importance_samples
-        return impute_draws(model, blocks, n_draws, num_samples=k, seed=self.seed_).numpy()
+        models = [fitted.model() for fitted in self.estimators_]
+        blocks, k = self.fitted_.blocks(codes), self.importance_samples
+        return impute_draws(models, blocks, n_draws, num_samples=k, seed=self.seed_).numpy()
 
     def _filled(self, X: Any, codes: Array) -> Any:
         """X with its missing cells, and nothing else, from complete codes."""

@@ -1,6 +1,6 @@
 """Missing cells filled from the posterior, by importance weighting."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -59,38 +59,57 @@ def draw_missing(
     return torch.where(x.isnan(), drawn.to(x.dtype), x)
 
 
-def _draw_in_parts(model: Decodes, x: Tensor, num_draws: int, num_samples: int) -> Tensor:
-    """What `draw_missing` gives, of a few rows at a time; of fewer where much is decoded of each."""
-    parts = x.split(min(CHUNK, rows_at_once(model, max(num_draws, num_samples))))
-    return torch.cat([draw_missing(model, part, num_draws, num_samples) for part in parts], 1)
+def _draw_in_parts(models: Sequence[Decodes], x: Tensor, num_draws: int, num_samples: int) -> Tensor:
+    """What `draw_missing` gives, the s-th draw from model s modulo their number, ``[S, B, C]``.
+
+    Of a few rows at a time; of fewer where much is decoded of each.
+    """
+    draws = x.new_empty(num_draws, *x.shape)
+    for number, model in enumerate(models[:num_draws]):
+        own = draws[number :: len(models)]
+        for rows in torch.arange(len(x)).split(min(CHUNK, rows_at_once(model, max(len(own), num_samples)))):
+            own[:, rows] = draw_missing(model, x[rows], len(own), num_samples)
+    return draws
 
 
 @torch.no_grad()
 def impute(
-    model: Decodes, blocks: Iterable[Tensor], discrete: Tensor, *, num_samples: int = 200, seed: int = 0
+    models: Sequence[Decodes],
+    blocks: Iterable[Tensor],
+    discrete: Tensor,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
 ) -> Tensor:
     """Rows with each missing cell filled, ``[N, C]``: its posterior mean, or its likeliest level.
 
+    Of several models, each with equal weight, the mean or mode is that of their mixture.
+
     Args:
-        model: as for `draw_missing`.
+        models: one or more, as for `draw_missing`.
         blocks: prepared rows ``[B, C]``, NaN where a cell is missing.
         discrete: ``[C]`` of bool: which columns are numbers of levels.
         num_samples: K importance samples.
         seed: of all draws; the same seed and rows give the same result.
     """
-    return torch.cat(list(impute_blocks(model, blocks, discrete, num_samples=num_samples, seed=seed)))
+    return torch.cat(list(impute_blocks(models, blocks, discrete, num_samples=num_samples, seed=seed)))
 
 
 @torch.no_grad()
 def impute_blocks(
-    model: Decodes, blocks: Iterable[Tensor], discrete: Tensor, *, num_samples: int = 200, seed: int = 0
+    models: Sequence[Decodes],
+    blocks: Iterable[Tensor],
+    discrete: Tensor,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
 ) -> Iterator[Tensor]:
     """What `impute` gives, block after block."""
     for number, x in enumerate(blocks):
         rows = x.isnan().any(1)
         if rows.any():
             with seeded(derive_seed(seed, "impute", number)):
-                draws = _draw_in_parts(model, x[rows], DRAWS, num_samples)
+                draws = _draw_in_parts(models, x[rows], DRAWS, num_samples)
             center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
             x = x.clone()
             x[rows] = torch.where(x[rows].isnan(), center, x[rows])
@@ -99,15 +118,28 @@ def impute_blocks(
 
 @torch.no_grad()
 def impute_draws(
-    model: Decodes, blocks: Iterable[Tensor], num_draws: int, *, num_samples: int = 200, seed: int = 0
+    models: Sequence[Decodes],
+    blocks: Iterable[Tensor],
+    num_draws: int,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
 ) -> Tensor:
-    """N completed tables for multiple imputation (Rubin 1987), ``[num_draws, N, C]``; see `draw_missing`."""
-    return torch.cat(list(draw_blocks(model, blocks, num_draws, num_samples=num_samples, seed=seed)), 1)
+    """Completed tables for multiple imputation (Rubin 1987), ``[num_draws, N, C]``; see `draw_missing`.
+
+    Of several models each table is one model's: their differences stand for what is not known of the weights.
+    """
+    return torch.cat(list(draw_blocks(models, blocks, num_draws, num_samples=num_samples, seed=seed)), 1)
 
 
 @torch.no_grad()
 def draw_blocks(
-    model: Decodes, blocks: Iterable[Tensor], num_draws: int, *, num_samples: int = 200, seed: int = 0
+    models: Sequence[Decodes],
+    blocks: Iterable[Tensor],
+    num_draws: int,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
 ) -> Iterator[Tensor]:
     """What `impute_draws` gives, block after block: ``[num_draws, B, C]``."""
     for number, x in enumerate(blocks):
@@ -115,5 +147,5 @@ def draw_blocks(
         rows = x.isnan().any(1)
         if rows.any():
             with seeded(derive_seed(seed, "impute", number)):
-                completed[:, rows] = _draw_in_parts(model, x[rows], num_draws, num_samples)
+                completed[:, rows] = _draw_in_parts(models, x[rows], num_draws, num_samples)
         yield completed.cpu()
