@@ -86,6 +86,12 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         cached("rows", 1, lambda folder: None, tmp_path)
 
 
+def test_a_file_that_goes_while_it_is_read_is_named_and_not_the_cache(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.csv"
+    with pytest.raises(UserError, match=r"cannot read .*gone\.csv: No such file or directory; give files"):
+        cached("words", 1, lambda folder: gone.read_text(), tmp_path / "cache")
+
+
 def test_a_changed_file_has_another_identity(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("a")

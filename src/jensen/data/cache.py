@@ -26,7 +26,7 @@ def identity_of(paths: Iterable[Path]) -> Identity:
         try:
             status = path.stat()
         except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}; give files that exist") from None
+            raise _unreadable(path, error) from None
         found.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
     return found
 
@@ -44,7 +44,7 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
         root: the cache; ``$XDG_CACHE_HOME/jensen`` or ``~/.cache/jensen`` if left out.
 
     Raises:
-        UserError: the cache cannot be written.
+        UserError: the cache cannot be written, or a file is gone while it is read.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     parent = (root or cache_dir()) / kind
@@ -60,6 +60,8 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
     except OSError as error:
         if folder.is_dir():  # another process was first, where nothing is locked
             return folder
+        if error.filename is not None and not Path(str(error.filename)).is_relative_to(parent):
+            raise _unreadable(error.filename, error) from None  # what is being kept, not the cache
         raise not_kept(parent, error) from None
     return folder
 
@@ -73,3 +75,7 @@ def _build(partial: Path, build: Callable[[Path], None]) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _unreadable(path: Path | str, error: OSError) -> UserError:
+    return UserError(f"cannot read {path}: {error.strerror}; give files that exist")
