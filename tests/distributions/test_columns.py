@@ -11,6 +11,7 @@ from torch import Tensor
 from jensen.config.tables import column_family
 from jensen.data.tables.marginals import fit_marginals
 from jensen.data.tables.schema import Column, Schema
+from jensen.distributions.column_layout import drawn
 from jensen.families.columns import Columns
 from tests.chance import within_chance
 
@@ -221,3 +222,10 @@ def test_units_far_from_one(unit: float) -> None:
         assert raw.grad.isfinite().all()
         found.append(log_p + torch.where(x.isnan(), 0.0, math.log(size)))
     assert torch.allclose(found[0], found[1], atol=1e-3)
+
+
+def test_inversion_never_ends_at_a_class_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.tensor([-torch.inf, 0.3, -torch.inf, 1.2, -torch.inf])  # P = 0, 0.289, 0, 0.711, 0
+    for u, expected in ((0.0, 3), (0.70, 3), (0.72, 1), (1 - 2.0**-24, 1)):
+        monkeypatch.setattr(torch, "rand", lambda shape, u=u, **kwargs: torch.full(shape, u, **kwargs))
+        assert drawn(logits) == expected

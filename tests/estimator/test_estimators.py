@@ -163,6 +163,8 @@ def test_an_imputer_is_several_models_of_other_starts(numbers: np.ndarray) -> No
     one, other = single.draw(holes, 1)[0], imputer.draw(holes, 2)
     assert np.array_equal(one, other[0])
     assert not np.array_equal(one, other[1])
+    hurried = VAEImputer(n_estimators=2, max_time=20, **SMALL).fit(holes)
+    assert [each.settings.max_time for each in hurried.estimators_] == [10, 10], "the time is shared"
     with pytest.raises(ValueError, match="n_estimators is 0; give a whole number of at least 1"):
         VAEImputer(n_estimators=0).fit(holes)
 

@@ -125,22 +125,25 @@ def test_filled_cells_are_means_and_likeliest_levels(model: VAE) -> None:
     assert len(set(tables[:, 1, 2].tolist())) > 1
 
 
-def test_several_models_take_turns_and_their_mixture_fills(model: VAE) -> None:
+def test_several_models_take_turns_and_their_mixture_fills(
+    model: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = copy.deepcopy(model)
-    for parameter in other.decoder.parameters():
-        parameter.data.neg_()
+    other.decoder.network[-1].bias.data.add_(1.5)  # all locations: its numbers are larger
     row, tables = ROWS[3:], 400  # nothing is observed: draws of the model, whose means are known
     draws = impute_draws([model, other], [row], tables, num_samples=tables)[:, 0]
     z = GRID[:, None, None].expand(-1, 1, 1)
     prior = torch.distributions.Normal(0.0, 1.0).log_prob(GRID).softmax(0).double()
-    for turn, each in enumerate((model, other)):
-        means = each.likelihood((z,)).mean[:, 0, 1]
-        assert within_chance(draws[turn::2, 1], (prior * means).sum().item(), tests=2)
+    means = [(prior * each.likelihood((z,)).mean[:, 0, 1]).sum().item() for each in (model, other)]
+    for turn in (0, 1):
+        assert within_chance(draws[turn::2, 1], means[turn], tests=2)
     alone = impute_draws([model], [row], tables // 2, num_samples=tables)[:, 0]
     assert torch.equal(draws[::2], alone), "the first model's draws are those it makes alone"
-    filled = impute([model, other], [row], torch.tensor([True, False, False]), num_samples=tables)
-    pooled = torch.cat([draws[::2][:100], draws[1::2][:100]]).mean(0)
-    assert abs(filled[0, 1] - pooled[1]) < 4 * draws[:, 1].std() / 10
+    monkeypatch.setattr("jensen.evaluation.impute.DRAWS", 2000)
+    filled = impute([model, other], [row], torch.tensor([True, False, False]), num_samples=2000)
+    error = draws[:, 1].std().item() / 2000**0.5
+    assert abs(means[0] - means[1]) > 10 * error, "else this could not tell a mixture from one model"
+    assert abs(filled[0, 1] - sum(means) / 2) < 4 * error
     assert len(impute_draws([model, other], [row], 1)) == 1, "fewer tables than models"
 
 

@@ -31,7 +31,7 @@ class VAEImputer(TransformerMixin, VAEBase):
     also differ by what is not known of the weights, as multiple imputation asks for (Rubin 1987, chapter 4).
 
     Args:
-        n_estimators: how many models.
+        n_estimators: how many models; ``history_`` and ``n_iter_`` are the first one's.
         missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
         sample_posterior: draw missing cells instead, for multiple imputation: transform several times with
             different ``random_state``, or call `draw`.
@@ -44,7 +44,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         bound: what training maximises; "iwae" with ``num_samples`` for MIWAE.
         num_samples: latent samples of each row in training, K of the bound.
         epochs: passes over the data, at most.
-        max_time: seconds of training, at most.
+        max_time: seconds of training, at most, of all models together.
         patience: epochs without a better validation bound after which training stops.
         batch_size: B; None for a seventh of the rows, from 16 to 128.
         lr: learning rate.
@@ -172,6 +172,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         if options["latent_dim"] is None:
             options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
         options.setdefault("average", AVERAGE)
+        if options["max_time"] is not None:
+            options["max_time"] /= self.n_estimators
         if np.isnan(codes).any(1).mean() >= 0.5:
             options.setdefault("hide", 0.0)  # such rows teach the encoder to read incomplete ones themselves
         return options
