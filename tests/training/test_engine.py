@@ -17,7 +17,7 @@ from jensen.config import Settings
 from jensen.errors import UserError
 from jensen.objectives import elbo, pathwise
 from jensen.session import resume, start
-from jensen.training.engine import Engine
+from jensen.training.engine import GATHERED, Engine
 from jensen.training.loop import TrainingData, train
 from jensen.training.optim import kl_weight
 from jensen.training.plan import Plan
@@ -65,6 +65,14 @@ def test_a_compiled_run_takes_the_steps_of_an_eager_one(name: str) -> None:
     assert compiled.state.compiled == 0
     torch.testing.assert_close(weights(eager), weights(compiled), rtol=1e-4, atol=1e-6)
     assert eager.step.total.item() == pytest.approx(compiled.step.total.item(), rel=1e-5)
+
+
+def test_batches_gathered_at_once_are_those_gathered_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = trained("dynamic binarization", settings={"compile": "off"})
+    assert at_once.rows[: 2 * at_once.batch_size].nbytes <= GATHERED, "more than one batch is gathered"
+    monkeypatch.setattr("jensen.training.engine.GATHERED", 1)
+    singly = trained("dynamic binarization", settings={"compile": "off"})
+    assert all(map(torch.equal, weights(at_once), weights(singly)))
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,27 +32,46 @@ class CompilationError(Exception):
 
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Machine code by TorchInductor, kept in the user's cache (unless torch was told of another folder)."""
-    from torch import _inductor
-    from torch._guards import TracingContext, tracing
-    from torch._subclasses import FakeTensorMode
-    from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
-    known = _inductor.list_options()
-    options = {name: value for name, value in OPTIONS.items() if name in known}
-
-    def machine_code(**more: bool) -> Callable[..., Any]:
-        # The cache on disk takes only what was compiled in such a context; without it each run compiles anew.
-        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-            compiled: Callable[..., Any] = _inductor.compile(graph, list(inputs), options=options | more)
-        return compiled
-
     if any(tensor.is_cuda for tensor in inputs):
-        return machine_code()
+        return _machine_code(graph, inputs)
     try:  # products and kernels called from C++, which takes less time than from Python
-        return machine_code(cpp_wrapper=True)
+        return _machine_code(graph, inputs, cpp_wrapper=True)
     except Exception:  # some operation cannot be called so
-        return machine_code()
+        return _machine_code(graph, inputs)
+
+
+def _machine_code(graph: torch.fx.GraphModule, inputs: Sequence[Tensor], **more: bool) -> Callable[..., Any]:
+    """What TorchInductor makes of the graph, without the layers that torch wraps around it.
+
+    The layers restore what functions of autograd and Dynamo may need; a step needs nothing of it where its
+    changes are part of the machine code, and they take up to a tenth of the time of a small one.
+    """
+    from torch import _inductor
+    from torch._functorch import config
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+
+    known = _inductor.list_options()
+    options = {name: value for name, value in (OPTIONS | more).items() if name in known}
+    bare: list[Callable[[list[Tensor]], None]] = []
+
+    def compile_bare(inner: torch.fx.GraphModule, examples: Sequence[Tensor], **rest: Any) -> Any:
+        made = compile_fx_inner(inner, examples, **rest)
+        (output,) = inner.graph.find_nodes(op="output")
+        if not any(output.args):  # else the outermost layer copies what comes out into what was to change
+            bare.append(getattr(made, "current_callable", None) or made)
+        return made
+
+    # The outer of torch's two caches would bring the layers back; the inner one holds the machine code.
+    with config.patch(enable_autograd_cache=False):
+        whole: Any = compile_fx(graph, list(inputs), inner_compile=compile_bare, config_patches=options)
+    if len(bare) != 1:
+        return cast(Callable[..., Any], whole)
+
+    def direct(*tensors: Tensor) -> None:
+        bare[0](list(tensors))
+
+    return direct
 
 
 class Compiled:
@@ -129,7 +148,7 @@ def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.Graph
 
     tracer = make_fx(
         function,
-        decomposition_table={torch.ops.aten.normal_.default: _normal},
+        decomposition_table={torch.ops.aten.normal_.default: _normal, torch.ops.aten.addmm.default: _addmm},
         tracing_mode="fake",
         _allow_non_fake_inputs=True,
     )
@@ -151,6 +170,17 @@ def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
     """The same draws by `torch.randn`: what a draw in place overwrites would be copied first."""
     return empty.copy_(torch.randn(empty.shape, dtype=empty.dtype, device=empty.device) * std + mean)
+
+
+def _addmm(bias: Tensor, x: Tensor, weight: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
+    """On a CPU, a product to which the bias is added by what comes next, as an activation.
+
+    The library's own sum would first write the bias to where the product goes: a pass over it. (The views
+    keep the compiler from putting the two together again.)
+    """
+    if bias.is_cuda or beta != 1 or alpha != 1:
+        return NotImplemented
+    return ((x @ weight).unsqueeze(0) + bias).squeeze(0)
 
 
 def compile_step(

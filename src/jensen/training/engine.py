@@ -22,6 +22,10 @@ SHARE_OF_GPU = 0.5
 """Of a GPU's free memory that the rows may take; larger data stay on the host."""
 
 
+GATHERED = 2**20
+"""Bytes of rows that are gathered at once: several batches, where they are small."""
+
+
 def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
     """The rows where batches are taken from: on the device if they fit there, else on the host."""
     if device.type != "cuda" or isinstance(rows, RowStream):
@@ -62,7 +66,6 @@ class Engine:
         self.launches: Launches | None = None
         self.settled = plan.compile == "off"
         """Whether there is nothing more to compile."""
-        self.taken = 0
         self.seen = len(rows) if isinstance(rows, Tensor) else 0
         """Rows of an epoch; of a stream, known after the first."""
 
@@ -128,36 +131,30 @@ class Engine:
 
     def _take(self, rows: Tensor, order: Tensor) -> None:
         """Steps on the rows of these numbers, one by one."""
-        for index in order.split(self.batch_size) if len(order) else ():
-            self._step(self._gathered(rows, index))
+        batch_bytes = self.batch_size * rows[:1].nbytes
+        some = self.batch_size * max(1, GATHERED // max(1, batch_bytes))
+        for index in order.split(some) if len(order) else ():
+            gathered = self._gathered(rows, index).to(self.step.device, non_blocking=True)
+            for stored in gathered.split(self.batch_size):
+                self.step(stored)
 
     def _gathered(self, rows: Tensor, index: Tensor) -> Tensor:
-        """A batch where its rows lie; on its way to a GPU in pinned memory, so that nothing waits for it."""
+        """Rows where they lie; on their way to a GPU in pinned memory, so that nothing waits for them."""
         if self.step.device.type != "cuda" or rows.is_cuda:
             return rows.index_select(0, index)
-        batch = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
-        return torch.index_select(rows, 0, index, out=batch)
+        pinned = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
+        return torch.index_select(rows, 0, index, out=pinned)
 
     def _stream(self, rows: RowStream, generator: torch.Generator) -> None:
         """Steps on the rows of this epoch's part of a stream."""
         self.seen = 0
         for stored in rows.batches(self.batch_size, generator, self.state.epoch):
-            self._step(stored)
+            self.step(stored.to(self.step.device, non_blocking=True))
             self.seen += len(stored)
-
-    def _step(self, stored: Tensor) -> None:
-        """A step on rows ``[B, *event]``."""
-        stored = stored.to(self.step.device, non_blocking=True)
-        if self.taken:
-            with unvalidated():
-                self.step(stored)
-        else:  # the first: distributions check their arguments, those of a user's model for one
-            self.step(stored)
-        self.taken += 1
 
     def _launch(self, rows: Tensor, order: Tensor, capture: Capture) -> Tensor:
         """Take the steps that can be launched together; the row numbers that are left."""
-        first = self.batch_size * max(0, WARM_UP - self.taken)
+        first = self.batch_size * max(0, WARM_UP - self.step.taken)
         self._take(rows, order[:first])
         if self.launches is None and len(order) - first >= STEPS * self.batch_size:
             try:

@@ -106,6 +106,8 @@ class Step:
         self.compiled: Compiled | None = None
         """Takes the whole step, update and all, on batches of ``compiled_size`` rows."""
         self.compiled_size = 0
+        self.taken = 0
+        """Steps since the session began."""
 
     def reset(self, weight: float) -> None:
         """Begin an epoch, with this weight of the KL."""
@@ -114,9 +116,16 @@ class Step:
 
     def __call__(self, stored: Tensor) -> None:
         """A step on rows ``[B, *event]``; nothing is read back from the device."""
-        if self.compiled is not None and len(stored) == self.compiled_size:
+        if self.compiled is not None and stored.shape[0] == self.compiled_size:
             self.compiled(stored, self.weight, self.total)
-            return
+        elif self.taken:
+            with unvalidated():
+                self._eager(stored)
+        else:  # the first: distributions check their arguments, those of a user's model for one
+            self._eager(stored)
+        self.taken += 1
+
+    def _eager(self, stored: Tensor) -> None:
         value, gradients = self.slope(stored, self.weight)
         found = iter(gradients)
         self.optimizer.step(
