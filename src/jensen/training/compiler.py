@@ -26,6 +26,13 @@ OPTIONS = {
 }
 
 
+BY_ITS_NUMBERS = (
+    "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood of "
+    "counts looks at those above zero alone"
+)
+"""Why a step has no graph; torch's versions find out at different moments."""
+
+
 class CompilationError(Exception):
     """The step cannot be compiled here; the message says why, in a few words."""
 
@@ -162,9 +169,7 @@ def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
     for node in graph.graph.nodes:
         value = node.meta.get("val")
         if isinstance(value, Tensor) and any(not isinstance(size, int) for size in value.shape):
-            raise CompilationError(
-                "its sizes depend on the data, as where only counts above zero are computed"
-            )
+            raise CompilationError(BY_ITS_NUMBERS)
 
 
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
@@ -212,7 +217,7 @@ def compile_step(
 def _reason(error: Exception) -> str:
     """Why compiling failed, in a few words that fit into a line."""
     if "DataDependent" in type(error).__name__:
-        return "it decides by the numbers that it computes, as inner maximisation does"
+        return BY_ITS_NUMBERS
     if not any(map(shutil.which, ("g++", "clang++", "c++", "cl"))):
         return "no C++ compiler was found (such as g++)"
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
