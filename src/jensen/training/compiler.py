@@ -27,8 +27,8 @@ OPTIONS = {
 
 
 BY_ITS_NUMBERS = (
-    "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood of "
-    "counts looks at those above zero alone"
+    "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood "
+    "of counts looks at those above zero alone"
 )
 """Why a step has no graph; torch's versions find out at different moments."""
 
