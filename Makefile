@@ -2,7 +2,8 @@
 # Needed beforehand: make, and Python 3.11, 3.12 or 3.13 with pip. Everything else goes into .venv.
 
 PYTHON ?= python3
-# Processes that run the tests. Each gets one thread (below): more would only contend for the cores.
+# Processes that run the tests. Each gets one thread (below): more would only contend for the cores. A process that
+# has none left takes some of another's, for a few tests are long.
 TEST_WORKERS ?= 2
 # Further arguments for pytest, as in: make test PYTEST_ARGS="-k iwae"
 PYTEST_ARGS ?=
@@ -35,7 +36,7 @@ demo: $(VENV)/installed ## train on the digits, evaluate, sample and write a rep
 	@echo "report:  $(RUN)/report.html"
 
 test: lint ## lint, types and all tests, as in continuous integration
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check
