@@ -95,5 +95,7 @@ def read_yaml_text(text: str) -> Any:
 def write_yaml_text(values: Any) -> str:
     """YAML for people to read: keys in order, short lists on a line."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(values, Dumper=dumper, sort_keys=False, default_flow_style=None, width=100)
+    text: str = yaml.dump(
+        values, Dumper=dumper, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+    )
     return text

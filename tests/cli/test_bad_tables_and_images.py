@@ -50,7 +50,7 @@ def _write_all() -> None:
     write("ragged.csv", [HEADER, *LINES[:5], LINES[5] + ",9", *LINES[6:]])
     write("latin.csv", [HEADER, *[line.replace("Linz", "Fünf") for line in LINES]], "latin-1")
     write("twice.csv", ["age,age,town,born", *LINES])
-    write("semicolons.csv", [line.replace(",", ";") for line in [HEADER, *LINES]])
+    write("marks.csv", ["a;b", *(f"{i},5;{i}.234" for i in range(40))])
     write("undated.csv", [HEADER, *LINES[:5], "30,170.5,Graz,2001-02-31", *LINES[6:]])
     write("soon.csv", [HEADER, *rows[:5], "30,170.5,Graz,soon", *rows[6:]])
     write("header.csv", [HEADER])
@@ -78,7 +78,7 @@ REFUSED = [
     (f"train ragged.csv {NEW}", "line 7", "needs quotes"),
     (f"train latin.csv {NEW}", "not written in UTF-8", "iconv"),
     (f"train twice.csv {NEW}", "two columns named 'age'", "rename"),
-    (f"train semicolons.csv {NEW}", "';'", "by commas"),
+    (f"train marks.csv {NEW}", "decimal commas (column 'a')", "write all with one mark"),
     (f"train undated.csv {NEW}", "'2001-02-31' in row 6", "--schema"),
     (f"train header.csv {NEW}", "no rows", "rows below it"),
     *(

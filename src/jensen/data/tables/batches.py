@@ -69,7 +69,11 @@ class Pieces:
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
-            self._storage = {file: typed_storage(_cells(file), file) for file in self.files if _is_text(file)}
+            self._storage = {
+                file: typed_storage(_cells(file), file, commas=text_layout(file).commas)
+                for file in self.files
+                if _is_text(file)
+            }
             self._kinds = self._united([_fields(file, self._storage.get(file, {})) for file in self.files])
 
     def __iter__(self) -> "Iterator[pa.Table]":
@@ -82,13 +86,15 @@ class Pieces:
             yield from _cells(file)
 
     def _typed(self, file: Path) -> "Iterator[pa.Table]":
-        rows = text_layout(file)[1] if _is_text(file) else 0
+        if not _is_text(file):
+            yield from (self._alike(piece, file) for piece in _cells(file))
+            return
+        layout = text_layout(file)
+        line = layout.first
         for piece in _cells(file):
-            table = piece
-            if _is_text(file):
-                table = typed_cells(piece, self._storage[file], file, rows)
-                rows += len(piece)
+            table = typed_cells(piece, self._storage[file], file, line, commas=layout.commas)
             yield self._alike(table, file)
+            line += len(piece)
 
     def _alike(self, table: "pa.Table", file: Path) -> "pa.Table":
         """A piece with the columns of all files."""
@@ -123,7 +129,7 @@ def _fields(file: Path, storage: dict[str, str]) -> "pa.Schema":
 
     if _is_text(file):
         kinds = {"int64": pa.int64(), "double": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
-        return pa.schema([(name, kinds[storage[name]]) for name in text_layout(file)[0]])
+        return pa.schema([(name, kinds[storage[name]]) for name in text_layout(file).names])
     first: pa.Table = next(_cells(file))
     return first.schema
 
@@ -151,9 +157,9 @@ def _text_cells(file: Path) -> "Iterator[pa.Table]":
     import pyarrow as pa
     from pyarrow import csv
 
-    names, first = text_layout(file)
-    with text_errors(file):
-        options = text_options(file, names, first, threads=False, block=TEXT_BLOCK)
+    layout = text_layout(file)
+    with text_errors(file, layout.mark):
+        options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:
             for batch in reader:
                 for start in range(0, batch.num_rows, ROWS):

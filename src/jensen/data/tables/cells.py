@@ -1,6 +1,7 @@
 """Cells of text as what all cells of their column are: whole numbers, numbers, truth values or text."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,12 @@ from jensen.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
 """What a missing cell of a text file looks like, blanks around it aside."""
+NUMBER = r"^([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)$"
+"""A number with a decimal comma."""
+TEXT, COMMA = "string", "comma "
+"""Kinds of cells: text, and what stands before that of numbers with decimal commas."""
 
 
 def storage_of(schema: Schema | None) -> dict[str, str]:
@@ -19,79 +24,131 @@ def storage_of(schema: Schema | None) -> dict[str, str]:
     return {} if schema is None else {column.name: column.storage for column in schema.columns}
 
 
-def typed_cells(table: "pa.Table", storage: dict[str, str], path: Path, first: int) -> "pa.Table":
-    """Cells of text as what they were in training, and of new columns as what all of them are."""
-    import pyarrow as pa
+def typed_cells(
+    table: "pa.Table", storage: dict[str, str], path: Path, first: int, *, commas: bool = False
+) -> "pa.Table":
+    """Cells of text as what they were in training, and of new columns as what all of them are.
 
-    return pa.table(
-        {name: _typed(table[name], name, storage.get(name), path, first) for name in table.column_names}
-    )
-
-
-def _typed(cells: Any, name: str, storage: str | None, path: Path, first_line: int) -> Any:
-    """Cells of text as whole numbers, numbers, truth values or text: the first kind that all of them are."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    text = without_missing(cells)
-    if storage is not None:
-        return _cast(text, storage, name, path, first_line)
-    if text.null_count == len(text):
-        return text
-    if _has_codes(text):
-        return text
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return pc.cast(text, kind)
-        except pa.ArrowInvalid:
-            continue
-    return _truth(text)
-
-
-def typed_storage(pieces: "Iterable[pa.Table]", path: Path) -> dict[str, str]:
-    """The Arrow type of each column of a text file in pieces: the first kind that all its cells are.
+    Args:
+        table: the cells.
+        storage: the Arrow types of columns that are known, by name.
+        path: of the file, for messages.
+        first: the line of the first row there.
+        commas: whether numbers may be written as 3,5.
 
     Raises:
-        UserError: there are no rows.
+        UserError: a cell is no number, and its column is known as one of numbers; decimal commas in some new
+            columns, and points in others.
     """
     import pyarrow as pa
+
+    columns, kinds = {}, {}
+    for name in table.column_names:
+        text = without_missing(table[name])
+        known = storage.get(name)
+        if known is None:
+            kinds[name], columns[name] = _typed(text, commas)
+            continue
+        try:
+            columns[name] = _cast(text, known, commas)
+        except pa.ArrowInvalid:
+            row, cell = next(
+                (row, cell)
+                for row, cell in enumerate(text.to_pylist())
+                if cell is not None and not is_number(cell, commas=commas)
+            )
+            raise UserError(
+                f"{path}, line {row + first}: {cell!r} in column {name!r} is no number, and in training all "
+                "were; mend the cell, or leave it empty if it is missing"
+            ) from None
+    _check_marks(kinds, path)
+    return pa.table(columns)
+
+
+def typed_storage(pieces: "Iterable[pa.Table]", path: Path, *, commas: bool = False) -> dict[str, str]:
+    """The Arrow type of each column of a text file in pieces: the first kind that all its cells are.
+
+    Args:
+        pieces: the cells.
+        path: of the file, for messages.
+        commas: as in `typed_cells`.
+
+    Raises:
+        UserError: there are no rows, or as for `typed_cells`.
+    """
     import pyarrow.compute as pc
 
-    kinds: dict[str, list[Any]] = {}
+    left: dict[str, list[str]] = {}
     some: set[str] = set()
     for piece in pieces:
         for name in piece.column_names:
-            left = kinds.setdefault(name, [pa.int64(), pa.float64(), pa.bool_()])
-            cells = pc.drop_null(without_missing(piece[name])) if left else []
+            kinds = left.setdefault(name, _kinds(commas))
+            cells = pc.drop_null(without_missing(piece[name]))
             if len(cells):
                 some.add(name)
-                kinds[name] = [kind for kind in left if _is_all(cells, kind)]
-    if not kinds:
+                left[name] = [kind for kind in kinds if _read(cells, kind) is not None]
+    if not left:
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
-    first = {name: left[0] for name, left in kinds.items() if left and name in some}
-    return {name: str(first.get(name, pa.string())) for name in kinds}
+    first = {name: kinds[0] if name in some else TEXT for name, kinds in left.items()}
+    _check_marks(first, path)
+    return {name: kind.removeprefix(COMMA) for name, kind in first.items()}
 
 
-def _is_all(cells: Any, kind: Any) -> bool:
+def _typed(text: Any, commas: bool) -> tuple[str, Any]:
+    """The first kind that all of some cells are, and the cells as such."""
+    kinds = _kinds(commas) if text.null_count < len(text) else [TEXT]
+    return next((kind, cells) for kind in kinds if (cells := _read(text, kind)) is not None)
+
+
+def _kinds(commas: bool) -> list[str]:
+    """What all cells of a column may be, the narrowest first: Arrow types, and numbers such as 3,5."""
+    return ["int64", "double", *([COMMA + "double"] if commas else []), "bool", TEXT]
+
+
+def _read(text: Any, kind: str) -> Any:
+    """Cells of text as of a kind; None where some cell is not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_boolean(kind):
-        return bool(pa.types.is_boolean(_truth(cells).type))
-    if _has_codes(cells):
-        return False
+    if kind == TEXT:
+        return text
+    if kind == "bool":
+        return _truth(text)
+    # Codes such as 01 would lose their zeros as numbers.
+    if pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py():
+        return None
+    if kind.startswith(COMMA):
+        if pc.any(pc.match_substring(text, ".")).as_py():
+            return None
+        text = _with_points(text)
     try:
-        pc.cast(cells, kind)
+        return pc.cast(text, pa.int64() if kind == "int64" else pa.float64())
     except pa.ArrowInvalid:
-        return False
-    return True
+        return None
 
 
-def _has_codes(text: Any) -> bool:
-    """Whether there are codes such as 01, which would lose their zeros as numbers."""
+def _check_marks(kinds: dict[str, str], path: Path) -> None:
+    """Refuse numbers such as 3,5 beside others such as 1.234, which may be thousands."""
+    by_kind = {kind: name for name, kind in kinds.items()}
+    if "double" in by_kind and COMMA + "double" in by_kind:
+        raise UserError(
+            f"{path} has numbers with decimal commas (column {by_kind[COMMA + 'double']!r}) and others with "
+            f"points (column {by_kind['double']!r}); write all with one mark, and thousands without any"
+        )
+
+
+def decimal_comma(cells: Any) -> bool:
+    """Whether some cells of text are numbers such as 3,5."""
     import pyarrow.compute as pc
 
-    return bool(pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py())
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(cells), NUMBER)).as_py())
+
+
+def _with_points(text: Any) -> Any:
+    """Cells of text with the commas of numbers such as 3,5 as points."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(text, NUMBER, r"\1.\2")
 
 
 def without_missing(cells: Any) -> Any:
@@ -104,46 +161,40 @@ def without_missing(cells: Any) -> Any:
 
 
 def _truth(text: Any) -> Any:
-    """Text that says true or false only, as truth values."""
+    """Text that says true or false only, as truth values; None where there is other text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     lower = pc.utf8_lower(text)
     if pc.all(pc.is_in(pc.drop_null(lower), value_set=pa.array(["true", "false"]))).as_py():
         return pc.equal(lower, "true")
-    return text
+    return None
 
 
-def _cast(text: Any, storage: str, name: str, path: Path, first_line: int) -> Any:
-    """Cells of text as the type that they had in training."""
+def _cast(text: Any, storage: str, commas: bool) -> Any:
+    """Cells of text as the type that they had in training.
+
+    Raises:
+        pa.ArrowInvalid: that is one of numbers, and a cell is none.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if storage == "bool":
-        return _truth(text)
-    kinds: dict[str, Callable[[], Any]] = {"int64": pa.int64, "double": pa.float64}
-    if storage not in kinds:
+        typed = _truth(text)
+        return text if typed is None else typed
+    if storage not in ("int64", "double"):
         return text
-    try:
-        return pc.cast(text, kinds[storage]())
-    except pa.ArrowInvalid:
-        pass
-    try:
-        return pc.cast(text, pa.float64())  # a column of whole numbers may come with decimals
-    except pa.ArrowInvalid:
-        number = next(
-            i for i, cell in enumerate(text.to_pylist()) if cell is not None and not is_number(cell)
-        )
-        raise UserError(
-            f"{path}, line {number + first_line}: {text[number].as_py()!r} in column {name!r} is no number, "
-            "and in training all were; mend the cell, or leave it empty if it is missing"
-        ) from None
+    if storage == "int64" and (whole := _read(text, storage)) is not None:
+        return whole
+    # A column of whole numbers may come with decimals.
+    return pc.cast(_with_points(text) if commas else text, pa.float64())
 
 
-def is_number(text: str) -> bool:
-    """Whether a cell says a number."""
+def is_number(text: str, *, commas: bool = False) -> bool:
+    """Whether a cell says a number; with ``commas``, such as 3,5 too."""
     try:
         float(text)
     except (TypeError, ValueError):
-        return False
+        return commas and re.fullmatch(NUMBER, text.strip()) is not None
     return True

@@ -9,11 +9,11 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.batches import Pieces, is_large
-from jensen.data.tables.cells import MISSING
+from jensen.data.tables.cells import MISSING, decimal_comma
 from jensen.data.tables.codec import decode_table
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.text import read_text_cells
+from jensen.data.tables.text import Layout, read_text_cells, text_layout
 from jensen.data.tables.writing import check_table_suffix, table_writer
 from jensen.errors import UserError
 
@@ -35,30 +35,38 @@ def check_fillable(source: Path, out: Path) -> None:
 def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> None:
     """Write the table of ``source`` several times, each with its missing cells from other codes.
 
-    Observed cells stay as they are: in text files character for character (blanks, decimals and all), in
-    Parquet and Arrow files bit for bit.
+    Observed cells stay as they are: from a text file to others character for character (blanks, decimals and
+    all), else bit for bit.
 
     Args:
         source: the table's file.
-        outs: S files to write.
+        outs: S files to write, of one suffix.
         codes: complete codes in the order of the rows, in pieces ``[S, n, C]``.
         schema: of the codes.
     """
-    text = suffix_of(source) in TEXT
+    as_text = suffix_of(source) in TEXT and suffix_of(outs[0]) in TEXT
+    layout = text_layout(source) if as_text else None
+    mark = None if layout is None else layout.mark
     taken = _Taken(codes)
     with ExitStack() as stack:
-        writers = [stack.enter_context(table_writer(out)) for out in outs]
-        for table in _pieces(source, schema, text=text):
+        writers = [stack.enter_context(table_writer(out, mark)) for out in outs]
+        commas: bool | None = None if layout and layout.commas else False
+        for table in _pieces(source, schema, layout):
+            if commas is None:  # the first rows are as all others
+                commas = any(
+                    decimal_comma(table[column.name]) for column in schema.modelled if column.numeric
+                )
             for write, x in zip(writers, taken.next(len(table)), strict=True):
-                write(fill_table(table, decode_table(x, schema), schema, text=text))
+                new = decode_table(x, schema)
+                write(fill_table(table, new, schema, text=layout is not None, commas=commas))
 
 
-def _pieces(source: Path, schema: Schema, *, text: bool) -> "Iterable[pa.Table]":
+def _pieces(source: Path, schema: Schema, layout: Layout | None) -> "Iterable[pa.Table]":
     """The rows of a file as they are written; of a large one in pieces."""
     if is_large(source):
         pieces = Pieces(source, schema)
-        return pieces.cells() if text else pieces
-    return [read_text_cells(source) if text else read_table(source, schema)]
+        return pieces if layout is None else pieces.cells()
+    return [read_table(source, schema) if layout is None else read_text_cells(source, layout)]
 
 
 class _Taken:
@@ -77,7 +85,9 @@ class _Taken:
         return rows[:, :count]
 
 
-def fill_table(table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: bool = False) -> "pa.Table":
+def fill_table(
+    table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: bool = False, commas: bool = False
+) -> "pa.Table":
     """A table with the missing cells of its modelled columns from ``decoded``, every other cell as it is.
 
     A cell that is missing in ``decoded`` too stays as it was.
@@ -87,23 +97,32 @@ def fill_table(table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: 
         decoded: as many rows.
         schema: which columns are modelled.
         text: all cells of ``table`` are text, as in the file.
+        commas: numbers are written there with decimal commas.
     """
     for column in schema.modelled:
         place = table.column_names.index(column.name)
         cells = table[column.name].combine_chunks()
-        filled = _filled(cells, decoded[column.name].combine_chunks(), text=text)
+        new = decoded[column.name].combine_chunks()
+        filled = _filled_text(cells, new, commas=commas) if text else _filled(cells, new)
         table = table.set_column(place, table.schema.field(place), filled)
     return table
 
 
-def _filled(cells: Any, new: Any, *, text: bool) -> Any:
+def _filled_text(cells: Any, new: Any, *, commas: bool) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if text:
-        missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
-        missing = pc.and_(missing, pc.is_valid(new))
-        return pc.if_else(missing, pc.cast(_plain(new), pa.string()), cells)
+    missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
+    written = pc.cast(_plain(new), pa.string())
+    if commas and pa.types.is_floating(new.type):
+        written = pc.replace_substring(written, ".", ",")
+    return pc.if_else(pc.and_(missing, pc.is_valid(new)), written, cells)
+
+
+def _filled(cells: Any, new: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     missing = pc.and_(pc.is_null(cells, nan_is_null=True), pc.is_valid(new))
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)

@@ -15,7 +15,7 @@ from jensen.data.tables.infer import schema_of
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.summary import summarise
-from jensen.data.tables.text import has_header
+from jensen.data.tables.text import text_layout
 from jensen.errors import UserError
 
 
@@ -41,17 +41,25 @@ def read_tables(
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
     known = schema if isinstance(schema, Schema) else None
-    if known is None and path.exists():
-        for file in (file for file in files_of(path) if suffix_of(file) in TEXT and not has_header(file)):
-            on_choice(f"{file} begins with numbers, so without names: its columns are x0, x1, ...")
     if is_large(path):
         from jensen.data.tables import large
 
         if known is None:
             edited = None if schema is None else read_schema(Path(str(schema)))
             known = _modelled(large.find_schema(path, edited, on_choice), str(path))
+            _say_layouts(path, on_choice)
         return large.read_large(path, known, strict=strict, on_choice=on_choice)
-    return named(read_table(path, known), str(path), schema, strict=strict, on_choice=on_choice)
+    table = read_table(path, known)
+    if known is None:
+        _say_layouts(path, on_choice)
+    return named(table, str(path), schema, strict=strict, on_choice=on_choice)
+
+
+def _say_layouts(path: Path, on_choice: Callable[[str], None]) -> None:
+    """What a user should know of how text files were read."""
+    for file in (file for file in files_of(path) if suffix_of(file) in TEXT):
+        for sentence in text_layout(file).sentences():
+            on_choice(f"{file} {sentence}")
 
 
 def named(

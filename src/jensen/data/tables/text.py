@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,71 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_text_cells(path: Path) -> "pa.Table":
+MARKS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+"""What may separate cells, in words."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a text file are written.
+
+    Attributes:
+        names: of its columns.
+        first: the line of its first row.
+        mark: what separates its cells.
+    """
+
+    names: tuple[str, ...]
+    first: int
+    mark: str
+
+    @property
+    def commas(self) -> bool:
+        """Whether numbers may have decimal commas. Between commas, a quoted cell 1,234 has thousands."""
+        return self.mark != ","
+
+    def sentences(self) -> list[str]:
+        """What a user should know of it."""
+        return [
+            *([] if self.mark in ",\t" else [f"has its cells separated by {self.mark!r}, and is read so"]),
+            *(
+                []
+                if self.first > 1
+                else ["begins with numbers, so without names: its columns are x0, x1, ..."]
+            ),
+        ]
+
+
+def text_layout(path: Path) -> Layout:
+    """How a text file is written, by its first line.
+
+    Its cells are separated by commas (in a .tsv file by tabs), unless another mark makes more of its names,
+    or makes numbers of them.
+
+    Raises:
+        UserError: it cannot be read, or has a name twice.
+    """
+    mark = "\t" if ".tsv" in path.name.lower() else ","
+    header = _header(path, mark)
+    for other in MARKS:
+        if other == mark or other not in "".join(header):
+            continue
+        cells = _header(path, other)
+        if len(cells) > len(header) or (
+            len(cells) > 1 and _numbers(cells, other) and not _numbers(header, mark)
+        ):
+            header, mark = cells, other
+    numbers = _numbers(header, mark)
+    names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
+    check_distinct(names, path)
+    return Layout(tuple(names), 1 if numbers else 2, mark)
+
+
+def _numbers(cells: list[str], mark: str) -> bool:
+    return all(is_number(cell, commas=mark != ",") for cell in cells)
+
+
+def read_text_cells(path: Path, layout: Layout) -> "pa.Table":
     """The table of a text file with every cell as it is written.
 
     Raises:
@@ -24,31 +89,11 @@ def read_text_cells(path: Path) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv
 
-    names, first = text_layout(path)
-    with text_errors(path):
+    with text_errors(path, layout.mark):
         try:
-            return csv.read_csv(path, **text_options(path, names, first, threads=True))
+            return csv.read_csv(path, **text_options(layout, threads=True))
         except pa.ArrowInvalid:  # without threads pyarrow says the number of the line that is wrong
-            return csv.read_csv(path, **text_options(path, names, first, threads=False))
-
-
-def text_layout(path: Path) -> tuple[list[str], int]:
-    """The names of the columns of a text file, and the line of its first row.
-
-    Raises:
-        UserError: it cannot be read, or has a name twice.
-    """
-    header = _header(path, _delimiter(path))
-    for mark in ";\t|,":
-        if mark != _delimiter(path) and mark in "".join(header) and len(_header(path, mark)) > len(header):
-            raise UserError(
-                f"{path} has its cells separated by {mark!r}: separate them by commas (in a .tsv file, by "
-                f"tabs), as by pandas.read_csv(FILE, sep={mark!r}).to_csv(NEW, index=False)"
-            )
-    numbers = all(is_number(name) for name in header)
-    names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
-    check_distinct(names, path)
-    return names, 1 if numbers else 2
+            return csv.read_csv(path, **text_options(layout, threads=False))
 
 
 def check_distinct(names: list[str], file: Path) -> None:
@@ -62,53 +107,43 @@ def check_distinct(names: list[str], file: Path) -> None:
         raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
 
 
-def has_header(path: Path) -> bool:
-    """Whether the first line of a text file is names: it is no row of numbers."""
-    return text_layout(path)[1] == 2
-
-
-def text_options(
-    path: Path, names: list[str], first: int, *, threads: bool, block: int = 1 << 20
-) -> dict[str, Any]:
+def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict[str, Any]:
     """How pyarrow is to read the cells of a text file as they are written."""
     import pyarrow as pa
     from pyarrow import csv
 
     return {
         "read_options": csv.ReadOptions(
-            column_names=names, skip_rows=first - 1, use_threads=threads, block_size=block
+            column_names=layout.names, skip_rows=layout.first - 1, use_threads=threads, block_size=block
         ),
-        "parse_options": csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        "parse_options": csv.ParseOptions(delimiter=layout.mark, newlines_in_values=True),
         "convert_options": csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            column_types=dict.fromkeys(layout.names, pa.string()), strings_can_be_null=False
         ),
     }
 
 
 @contextmanager
-def text_errors(path: Path) -> Iterator[None]:
+def text_errors(path: Path, mark: str) -> Iterator[None]:
     """What is wrong with a text file, in the user's terms."""
     import pyarrow as pa
 
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, str(error))) from None
+        raise UserError(_mend(path, mark, str(error))) from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if ".tsv" in path.name.lower() else ","
-
-
 def read_text(path: Path, schema: Schema | None) -> "pa.Table":
     """The table of a text file, each column as what it was in training, or as what all its cells are."""
-    table, first = read_text_cells(path), text_layout(path)[1]
-    return typed_cells(table, storage_of(schema), path, first)
+    layout = text_layout(path)
+    table = read_text_cells(path, layout)
+    return typed_cells(table, storage_of(schema), path, layout.first, commas=layout.commas)
 
 
-def _header(path: Path, delimiter: str) -> list[str]:
+def _header(path: Path, mark: str) -> list[str]:
     """The names in the first line of a text file."""
     import pyarrow as pa
     from pyarrow import csv
@@ -117,7 +152,7 @@ def _header(path: Path, delimiter: str) -> list[str]:
         return csv.open_csv(
             path,
             read_options=csv.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda row: "skip"),
+            parse_options=csv.ParseOptions(delimiter=mark, invalid_row_handler=lambda row: "skip"),
             convert_options=csv.ConvertOptions(**convert),
         )
 
@@ -129,20 +164,20 @@ def _header(path: Path, delimiter: str) -> list[str]:
     except pa.ArrowInvalid as error:
         if "mpty" in str(error):
             raise UserError(f"{path} is empty; give a table with a header line and rows below it") from None
-        raise UserError(_mend(path, str(error))) from None
+        raise UserError(_mend(path, mark, str(error))) from None
     except (OSError, EOFError, StopIteration) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
     return list(row.values())
 
 
-def _mend(path: Path, error: str) -> str:
+def _mend(path: Path, mark: str, error: str) -> str:
     """What pyarrow found wrong in a text file, in the user's terms."""
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         line, expected, got = ragged.groups()
         return (
             f"{path}, line {line}: {got} cells where the header has {expected}; mend that line (a cell with "
-            "a comma needs quotes)"
+            f"{MARKS[mark]} needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
         with open(path, "rb") as stream:

@@ -36,8 +36,12 @@ def write_table(path: Path, table: "pa.Table") -> None:
 
 
 @contextmanager
-def table_writer(path: Path) -> "Iterator[Callable[[pa.Table], None]]":
+def table_writer(path: Path, mark: str | None = None) -> "Iterator[Callable[[pa.Table], None]]":
     """Yield a function that takes a table piece by piece, for `write_table`; the file is there at the end.
+
+    Args:
+        path: the file.
+        mark: what separates the cells of a text file; left out: a tab in a .tsv file, else a comma.
 
     Raises:
         UserError: see `check_table_suffix`.
@@ -49,16 +53,17 @@ def table_writer(path: Path) -> "Iterator[Callable[[pa.Table], None]]":
 
         def write(table: "pa.Table") -> None:
             if not writers:
-                writers.append(stack.enter_context(_opened(temporary, suffix or "", table)))
+                writers.append(stack.enter_context(_opened(temporary, suffix or "", table, mark)))
             writers[0].write_table(table)
 
         yield write
 
 
-def _opened(path: Path, suffix: str, table: "pa.Table") -> Any:
+def _opened(path: Path, suffix: str, table: "pa.Table", mark: str | None) -> Any:
     """A writer of tables with the columns of ``table``, as a context."""
     if suffix in TEXT:
-        return _TextWriter(path, table, "\t" if suffix.startswith(".tsv") else ",", suffix.endswith(".gz"))
+        mark = mark or ("\t" if suffix.startswith(".tsv") else ",")
+        return _TextWriter(path, table, mark, suffix.endswith(".gz"))
     if suffix in PARQUET:
         from pyarrow.parquet import ParquetWriter
 

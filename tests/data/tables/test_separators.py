@@ -1,0 +1,72 @@
+"""Text tables whose cells are separated by other marks than commas, with numbers such as 3,5."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jensen.data.tables.batches import Pieces
+from jensen.data.tables.filling import fill_file
+from jensen.data.tables.read import read_table
+from jensen.data.tables.schema import Column, Schema
+from jensen.errors import UserError
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_other_separators_are_found(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'"a, b"{mark}c{mark}"d"\n1{mark}2,5{mark}"x{mark}y"\n3{mark}4{mark}z\n')
+    assert read_table(path).to_pydict() == {"a, b": [1, 3], "c": [2.5, 4.0], "d": [f"x{mark}y", "z"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("a;b\n1,5;2\n-,5;3\n+2,25e-3;?\n", {"a": [1.5, -0.5, 0.00225], "b": [2, 3, None]}),
+        ("a\tb\n1,5\tx\n1.5\ty\n", {"a": ["1,5", "1.5"], "b": ["x", "y"]}),  # thousands or not?
+        ("a;b\n1,5;1,2 kg\n2;0,7\n", {"a": [1.5, 2.0], "b": ["1,2 kg", "0,7"]}),
+        ("a;b\n01,5;1\n2;3\n", {"a": ["01,5", "2"], "b": [1, 3]}),
+        ('a,b\n"1,234",2\n"3,5",4\n', {"a": ["1,234", "3,5"], "b": [2, 4]}),
+        ("1,5;2,5\n3,5;4,5\n", {"x0": [1.5, 3.5], "x1": [2.5, 4.5]}),
+        ("1,5;2;3,5\n2,5;4;1\n", {"x0": [1.5, 2.5], "x1": [2, 4], "x2": [3.5, 1.0]}),
+    ],
+)
+def test_decimal_commas(tmp_path: Path, text: str, cells: dict[str, list[object]]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    whole = read_table(path)
+    assert whole.to_pydict() == cells
+    [piece] = Pieces(path)
+    assert piece.equals(whole)
+
+
+def test_two_decimal_marks_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n1,5;1.234\n2,5;3.200\n")
+    for read in (read_table, lambda path: list(Pieces(path))):
+        with pytest.raises(UserError, match=r"commas \(column 'a'\).*points \(column 'b'\)"):
+            read(path)
+
+
+def test_the_line_of_what_is_no_number_among_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n1,5;1\n2,5;2\n")
+    schema = Schema((Column("a", "continuous", "double"), Column("b", "count", "int64")))
+    assert read_table(path, schema).to_pydict() == {"a": [1.5, 2.5], "b": [1, 2]}
+    path.write_text("a;b\n1,5;1\n1.234,5;2\n")
+    with pytest.raises(UserError, match=r"line 3: '1\.234,5' in column 'a' is no number"):
+        read_table(path, schema)
+
+
+def test_filling_keeps_separators_and_decimal_commas(tmp_path: Path) -> None:
+    source, out = tmp_path / "t.csv", tmp_path / "out.csv"
+    source.write_text("a;b;c\n1,5;u;1\n;v;2\n2,50;;3\n0,5;u;4\n")
+    schema = Schema(
+        (
+            Column("a", "continuous", "double"),
+            Column("b", "categorical", "string", levels=("u", "v")),
+            Column("c", "count", "int64", step=1.0),
+        )
+    )
+    fill_file(source, [out], [np.tile([[[9.25, 1, 7]]], (1, 4, 1))], schema)
+    assert out.read_text() == "a;b;c\n1,5;u;1\n9,25;v;2\n2,50;v;3\n0,5;u;4\n"
