@@ -1,5 +1,6 @@
 """The compiled step computes what the eager step does, from the same draws."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ WHOLE = [name for name in CASES if name.removeprefix("likelihood ") not in SPARS
 def as_traced(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """The graph as it was traced: what a compiler is given, without the minutes that compiling takes."""
     return graph
+
+
+def constants_of(graph: torch.fx.GraphModule) -> int:
+    """How many inputs are before the weights."""
+    return sum(str(node.target).startswith("constant") for node in graph.graph.find_nodes(op="placeholder"))
 
 
 def compiled(it: Problem, backend: Backend = as_traced) -> Compiled:
@@ -60,16 +66,17 @@ def test_flows_are_one_graph_too(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["dynamic binarization", "dequantized"])  # without and with scales of data
 def test_machine_code_computes_what_the_eager_step_does_and_is_found_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    eager, fast = problem("dynamic binarization"), problem("dynamic binarization")
+    eager, fast = problem(name), problem(name)
     compiled = compiled_and_checked(fast, inductor)
     assert compiled.run.__name__ == "direct", "the machine code is called without the layers around it"
     assert_alike(steps(eager), steps(fast, compiled), rtol=1e-3)
     hits = counters["inductor"]["fxgraph_cache_hit"]
-    compiled_and_checked(problem("dynamic binarization"), inductor)
+    compiled_and_checked(problem(name), inductor)
     assert counters["inductor"]["fxgraph_cache_hit"] == hits + 1
 
 
@@ -94,19 +101,20 @@ def test_a_step_of_counts_computes_where_they_are_not_zero_and_is_not_compiled(l
         compiled_and_checked(problem("", likelihood=likelihood))
 
 
+@pytest.mark.parametrize("error", [0.5, math.nan])
 @pytest.mark.parametrize("what", ["weight", "first moment", "second moment", "average", "bound"])
-def test_wrong_machine_code_is_not_used(what: str) -> None:
+def test_wrong_machine_code_is_not_used(what: str, error: float) -> None:
     it = problem("averaged")
     held = len([*it.slope.parameters(), *it.slope.buffers()])
-    place = {"weight": 0, "first moment": held, "second moment": held + 1, "average": held + 2, "bound": -1}[
-        what
-    ]
+    places = {"weight": 0, "first moment": held, "second moment": held + 1, "average": held + 2}
 
     def wrong(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        place = constants_of(graph) + places[what] if what in places else -1
+
         def run(*tensors: Tensor) -> Any:
             before = tensors[place].clone()
             values = graph(*tensors)
-            tensors[place].add_(tensors[place] - before, alpha=0.5)
+            tensors[place].add_(tensors[place] - before, alpha=error)
             return values
 
         return run

@@ -20,11 +20,12 @@ from jensen.session import resume, start
 from jensen.training.engine import GATHERED, Engine
 from jensen.training.loop import TrainingData, train
 from jensen.training.optim import kl_weight
+from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.step import unvalidated
 from jensen.training.worth import Work, count_work, is_worth_it
 from tests.training.cases import problem
-from tests.training.test_compiler import as_traced
+from tests.training.test_compiler import as_traced, constants_of
 from tests.training.test_resume import SMALL, StoppedError, assert_equal, figures, rows, stop_after
 
 __all__ = ["rows"]
@@ -36,7 +37,7 @@ def noisy(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[...
 
     def run(*tensors: Tensor) -> Any:
         values = graph(*tensors)
-        tensors[0].mul_(1 + 1e-6)
+        tensors[constants_of(graph)].mul_(1 + 1e-6)
         return values
 
     return run
@@ -94,6 +95,34 @@ def test_steps_launched_together_are_the_steps_taken_singly(steps: int) -> None:
             engine.epoch(1.0)
     assert len(captured) == 1, "captured once"
     assert all(map(torch.equal, weights(singly), weights(engine)))
+
+
+def test_a_launch_begins_at_the_rate_of_its_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA graph replays what was done to tensors, without the Python of a compiled step."""
+
+    def replayed(function: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Optimizer, "refresh", lambda self: None)
+                function()
+
+        return replay
+
+    def moved(capture: Callable[..., Any] | None) -> Engine:
+        it = problem("dynamic binarization", batch_size=6)
+        engine = Engine(
+            it.state, it.rows, it.slope, it.settings.replace(compile="on"), backend=as_traced, capture=capture
+        )
+        for rate in (1e-2, 1e-6, 1e-2):
+            engine.state.optimizer.set_rate(rate)
+            torch.manual_seed(5)
+            engine.epoch(1.0)
+        return engine
+
+    monkeypatch.setattr(jensen.training.engine, "STEPS", 2)
+    singly, together = moved(None), moved(replayed)
+    assert together.launches is not None
+    assert all(map(torch.equal, weights(singly), weights(together)))
 
 
 def test_what_cannot_be_captured_is_taken_singly() -> None:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from jensen import priors
 from jensen.errors import UserError
-from jensen.families import Conditional, NetworkScale, Normal, SharedScale
+from jensen.families import Conditional, NetworkScale, Normal, PointMass, SharedScale
 from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.objectives import elbo, iwae, pathwise
-from jensen.training.loop import TrainingData, train, validate
+from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
 from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.plan import Plan
 from jensen.training.state import TrainingState
@@ -118,6 +118,12 @@ def test_divergence_names_its_cause(model: VAE) -> None:
     with pytest.raises(UserError, match=r"diverged in epoch 1: the weights \S+ .* lower --lr") as e:
         run(model, rows(), Plan(epochs=1))
     assert "are kept" not in str(e.value), "there are no best weights yet"
+
+
+def test_a_vanilla_autoencoder_that_diverges_has_no_kl_to_name(model: VAE) -> None:
+    point = VAE(model.prior, Conditional(mlp(D, [], M), PointMass(M)), model.decoder)
+    far = torch.full((4, D), 1e30)
+    assert "log p(x|z) is not finite" in _cause_of_divergence(point, far, 1)
 
 
 def test_a_validation_bound_that_is_not_finite_is_named(model: VAE) -> None:

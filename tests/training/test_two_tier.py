@@ -1,12 +1,14 @@
 """The inner maximisation and Compute_LL against exact answers."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, kl_divergence
+from torch.distributions import Normal as TorchNormal
 from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 
 from jensen.data.seeds import seeded
@@ -229,6 +231,45 @@ def test_the_log_likelihood_is_a_mean_with_its_standard_error(nonlinear: VAE, bi
     torch.testing.assert_close(found.values, plain.values + 2.0)
     torch.testing.assert_close(found.start, plain.start + 2.0)
     assert (found.steps == 20).all()
+
+
+class Back(nn.Module):
+    """An encoder of x - context."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder, self.family = encoder, encoder.family
+
+    def raw(self, x: Tensor, context: Tensor) -> Tensor:
+        raw: Tensor = self.encoder.raw(x - context)
+        return raw
+
+    def forward(self, x: Tensor, context: Tensor) -> Distribution:
+        q: Distribution = self.encoder(x - context)
+        return q
+
+
+class Moved(nn.Module):
+    """A decoder whose mean is moved by the context."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, z: Tensor, context: Tensor) -> Distribution:
+        p = self.decoder(z).base_dist
+        return Independent(TorchNormal(p.loc + context, p.scale), 1)
+
+
+def test_the_log_likelihood_under_a_condition(uncorrelated: LinearGaussian) -> None:
+    x, model = draw(uncorrelated), exactly_amortized(uncorrelated)
+    moved = VAE(model.prior, Back(model.encoder), Moved(model.decoder))
+    by = torch.randn_like(x)
+    plain = compute_log_likelihood(model, x.split(8), 20)
+    given = compute_log_likelihood(moved, (x + by).split(8), 20, contexts=by.split(8))
+    torch.testing.assert_close(given.values, plain.values)
+    with pytest.raises(ValueError, match="zip"):
+        compute_log_likelihood(moved, (x + by).split(8), 20, contexts=by.split(8)[:1])
 
 
 class UniformCategory(nn.Module):

@@ -49,6 +49,11 @@ class RowStream:
         """Rows of the split."""
         return len(self.rows)
 
+    @property
+    def epoch_rows(self) -> int:
+        """Rows of an epoch; a block at the end of the split may have fewer than are counted here."""
+        return min(self._in_epoch * self._size, len(self.rows))
+
     def first(self, count: int) -> Tensor:
         """The first rows of the split, as stored."""
         return self.x[self.rows[:count]]

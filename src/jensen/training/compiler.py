@@ -39,7 +39,6 @@ class CompilationError(Exception):
 
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Machine code by TorchInductor, kept in the user's cache (unless torch was told of another folder)."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     if any(tensor.is_cuda for tensor in inputs):
         return _machine_code(graph, inputs)
     try:  # products and kernels called from C++, which takes less time than from Python
@@ -65,7 +64,8 @@ def _machine_code(graph: torch.fx.GraphModule, inputs: Sequence[Tensor], **more:
     def compile_bare(inner: torch.fx.GraphModule, examples: Sequence[Tensor], **rest: Any) -> Any:
         made = compile_fx_inner(inner, examples, **rest)
         (output,) = inner.graph.find_nodes(op="output")
-        if not any(output.args):  # else the outermost layer copies what comes out into what was to change
+        # Else the outermost layer copies what comes out into what was to change, or adds inputs of its own.
+        if not any(output.args) and len(examples) == len(inputs):
             bare.append(getattr(made, "current_callable", None) or made)
         return made
 
@@ -140,14 +140,16 @@ class Compiled:
         inputs = [*self.state, stored, weight, torch.zeros_like(optimizer.lr)]
         self.graph = _trace(flat, inputs)
         _refuse_free_sizes(self.graph)
+        self.constants = _lift_constants(self.graph)
+        """Tensors that a step reads and nothing holds that was named, as the scales of the data."""
         with torch.no_grad():
-            self.run = backend(self.graph, inputs)
+            self.run = backend(self.graph, [*self.constants, *inputs])
 
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
         """Take a step, and add the sum of the bound over the rows to ``total``, ``[]``, float64."""
         with torch.no_grad():
             self.optimizer.refresh()
-            self.run(*self.state, stored, weight, total)
+            self.run(*self.constants, *self.state, stored, weight, total)
 
 
 def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.GraphModule:
@@ -162,6 +164,21 @@ def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.Graph
     with recorded():
         graph: torch.fx.GraphModule = tracer(*inputs)
     return graph
+
+
+def _lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
+    """Make inputs, before all others, of the tensors that the graph itself holds; they are given back."""
+    nodes = graph.graph.find_nodes(op="get_attr")
+    constants = [cast(Tensor, getattr(graph, node.target)) for node in nodes]
+    first = next(iter(graph.graph.nodes))
+    for node in nodes:
+        with graph.graph.inserting_before(first):
+            placeholder = graph.graph.placeholder(f"constant_{node.name}")
+        placeholder.meta = node.meta
+        node.replace_all_uses_with(placeholder)
+        graph.graph.erase_node(node)
+    graph.recompile()
+    return constants
 
 
 def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
@@ -201,6 +218,8 @@ def compile_step(
         CompilationError: it cannot be compiled, for want of a compiler or whatever else went wrong, or it
             computes something else.
     """
+    # Before the step is traced, or torch sets another folder.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     try:
         with trial(slope):
             compiled = Compiled(slope, optimizer, stored, weight, backend)

@@ -66,8 +66,8 @@ class Engine:
         self.launches: Launches | None = None
         self.settled = plan.compile == "off"
         """Whether there is nothing more to compile."""
-        self.seen = len(rows) if isinstance(rows, Tensor) else 0
-        """Rows of an epoch; of a stream, known after the first."""
+        self.seen = len(rows) if isinstance(rows, Tensor) else rows.epoch_rows
+        """Rows of an epoch."""
 
     def epoch(self, weight: float) -> float:
         """One pass over the rows in random order: the sum of the bound over them.
@@ -79,7 +79,7 @@ class Engine:
         self.step.reset(weight)
         if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
             self._compile()
-        seed = derive_seed(self.plan.seed, "rows", self.state.epoch)
+        seed = derive_seed(self.plan.seed, "rows", self.state.number)
         if isinstance(self.rows, RowStream):
             self._stream(self.rows, torch.Generator().manual_seed(seed))
             return self.step.total.item()
@@ -159,7 +159,7 @@ class Engine:
         if self.launches is None and len(order) - first >= STEPS * self.batch_size:
             try:
                 with unvalidated():
-                    self.launches = Launches(self.step, rows, self.batch_size, capture)
+                    self.launches = Launches(self.step, rows, self.batch_size, capture, STEPS)
             except RuntimeError as error:  # a step that waits for the host cannot be captured
                 self.say(f"steps are launched one by one: {str(error).splitlines()[0]}")
                 self.capture = None

@@ -51,6 +51,7 @@ class Launches:
     def take(self, order: Tensor) -> Tensor:
         """Take as many steps as whole launches allow; the row numbers ``order`` that are left."""
         size = len(self.inbox)
+        self.step.optimizer.refresh()  # a replay runs no Python, which else would
         while len(order) >= size:
             torch.index_select(self.rows, 0, order[:size], out=self.inbox)
             self.replay()

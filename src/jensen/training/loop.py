@@ -72,18 +72,18 @@ def train(
             engine.decide()
         while not state.stopped and state.epoch < plan.epochs:
             began = time.perf_counter()
-            torch.manual_seed(derive_seed(plan.seed, "epoch", state.epoch))
+            torch.manual_seed(derive_seed(plan.seed, "epoch", state.number))
             lr = state.learning_rate.at(state.epoch)
             state.optimizer.set_rate(lr)
-            total = engine.epoch(kl_weight(state.epoch, plan))
+            total = engine.epoch(kl_weight(state.number, plan))
             if not math.isfinite(total):
                 x = data.prepare(engine.some_rows(), None)
-                raise UserError(_cause_of_divergence(state.model, x, state.epoch + 1))
+                raise UserError(_cause_of_divergence(state.model, x, state.number + 1))
             trained = time.perf_counter() - began
             with state.optimizer.averaged():
                 validated = validate(state.model, data, bound, plan)
             record: Record = {
-                "epoch": state.epoch + 1,
+                "epoch": state.number + 1,
                 "train_bound": total / engine.seen + data.log_det,
                 "lr": lr,
                 **validated,
@@ -92,7 +92,7 @@ def train(
             _check_validation(record)
             seconds = time.perf_counter() - began
             record["seconds"] = state.seconds + seconds
-            state.advance(record, record["validation_bound"], seconds)
+            state.advance(record, seconds)
             engine.decide()
             state.stopped = _reason_to_stop(state, plan)
             on_epoch(state)
@@ -154,7 +154,9 @@ def _cause_of_divergence(model: nn.Module, x: Tensor, epoch: int) -> str:
         cause = f"the weights {broken[0]} (and {len(broken) - 1} more) are not finite"
     else:
         trace = cast(Model, model).trace(x, 1)
-        parts = {"z": trace.z[0], "log p(x|z)": trace.log_px, "KL": trace.kl}
+        parts = {"z": trace.z[0], "log p(x|z)": trace.log_px}
+        if trace.has_density:
+            parts["KL"] = trace.kl
         bad = [name for name, value in parts.items() if not torch.isfinite(value).all()]
         cause = f"{bad[0]} is not finite" if bad else "a batch gave a value that is not finite"
     return f"training diverged in epoch {epoch}: {cause}; lower --lr, or add --grad-clip 10" + (

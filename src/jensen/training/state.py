@@ -38,6 +38,9 @@ class TrainingState:
     compiled: int | None = None
     """The epoch, counted from 0, from which on the step is compiled; None while it is not. A resumed run
     compiles it at once, and so goes on with the very numbers of the run that was stopped."""
+    earlier: int = 0
+    """Epochs of trainings that have left their weights alone, from which this one goes on: orders of the
+    rows, draws and KL warm-up go on where they were."""
 
     @classmethod
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
@@ -49,17 +52,21 @@ class TrainingState:
         """Epochs done."""
         return len(self.history)
 
-    def advance(self, record: Record, value: float, seconds: float) -> bool:
-        """Take in the figures of one more epoch; True when its validation bound is the best so far."""
+    @property
+    def number(self) -> int:
+        """The number of the next epoch, counted from 0 through all trainings."""
+        return self.earlier + self.epoch
+
+    def advance(self, record: Record, seconds: float) -> None:
+        """Take in the figures of one more epoch, and its weights, if its validation bound is the best."""
         self.history.append(record)
         self.seconds += seconds
-        improved = value > self.best_value
+        improved = record["validation_bound"] > self.best_value
         if improved:
-            self.best_value, self.best_epoch = value, self.epoch
+            self.best_value, self.best_epoch = record["validation_bound"], self.epoch
             with self.optimizer.averaged():
                 self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.learning_rate.observe(improved)
-        return improved
 
     def save(self, path: Path, config: str = "") -> None:
         """Write the checkpoint: one safetensors file, so that it is whole or absent.

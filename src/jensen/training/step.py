@@ -44,6 +44,11 @@ class Slope(nn.Module):
         plan: Plan,
     ) -> None:
         super().__init__()
+        if bound.upper:
+            raise ValueError(
+                f"{bound.name} is an upper bound on log p(x), which a step would push away from it; train by "
+                "elbo, iwae or renyi(0.5)"
+            )
         self.model, self.memory = model, memory
         self.prepare, self.bound, self.estimator, self.plan = prepare, bound, estimator, plan
 

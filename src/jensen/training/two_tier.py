@@ -10,6 +10,7 @@ Three ways to find the posterior, one loop (`jensen.training.loop.train`):
   `jensen.models.local.semi_amortized`, and the estimator `semi_amortized` below.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed, seeded
 from jensen.objectives import Bound, pathwise
+from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, Trace
 from jensen.training.inner import Refined, log_weights, refine
 
@@ -71,6 +73,7 @@ def compute_log_likelihood(
     num_samples: int = 256,
     log_det: float = 0.0,
     seed: int = 0,
+    contexts: Iterable[Tensor | None] | None = None,
     on_block: Callable[[int], None] = lambda rows: None,
     **options: Any,
 ) -> LogLikelihood:
@@ -86,6 +89,7 @@ def compute_log_likelihood(
         num_samples: K of the last measurement.
         log_det: added to every value, for nats of the data as given (see `jensen.data.Preparation`).
         seed: of all noise; block b draws from a stream of its own.
+        contexts: for conditional models, what is given in each block, ``[B, ...]``.
         on_block: told the number of rows of each finished block.
         options: of `refine`: ``lr``, ``family``, ...
     """
@@ -93,15 +97,17 @@ def compute_log_likelihood(
     starts: list[Tensor] = []
     taken: list[Tensor] = []
     tighter: list[Tensor] = []
-    for number, x in enumerate(blocks):
-        refined = refine(model, x, steps, seed=derive_seed(seed, "block", number), **options)
+    given = itertools.repeat(None) if contexts is None else contexts
+    for number, (x, context) in enumerate(zip(blocks, given, strict=contexts is not None)):
+        block_seed = derive_seed(seed, "block", number)
+        refined = refine(model, x, steps, seed=block_seed, context=context, **options)
         with seeded(derive_seed(seed, "figure", number)):
-            log_w_start = log_weights(model, x, refined.start, num_samples)
+            log_w_start = log_weights(model, x, refined.start, num_samples, context=context)
         with seeded(derive_seed(seed, "figure", number)):  # the same noise: the two are compared
-            log_w = log_weights(model, x, refined.posterior, num_samples)
+            log_w = log_weights(model, x, refined.posterior, num_samples, context=context)
         starts.append(log_w_start.mean(0).cpu() + log_det)
         values.append(log_w.mean(0).cpu() + log_det)
-        tighter.append((log_w.logsumexp(0) - math.log(num_samples)).cpu() + log_det)
+        tighter.append(log_mean_exp(log_w).cpu() + log_det)
         taken.append(refined.steps.cpu())
         on_block(len(x))
     total = torch.cat(values)
