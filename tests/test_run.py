@@ -188,3 +188,9 @@ def test_atomic_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"f.txt", ".g.99999.partial.txt"}
     with pytest.raises(UserError, match="folder"), atomic(tmp_path) as temporary:
         pass
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_one_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.csv: No such file") as caught, atomic(tmp_path / "f.txt"):
+        (tmp_path / "gone.csv").read_text()
+    assert "f.txt" not in str(caught.value)

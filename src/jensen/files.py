@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder; give the path of a file")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.partial{path.suffix}")
     try:
         temporary.touch()
     except OSError as error:
@@ -41,6 +42,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        if error.filename and Path(error.filename) not in (temporary, path):  # what the block reads, say
+            raise UserError(f"{error.filename}: {error.strerror}; mend that, and try again") from None
         raise UserError(f"cannot write {path}: {error.strerror or error}; give another path") from None
     finally:
         with suppress(OSError):

@@ -8,20 +8,18 @@ from typing import Any
 import torch
 
 from jensen._version import __version__
-from jensen.config.build import build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.data import load_dataset
+from jensen.config.fresh import fresh_model
 from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
-from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.data.stored import Stored
 from jensen.data.tables.edits import write_schema
 from jensen.errors import UserError
 from jensen.files import sweep
-from jensen.models import VAE, ConditionalVAE
-from jensen.models.conditional import MOST_CONTEXTS
 from jensen.run import FREE, WRITTEN, Run
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
@@ -57,15 +55,15 @@ def start(
         )
     if not overwrite:
         _check_free(out)
-    choose_device(settings.device)  # may refuse, before the data are read
+    device = choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, notes = _bounded(settings, dataset)
     settings, said = resolve(settings, dataset)
     columns = [] if dataset.schema is None else dataset.schema.sentences()
     run = Run(out, settings, _recorded(settings, dataset))
-    model = _fresh_model(run, dataset)  # may refuse; the folder is touched after it
-    state = TrainingState.start(model, settings, build_memory(settings))
+    model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
+    state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*dataset.notes, *notes, *columns, *said):
         on_choice(sentence)
     _empty(out)
@@ -164,7 +162,9 @@ def resume(
         )
     dataset = run.dataset(changes.get("data_dir"))
     run.settings = run.settings.replace(**changes)
-    model, memory = _fresh_model(run, dataset), build_memory(run.settings)
+    device = choose_device(run.settings.device)
+    model = fresh_model(run.settings, dataset, run.preparation).to(device)
+    memory = build_memory(run.settings)
     if any((path / name).exists() for name in WRITTEN[1:]):
         state = TrainingState.load(run.checkpoint, model, run.settings, memory, run.identity)
     else:  # stopped before the first checkpoint
@@ -172,39 +172,6 @@ def resume(
     if changes:
         write_config(run.config, run.settings, run.recorded)
     return _fit(run, dataset, state, on_epoch, on_choice)
-
-
-def _fresh_model(run: Run, dataset: Dataset) -> VAE:
-    """The model with its initial weights, which depend on the seed and the data alone, on its device.
-
-    Raises:
-        UserError: the device is not there, or a closed-form KL was demanded and there is none.
-    """
-    settings, device = run.settings, choose_device(run.settings.device)
-    with seeded(derive_seed(settings.seed, "pseudo-inputs")):
-        train = dataset.numbers("train")
-        some = dataset.source[train[torch.randint(len(train), (rows_needed(settings),))]]
-        rows = run.preparation(some, generator(settings.seed, "pseudo-inputs"))
-    with seeded(derive_seed(settings.seed, "weights")):
-        model = build_model(settings, run.event_shape, run.preparation, rows)
-        if settings.kl == "closed-form" and not all(model.trace(rows[:1]).kl_is_exact):
-            raise UserError(
-                f"--kl closed-form: there is none for --posterior {settings.posterior} and --prior "
-                f"{settings.prior}; leave --kl out, or use --posterior diagonal and --prior standard"
-            )
-    if isinstance(model, ConditionalVAE):
-        with seeded(derive_seed(settings.seed, "contexts")):
-            model.contexts.remember(_contexts(run, dataset, model))
-    return model.to(device)
-
-
-def _contexts(run: Run, dataset: Dataset, model: ConditionalVAE) -> torch.Tensor:
-    """What is given in up to `MOST_CONTEXTS` training rows, drawn evenly, ``[R, Cc]``."""
-    train = dataset.numbers("train")
-    some = train[torch.randperm(len(train))[:MOST_CONTEXTS].sort().values]
-    if dataset.given is not None and dataset.labels is not None:  # without the images, which are large
-        return dataset.labels[some, None]
-    return model.context_of(run.preparation(dataset.x[some]))
 
 
 def _fit(

@@ -188,17 +188,23 @@ def test_a_file_of_no_known_kind(call: Call, tmp_path: Path) -> None:
         "encode run good.csv -o ./good.csv",
         "reconstruct run good.csv -o good.csv",
         "sample run -o good.csv",
+        "impute run good-1.csv -o good.csv --draws 2",
+        "score run parts -o parts/good.csv",
     ],
 )
 def test_data_are_never_written_over(
     call: Call, place: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    before = Path("good.csv").read_bytes()
+    Path("parts").mkdir(exist_ok=True)
+    copies = [Path("good.csv"), Path("good-1.csv"), Path("parts/good.csv")]
+    before = copies[0].read_bytes()
+    for copy in copies[1:]:
+        copy.write_bytes(before)
     status, _, said = call(*words.split())
     assert status == 2
     assert "holds the data themselves" in said
-    assert Path("good.csv").read_bytes() == before
+    assert all(copy.read_bytes() == before for copy in copies)
 
 
 @pytest.mark.parametrize("name", ["schema.yaml", "report.html"])

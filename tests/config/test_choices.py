@@ -1,5 +1,6 @@
 """Every name that a user can choose becomes an object that trains; what cannot be right is refused."""
 
+import itertools
 import typing
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import pytest
 import torch
 
 from jensen.config import Settings, names
+from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.evaluation import EvaluationSettings
+from jensen.config.fresh import fresh_model
 from jensen.config.resolve import resolve
 from jensen.data import fit_preparation, load
 from jensen.errors import UserError
 from jensen.figures import evaluate_run
-from jensen.session import start
+from jensen.run import Run
+from jensen.session import _recorded, start
 
 CHOICES = {
     name: typing.get_args(kind)
@@ -128,6 +132,10 @@ REFUSED = [
     ({"variance": "optimal", "likelihood": "student-t"}, "optimal"),
     ({"inference": "two-tier", "posterior": "categorical"}, "amortized"),
     ({"kl_warmup": 3, "bound": "iwae"}, "--kl-warmup"),
+    ({"posterior": "low-rank", "rank": 3}, "--rank 2"),
+    ({"bound": "renyi", "alpha": -1.0}, "--alpha -1"),
+    ({"bound": "renyi", "alpha": 1.0, "estimator": "doubly-reparameterized"}, "sticking-the-landing"),
+    ({"bound": "free-bits", "estimator": "score-function", "prior": "mixture"}, "--estimator pathwise"),
 ]
 
 
@@ -139,6 +147,38 @@ def test_what_cannot_be_right_is_refused_with_its_remedy(
         start(tiny(images, **choices), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+BOUNDS = [{"bound": name} for name in names.BOUNDS if name != "renyi"] + [
+    {"bound": "renyi", "alpha": alpha} for alpha in (-1.0, 0.0, 0.5, 1.0)
+]
+
+
+@pytest.mark.parametrize("posterior", names.POSTERIORS)
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: "-".join(map(str, bound.values())))
+def test_every_combination_is_refused_or_takes_a_step(
+    images: str, table: str, tmp_path: Path, posterior: str, bound: dict[str, object]
+) -> None:
+    """And is refused before an earlier run would be replaced."""
+    source = table if posterior == "experts" else images
+    dataset = load(source)
+    taken = 0
+    for estimator, prior in itertools.product(names.ESTIMATORS, names.PRIORS):
+        choices = {"posterior": posterior, "estimator": estimator, "prior": prior, **bound}
+        try:
+            settings, _ = resolve(tiny(source, num_samples=2, **choices), dataset)
+            run = Run(tmp_path / "run", settings, _recorded(settings, dataset))
+            model = fresh_model(settings, dataset, run.preparation)
+        except UserError:
+            continue
+        step = build_estimator(settings, build_memory(settings))
+        value = step(build_bound(settings), model, run.preparation(dataset.x[:4]), 2)
+        value.mean().backward()
+        assert value.shape == (4,)
+        assert value.isfinite().all()
+        taken += 1
+    possible = posterior != "point" or bound["bound"] == "reconstruction"
+    assert (taken > 0) == (possible and bound.get("alpha", 0.0) != -1.0)
 
 
 def test_a_discretized_likelihood_on_continuous_data_is_refused(tmp_path: Path) -> None:

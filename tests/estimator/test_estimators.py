@@ -245,6 +245,32 @@ def test_going_on_from_the_last_fit(numbers: np.ndarray) -> None:
     for rows in np.array_split(numbers, 4):
         parts.partial_fit(rows)
     assert parts.n_iter_ == 4
+    assert [record["epoch"] for record in parts.history_] == [1, 2, 3, 4]
+
+
+def test_passes_go_on_with_kl_warm_up_and_with_other_draws(numbers: np.ndarray) -> None:
+    seeds: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jensen.training.loop.derive_seed", lambda *parts: seeds.append(hash(parts)) or 0)
+        warm = VariationalAutoencoder(**SMALL, options={"kl_warmup": 2})
+        weights = []
+        patch.setattr(
+            "jensen.training.engine.Engine.epoch", lambda self, weight: weights.append(weight) or 0.0
+        )
+        for _ in range(3):
+            warm.partial_fit(numbers)
+    assert weights == [0.0, 0.5, 1.0]
+    assert len(set(seeds)) == 4, "one for each pass, and one of the validation"
+
+
+def test_what_may_change_from_fit_to_fit(numbers: np.ndarray) -> None:
+    vae = VariationalAutoencoder(**{**SMALL, "epochs": 2}, warm_start=True).fit(numbers)
+    vae.set_params(lr=0.02, batch_size=7).fit(numbers)
+    assert vae.history_[-2]["lr"] == 0.02
+    assert vae.fitted_.settings.batch_size == 7
+    with pytest.raises(UserError, match="latent_dim is 3 and was 2"):
+        vae.set_params(latent_dim=3).fit(numbers)
+    assert vae.transform(numbers).shape[1] == len(vae.get_feature_names_out()) == 2
 
 
 def test_what_cannot_be_used_is_refused(numbers: np.ndarray) -> None:

@@ -131,13 +131,15 @@ def check_kept(out: Path, *sources: str) -> None:
         sources: of data, as users name them.
 
     Raises:
-        UserError: ``out`` is the file of one of them.
+        UserError: ``out`` is the file of one of them, or a file in its folder.
     """
     from jensen.data.npy import parse_source
 
+    written = out.expanduser().resolve()
     for source in sources:
-        path, _ = parse_source(source) or (Path(source).expanduser(), None)
-        if path.is_file() and out.expanduser().resolve() == path.resolve():
+        given, _ = parse_source(source) or (Path(source).expanduser(), None)
+        path = given.resolve()
+        if path.exists() and written.exists() and (written == path or path in written.parents):
             raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jensen.cli.common import RowsOptions, rows_for, say
+from jensen.cli.common import RowsOptions, check_kept, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
 
@@ -41,7 +41,6 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data.tables.filling import check_fillable, fill_file
-    from jensen.data.tables.read import suffix_of
     from jensen.evaluation.impute import draw_blocks, impute_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
@@ -52,6 +51,9 @@ def main(arguments: Sequence[str]) -> None:
             f"{run.path} is not the run of a table with --likelihood columns, and nothing else can have "
             "missing cells; train one: jensen train TABLE"
         )
+    outs = outs_of(options)
+    for out in outs:
+        check_kept(out, options.data, run.settings.data)
     device = choose_device(options.device)
     model = run.model(device)
     check_fillable(Path(options.data), options.out)
@@ -60,13 +62,10 @@ def main(arguments: Sequence[str]) -> None:
     blocks = (missing.count(x).to(device) for x in run.blocks(dataset, "all"))
     spent = {"num_samples": options.num_samples, "seed": options.seed}
     if options.draws is None:
-        outs, how = [options.out], "filled, posterior means and likeliest levels"
+        how = "filled, posterior means and likeliest levels"
         discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
         filled = (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
     else:
-        ending = suffix_of(options.out) or ""
-        name = options.out.name.removesuffix(ending)
-        outs = [options.out.with_name(f"{name}-{number}{ending}") for number in range(1, options.draws + 1)]
         how = "drawn from the posterior"
         filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
     fill_file(Path(options.data), outs, filled, run.schema)
@@ -75,6 +74,17 @@ def main(arguments: Sequence[str]) -> None:
         say(f"{options.data}: {missing.given} missing cells of {given}, which are given, stay so")
     for out in outs:
         say(f"{out}: {missing.cells} missing cells in {missing.rows} rows {how}")
+
+
+def outs_of(options: ImputeOptions) -> list[Path]:
+    """The files to write: the one that is named, or one for each draw."""
+    from jensen.data.tables.read import suffix_of
+
+    if options.draws is None:
+        return [options.out]
+    ending = suffix_of(options.out) or ""
+    name = options.out.name.removesuffix(ending)
+    return [options.out.with_name(f"{name}-{number}{ending}") for number in range(1, options.draws + 1)]
 
 
 class Missing:

@@ -53,10 +53,10 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     return estimator
 
 
-def rows_needed(settings: Settings) -> int:
-    """How many training rows `build_model` looks at: pseudo-inputs, totals, shares."""
+def rows_needed(settings: Settings, available: int) -> int:
+    """How many training rows `build_model` looks at: pseudo-inputs, totals, shares, factors."""
     if settings.posterior == "experts":
-        return max(settings.components, FACTOR_ROWS)
+        return max(settings.components, min(FACTOR_ROWS, available))
     looks = settings.exposure == "total" or settings.likelihood == "bernoulli"
     return max(settings.components, MARGINAL_ROWS) if looks else settings.components
 

@@ -74,6 +74,27 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: s.posterior == "low-rank" and s.rank > s.latent_dim,
+        lambda s: (
+            f"--rank {s.rank} is more than the {s.latent_dim} of --latent-dim; use --rank {s.latent_dim}, or "
+            "--posterior full"
+        ),
+    ),
+    (
+        lambda s: s.bound == "renyi" and s.alpha < 0,
+        lambda s: (
+            f"--alpha {s.alpha:g} makes of renyi an upper bound on log p(x), which training would push away "
+            "from it; use 0 (iwae) or more"
+        ),
+    ),
+    (
+        lambda s: s.estimator == "doubly-reparameterized" and s.bound == "renyi" and s.alpha == 1,
+        lambda s: (
+            "--bound renyi with --alpha 1 is the ELBO, for which doubly-reparameterized is "
+            "sticking-the-landing; use --bound elbo --estimator sticking-the-landing"
+        ),
+    ),
+    (
         lambda s: s.estimator == "doubly-reparameterized" and s.bound not in ("iwae", "renyi"),
         lambda s: (
             f"--estimator doubly-reparameterized is for --bound iwae or renyi, not {s.bound}; "

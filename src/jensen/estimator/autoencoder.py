@@ -37,7 +37,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         lr: learning rate.
         validation_fraction: share of the rows held out to choose the best epoch (from 20 rows on).
         importance_samples: K of `score_samples`.
-        warm_start: `fit` goes on from the weights of the last fit.
+        warm_start: `fit` goes on from the weights of the last fit (the model's own parameters must be as they
+            were).
         random_state: seed, generator or None.
         options: any other setting of ``jensen train``, by name.
 
@@ -102,6 +103,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self._fit(X, getattr(self, "fitted_", None), epochs=1)
         return self
 
+    @alone
     def transform(self, X: Any) -> Array:
         """Posterior means E[z | x], ``[N, latent_dim]``."""
         check_is_fitted(self, "fitted_")
@@ -149,4 +151,4 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     @property
     def _n_features_out(self) -> int:
         """Numbers of a latent code, for scikit-learn's names of them."""
-        return self.latent_dim
+        return self.fitted_.settings.latent_dim

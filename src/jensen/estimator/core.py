@@ -3,24 +3,30 @@
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.config.build import build_bound, build_estimator, build_memory, build_model, rows_needed
+from jensen.config.build import build_bound, build_estimator, build_memory, build_model
+from jensen.config.choices import DataSettings, ModelSettings
+from jensen.config.fresh import fresh_model
 from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import Settings, settings_from
-from jensen.data import Dataset, Preparation, derive_seed, fit_preparation
+from jensen.data import Dataset, Preparation, fit_preparation
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
-from jensen.models import VAE, ConditionalVAE
+from jensen.errors import UserError
+from jensen.models import VAE
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import Record, TrainingState
 
+KEPT = {f.name for kind in (DataSettings, ModelSettings) for f in fields(kind)} | {"inference"}
+"""Settings that make the model and what it reads: training that goes on cannot change them."""
+KEPT -= {"validation_fraction", "test_fraction"}
 BLOCK = 256
 """Rows encoded, scored or filled at a time."""
 
@@ -44,7 +50,10 @@ def alone(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 class Fitted:
     """A fitted model: settings, how data reach it, weights in float64 for use, and what training said."""
 
+    asked: Settings
+    """As they were given."""
     settings: Settings
+    """As they were resolved."""
     preparation: Preparation
     size: int
     """C, codes of a row."""
@@ -83,23 +92,24 @@ def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None
     """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
 
     Torch's generators are left as they were.
+
+    Raises:
+        UserError: settings that cannot be right, or other ones than ``before`` has where it cannot change.
     """
+    asked = settings
     dataset = _dataset(codes, schema, settings)
+    settings, _ = resolve(settings, dataset)
     if before is None:
-        settings, _ = resolve(settings, dataset)
         preparation = fit_preparation(dataset, support=SUPPORT[settings.likelihood], scaling=settings.scaling)
     else:
-        settings, preparation = before.settings.replace(epochs=settings.epochs), before.preparation
+        settings, preparation = _gone_on(before, asked, settings), before.preparation
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(settings.seed, "weights"))
-        rows = preparation(dataset.rows("train")[: rows_needed(settings)])
-        model = build_model(settings, dataset.event_shape, preparation, rows)
-        if isinstance(model, ConditionalVAE):
-            model.contexts.remember(model.context_of(preparation(dataset.rows("train"))))
+        model = fresh_model(settings, dataset, preparation)
+        state = TrainingState.start(model, settings, build_memory(settings))
         if before is not None:
             now = {name: torch.from_numpy(np.array(value)) for name, value in before.weights.items()}
             model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in now.items()})
-        state = TrainingState.start(model, settings, build_memory(settings))
+            state.earlier = len(before.history)
         blocks = preparation(dataset.rows("validation")).split(BLOCK)
         data = TrainingData(
             dataset.rows("train"), preparation, lambda: iter(blocks), preparation.log_det(dataset.event_shape)
@@ -110,7 +120,24 @@ def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None
         for name, value in state.best.items()
     }
     history = [*([] if before is None else before.history), *state.history]
-    return Fitted(settings, preparation, codes.shape[1], weights, history)
+    return Fitted(asked, settings, preparation, codes.shape[1], weights, history)
+
+
+def _gone_on(before: Fitted, asked: Settings, resolved: Settings) -> Settings:
+    """The settings of a training that goes on, with what was asked otherwise than before.
+
+    Raises:
+        UserError: that is one of `KEPT`.
+    """
+    names = [f.name for f in fields(Settings)]
+    changed = [name for name in names if getattr(asked, name) != getattr(before.asked, name)]
+    for name in changed:
+        if name in KEPT:
+            raise UserError(
+                f"{name} is {getattr(asked, name)!r} and was {getattr(before.asked, name)!r} in the fit that "
+                "this one goes on from; leave it as it was, or fit anew (warm_start=False)"
+            )
+    return before.settings.replace(**{name: getattr(resolved, name) for name in changed})
 
 
 def _dataset(codes: Array, schema: Schema, settings: Settings) -> Dataset:
