@@ -1,6 +1,7 @@
 """When and how the engine compiles, launches and falls back; the weights must not depend on any of it."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from jensen.errors import UserError
 from jensen.objectives import elbo, pathwise
 from jensen.session import resume, start
 from jensen.training.engine import GATHERED, Engine
-from jensen.training.loop import TrainingData, train
+from jensen.training.loop import TrainingData, _reason_to_stop, train
 from jensen.training.optim import kl_weight
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
@@ -95,6 +96,28 @@ def test_steps_launched_together_are_the_steps_taken_singly(steps: int) -> None:
             engine.epoch(1.0)
     assert len(captured) == 1, "captured once"
     assert all(map(torch.equal, weights(singly), weights(engine)))
+
+
+def test_compiling_is_not_counted_as_training() -> None:
+    """Neither in the pace nor in what the next epoch will take."""
+
+    def slow(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        time.sleep(1.0)
+        return graph
+
+    it = problem("dynamic binarization")
+    plan = it.settings.replace(compile="on", epochs=2, patience=0)
+    data = TrainingData(it.rows, it.slope.prepare, lambda: iter([it.slope.prepare(it.rows[:10], None)]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine.__init__, "__defaults__", (*Engine.__init__.__defaults__[:-2], slow, None))
+        state = train(it.state, data, it.slope.bound, it.slope.estimator, plan)
+    first, second = state.history
+    assert first["compiling"] >= 1.0
+    assert second["compiling"] == 0.0
+    assert len(it.rows) / first["rows_per_second"] < first["seconds"] - 1.0
+    state.history, state.seconds = [{"seconds": 60.0, "compiling": 50.0}], 60.0
+    assert not _reason_to_stop(state, plan.replace(max_time=71.0)), "the next epoch will take ten seconds"
+    assert _reason_to_stop(state, plan.replace(max_time=69.0))
 
 
 def test_a_launch_begins_at_the_rate_of_its_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from jensen.tensors import load_tensors
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = {"hidden": (8,), "latent_dim": 2, "batch_size": 16, "patience": 0, "device": "cpu"}
-TIMES = ("seconds", "rows_per_second")
+TIMES = ("seconds", "rows_per_second", "compiling")
 
 
 class StoppedError(Exception):

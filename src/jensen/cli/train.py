@@ -64,6 +64,8 @@ def main(arguments: Sequence[str]) -> None:
             if not trained:
                 say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
         else:
+            if options.out == Path():  # also what an empty variable makes of it
+                raise UserError("--out names no folder; give one for the run, such as runs/name")
             out = options.out or Path("runs") / _name(options.data)
             run = session.start(
                 Settings(**_fields(options)), out, overwrite=options.overwrite, on_epoch=show, on_choice=say

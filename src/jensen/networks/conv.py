@@ -14,6 +14,9 @@ from jensen.networks.pictures import FromPlanes, Picture, ToPlanes
 
 SMALLEST_SIDE = 2
 """No stage makes an image smaller than this."""
+START = 0.05
+"""How far from its bias a decoder starts, as a share of the variance-keeping scale: what it says of an image
+before it has learned anything should not depend on the latents much."""
 DENSE = 256
 """Units between the last stage's planes and the outputs, or between the latents and the first stage's."""
 
@@ -116,12 +119,10 @@ def conv_decoder(
     last = picture.channels * picture.parameters_each(num_outputs)
     for stage, (before, after) in enumerate(itertools.pairwise([*widths, last])):
         height, width = sizes[stage + 1]
-        layers.append(
-            _scaled(
-                nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=(height % 2, width % 2)), 4 * before
-            )
-        )
-        if stage + 1 < len(widths):
+        doubled = nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=(height % 2, width % 2))
+        inner = stage + 1 < len(widths)
+        layers.append(_scaled(doubled, 4 * before, 1.0 if inner else START))
+        if inner:
             layers.append(finish(after, activation))
     return nn.Sequential(*layers, FromPlanes(picture, interleaved))
 
@@ -150,9 +151,9 @@ def _sizes(picture: Picture, widths: Sequence[int]) -> list[tuple[int, int]]:
     return [(height >> stage, width >> stage) for stage in range(len(widths) + 1)]
 
 
-def _scaled(layer: Affine, fan_in: int) -> Affine:
-    """``layer`` with weights of variance 2 / fan_in, which keep the signal's variance (He et al. 2015)."""
-    nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+def _scaled(layer: Affine, fan_in: int, by: float = 1.0) -> Affine:
+    """``layer`` with ``by`` the weights of variance 2 / fan_in, which keep the signal's (He et al. 2015)."""
+    nn.init.normal_(layer.weight, std=by * math.sqrt(2 / fan_in))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer

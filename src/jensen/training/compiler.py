@@ -26,6 +26,8 @@ OPTIONS = {
 }
 
 
+COMPILERS = ("g++", "clang++", "c++", "cl")
+"""Of C++, by their usual names."""
 BY_ITS_NUMBERS = (
     "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood "
     "of counts looks at those above zero alone"
@@ -41,6 +43,8 @@ def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
     """Machine code by TorchInductor, kept in the user's cache (unless torch was told of another folder)."""
     if any(tensor.is_cuda for tensor in inputs):
         return _machine_code(graph, inputs)
+    if "CXX" not in os.environ and not any(map(shutil.which, COMPILERS)):  # before the work that needs one
+        raise CompilationError(f"no C++ compiler was found (such as {COMPILERS[0]})")
     try:  # products and kernels called from C++, which takes less time than from Python
         return _machine_code(graph, inputs, cpp_wrapper=True)
     except Exception:  # some operation cannot be called so
@@ -237,7 +241,5 @@ def _reason(error: Exception) -> str:
     """Why compiling failed, in a few words that fit into a line."""
     if "DataDependent" in type(error).__name__:
         return BY_ITS_NUMBERS
-    if not any(map(shutil.which, ("g++", "clang++", "c++", "cl"))):
-        return "no C++ compiler was found (such as g++)"
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}"[:200]

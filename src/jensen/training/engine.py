@@ -66,6 +66,8 @@ class Engine:
         self.launches: Launches | None = None
         self.settled = plan.compile == "off"
         """Whether there is nothing more to compile."""
+        self.compiling = 0.0
+        """Seconds that compiling took, in all."""
         self.seen = len(rows) if isinstance(rows, Tensor) else rows.epoch_rows
         """Rows of an epoch."""
 
@@ -123,6 +125,8 @@ class Engine:
         except CompilationError as error:
             self.say(f"the training step is not compiled: {error}; training goes on without")
             return
+        finally:
+            self.compiling += time.perf_counter() - began
         self.step.compiled_size = len(stored)
         self.launches = None  # what was captured was not compiled
         if self.state.compiled is None:

@@ -75,11 +75,13 @@ def train(
             torch.manual_seed(derive_seed(plan.seed, "epoch", state.number))
             lr = state.learning_rate.at(state.epoch)
             state.optimizer.set_rate(lr)
+            compiling = -engine.compiling
             total = engine.epoch(kl_weight(state.number, plan))
+            compiling += engine.compiling
             if not math.isfinite(total):
                 x = data.prepare(engine.some_rows(), None)
                 raise UserError(_cause_of_divergence(state.model, x, state.number + 1))
-            trained = time.perf_counter() - began
+            trained = time.perf_counter() - began - compiling
             with state.optimizer.averaged():
                 validated = validate(state.model, data, bound, plan)
             record: Record = {
@@ -91,7 +93,7 @@ def train(
             }
             _check_validation(record)
             seconds = time.perf_counter() - began
-            record["seconds"] = state.seconds + seconds
+            record |= {"seconds": state.seconds + seconds, "compiling": compiling}
             state.advance(record, seconds)
             engine.decide()
             state.stopped = _reason_to_stop(state, plan)
@@ -139,6 +141,7 @@ def _reason_to_stop(state: TrainingState, plan: Plan) -> str:
         return ""
     # Whole epochs only, so that a resumed run equals one never stopped: the next must fit in the time.
     last = state.history[-1]["seconds"] - (state.history[-2]["seconds"] if state.epoch > 1 else 0.0)
+    last -= state.history[-1].get("compiling", 0.0)  # which the next will not do again
     if plan.max_time is not None and state.seconds + last > plan.max_time:
         return f"the time limit of {plan.max_time:g} s"
     if plan.patience and state.epoch - state.best_epoch >= plan.patience:
