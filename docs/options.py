@@ -44,7 +44,7 @@ def values(kind: typing.Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " ".join(values(one) for one in arguments if one is not type(None))
     if origin is tuple:
-        return "INT,INT,..."
+        return "INT,INT,..." if arguments[0] is int else "NAME,NAME,..."
     return {bool: "", Path: "PATH", str: "TEXT"}.get(kind, kind.__name__.upper())
 
 

@@ -43,8 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scores": SETTINGS | {"run"},
     "estimator": RUNS,
     "report": FACES,
-    "serve": FACES,
-    "cli": FACES | {"report", "serve"},
+    "cli": FACES | {"report"},
 }
 
 PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve"}

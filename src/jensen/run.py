@@ -43,7 +43,8 @@ BEFORE = {
 }
 """Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
 FREE = ("epochs", "max_time", "patience", "device", "data_dir", "compile")
-"""Settings that may differ between the sessions of one run: they do not change what an epoch computes."""
+"""Settings that may differ between the sessions of one run: they do not change what an epoch computes, but
+for rounding, and for the cosine schedule, which spreads over the epochs."""
 
 
 @dataclass

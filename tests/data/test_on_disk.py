@@ -55,6 +55,15 @@ def test_they_are_the_data_that_they_are_in_memory(
     assert fit_preparation(large).to_dict() == fit_preparation(small).to_dict()
 
 
+def test_a_split_is_thinned_evenly(folder: Path) -> None:
+    np.save(folder / "x.npy", array("float32"))
+    large = load(str(folder / "x.npy"))
+    numbers = large.numbers("train")[:]
+    thin = large.thinned("train", 5)
+    assert torch.equal(thin.rows("train"), large.x[numbers[torch.arange(5) * len(numbers) // 5]])
+    assert large.thinned("train", len(numbers)) is large
+
+
 def test_of_very_many_rows_splits_are_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(folder / "x.npy", array("float32"))
     monkeypatch.setattr(on_disk, "LISTED", N - 1)

@@ -40,6 +40,12 @@ def test_the_mean_is_the_share_of_the_total() -> None:
     assert_close(family(raw).log_prob_of_columns(x), torch.tensor(exact), rtol=1e-6, atol=1e-6)
 
 
+def test_the_mean_is_that_at_the_median_total(rows: torch.Tensor) -> None:
+    p = families.Exposed(families.Poisson([D]), rows)(torch.randn(3, D))
+    totals = rows.sum(-1).sort().values
+    assert_close(p.mean.sum(-1), totals[len(totals) // 2].expand(3))
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_depth_alone_moves_no_share(make: Callable[[], nn.Module], rows: torch.Tensor) -> None:
     family = families.Exposed(make(), rows)

@@ -139,7 +139,10 @@ def test_the_learning_rates() -> None:
     for improved in [True] + [False] * PLATEAU_PATIENCE:
         assert plateau.at(0) == 1.0
         plateau.observe(improved)
-    assert plateau.at(0) == pytest.approx(PLATEAU_FACTOR)
+    for _ in range(PLATEAU_PATIENCE):  # it waits as long before the second time
+        assert plateau.at(0) == pytest.approx(PLATEAU_FACTOR)
+        plateau.observe(False)
+    assert plateau.at(0) == pytest.approx(PLATEAU_FACTOR**2)
 
 
 def test_kl_warmup_weighs_the_kl_in_training_alone(model: VAE) -> None:

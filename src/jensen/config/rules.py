@@ -163,7 +163,7 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
     if settings.exposure != "none" and len(dataset.event_shape) != 1:
         raise UserError(
             f"--exposure {settings.exposure} is for rows of counts [N, D], and a datum of {dataset.name} has "
-            f"the shape {dataset.event_shape}; leave it out, or reshape the data"
+            f"the shape {dataset.event_shape}; leave it out, or make the array [N, D]"
         )
     if settings.likelihood == "columns":
         if dataset.schema is None:

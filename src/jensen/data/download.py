@@ -98,7 +98,7 @@ def download(file: RemoteFile, target: Path) -> None:
     """
     part = target.with_name(target.name + ".part")
     failure: OSError | UserError = OSError("no address is known")
-    with locked(target):  # the ranks of a distributed run all ask for it at once
+    with locked(target):  # runs that start together all ask for it at once
         if target.exists():  # another process was quicker
             return
         for url in file.urls:

@@ -100,7 +100,9 @@ class VAEBase(BaseEstimator):
         if reset:
             self.container_ = self._contain(X)
             if not self.container_.schema.modelled:
-                raise UserError("no column of X varies; give at least one with two different values")
+                raise UserError(
+                    "no column of X can be modelled: each is constant, empty, or names its rows; give one that varies"
+                )
         return self.container_.encode(X)
 
     def __sklearn_tags__(self) -> Any:

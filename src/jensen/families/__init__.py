@@ -1,7 +1,7 @@
 """Families: raw network outputs -> a distribution. `Conditional` joins a network to one.
 
 A family is a module with ``event_shape``, ``num_outputs`` (raw numbers a datum), ``has_rsample`` (true
-to its name), ``support`` (what its data must be: real, binary, unit, grid, count or categories) and
+to its name), ``support`` (what its data must be: real, binary, unit, grid, count, categories or table) and
 ``forward(raw [*batch, num_outputs]) -> Distribution`` of batch shape ``[*batch]``. At any raw outputs
 log_prob and its gradient are finite; tests/laws holds every family to that. Where an entry of the event has
 several raw numbers, all first ones come first, then all second ones, or, in a family that says

@@ -20,8 +20,8 @@ WIDTH = 960
 
 # Matplotlib wants colours, the page has them by name, so that a drawing follows light and dark: each of
 # these stands for the CSS variable beside it.
-INK, MUTED, LINE, ACCENT, SECOND = "#010a01", "#020a02", "#030a03", "#040a04", "#050a05"
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", SECOND: "second"}
+INK, MUTED, LINE, ACCENT = "#010a01", "#020a02", "#030a03", "#040a04"
+VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent"}
 
 TEN = [  # told apart on white and on black
     "#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1",

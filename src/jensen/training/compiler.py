@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Any, cast
@@ -225,7 +226,8 @@ def compile_step(
     # Before the step is traced, or torch sets another folder.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     try:
-        with trial(slope):
+        with trial(slope), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of its own code
             compiled = Compiled(slope, optimizer, stored, weight, backend)
         agree = agrees(compiled, stored, weight)
     except CompilationError:
