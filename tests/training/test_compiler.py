@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from jensen.training.compiler import Backend, CompilationError, Compiled, compile_step, inductor
+from jensen.training.compiler import Backend, Compiled, compile_step, inductor
 from jensen.training.optim import build_optimizer
 from jensen.training.step import Step
+from jensen.training.tracing import CompilationError
 from tests.training.cases import CASES, Problem, problem
 
 SPARSE = ("poisson", "negative-binomial", "zero-inflated-negative-binomial")

@@ -101,7 +101,8 @@ class VAEBase(BaseEstimator):
             self.container_ = self._contain(X)
             if not self.container_.schema.modelled:
                 raise UserError(
-                    "no column of X can be modelled: each is constant, empty, or names its rows; give one that varies"
+                    "no column of X can be modelled: each is constant, empty, or names its rows; give one "
+                    "that varies"
                 )
         return self.container_.encode(X)
 

@@ -1,9 +1,11 @@
 """The training step as one compiled graph: traced by running it once, compiled by TorchInductor, checked."""
 
+import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import compress
 from typing import Any, cast
 
@@ -12,10 +14,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.download import cache_dir
-from jensen.distributions.recording import recorded
 from jensen.training.agreement import agrees, expected
 from jensen.training.optimizer import Optimizer
 from jensen.training.step import Slope, trial
+from jensen.training.tracing import BY_ITS_NUMBERS, CompilationError, lift_constants, trace_step
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
 """``(graph, example inputs) -> function``."""
@@ -29,15 +31,6 @@ OPTIONS = {
 
 COMPILERS = ("g++", "clang++", "c++", "cl")
 """Of C++, by their usual names."""
-BY_ITS_NUMBERS = (
-    "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood "
-    "of counts looks at those above zero alone"
-)
-"""Why a step has no graph; torch's versions find out at different moments."""
-
-
-class CompilationError(Exception):
-    """The step cannot be compiled here; the message says why, in a few words."""
 
 
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
@@ -143,9 +136,8 @@ class Compiled:
             return []
 
         inputs = [*self.state, stored, weight, torch.zeros_like(optimizer.lr)]
-        self.graph = _trace(flat, inputs)
-        _refuse_free_sizes(self.graph)
-        self.constants = _lift_constants(self.graph)
+        self.graph = trace_step(flat, inputs)
+        self.constants = lift_constants(self.graph)
         """Tensors that a step reads and nothing holds that was named, as the scales of the data."""
         with torch.no_grad():
             self.run = backend(self.graph, [*self.constants, *inputs])
@@ -155,59 +147,6 @@ class Compiled:
         with torch.no_grad():
             self.optimizer.refresh()
             self.run(*self.constants, *self.state, stored, weight, total)
-
-
-def _trace(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.GraphModule:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    tracer = make_fx(
-        function,
-        decomposition_table={torch.ops.aten.normal_.default: _normal, torch.ops.aten.addmm.default: _addmm},
-        tracing_mode="fake",
-        _allow_non_fake_inputs=True,
-    )
-    with recorded():
-        graph: torch.fx.GraphModule = tracer(*inputs)
-    return graph
-
-
-def _lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
-    """Make inputs, before all others, of the tensors that the graph itself holds; they are given back."""
-    nodes = graph.graph.find_nodes(op="get_attr")
-    constants = [cast(Tensor, getattr(graph, node.target)) for node in nodes]
-    first = next(iter(graph.graph.nodes))
-    for node in nodes:
-        with graph.graph.inserting_before(first):
-            placeholder = graph.graph.placeholder(f"constant_{node.name}")
-        placeholder.meta = node.meta
-        node.replace_all_uses_with(placeholder)
-        graph.graph.erase_node(node)
-    graph.recompile()
-    return constants
-
-
-def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
-    """Refuse tensors whose size depends on the data, as that of counts above zero: code has fixed sizes."""
-    for node in graph.graph.nodes:
-        value = node.meta.get("val")
-        if isinstance(value, Tensor) and any(not isinstance(size, int) for size in value.shape):
-            raise CompilationError(BY_ITS_NUMBERS)
-
-
-def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
-    """The same draws by `torch.randn`: what a draw in place overwrites would be copied first."""
-    return empty.copy_(torch.randn(empty.shape, dtype=empty.dtype, device=empty.device) * std + mean)
-
-
-def _addmm(bias: Tensor, x: Tensor, weight: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
-    """On a CPU, a product to which the bias is added by what comes next, as an activation.
-
-    The library's own sum would first write the bias to where the product goes: a pass over it. (The views
-    keep the compiler from putting the two together again.)
-    """
-    if bias.is_cuda or beta != 1 or alpha != 1:
-        return NotImplemented
-    return ((x @ weight).unsqueeze(0) + bias).squeeze(0)
 
 
 def compile_step(
@@ -226,8 +165,7 @@ def compile_step(
     # Before the step is traced, or torch sets another folder.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     try:
-        with trial(slope), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of its own code
+        with trial(slope), _quiet():
             compiled = Compiled(slope, optimizer, stored, weight, backend)
         agree = agrees(compiled, stored, weight)
     except CompilationError:
@@ -237,6 +175,20 @@ def compile_step(
     if not agree:
         raise CompilationError("the compiled code takes another step than the eager code")
     return compiled
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, torch says nothing of its own code: nobody who trains could mend it."""
+    log = logging.getLogger("torch._inductor")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
