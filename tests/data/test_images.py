@@ -1,5 +1,6 @@
 """Images of any mode and size as rows: exact values, labels, splits, the cache, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,33 @@ def test_images_that_cannot_be_read_are_named_or_left_out(tmp_path: Path) -> Non
     assert np.array_equal(dataset.x.numpy(), np.stack([noise((9, 9))[i] for i in (0, 1, 3, 5)]))
     assert [Path(name).name for name in dataset.names] == ["00.png", "01.png", "03.png", "05.png"]
     assert sum("left out" in note for note in dataset.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("link", "target"), [("back", ".."), ("a/back", ".."), ("a/again", "../b"), ("0", "b")]
+)
+def test_links_multiply_nothing(tmp_path: Path, link: str, target: str) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)), "aabbab")
+    folder(tmp_path / "others", noise((4, 4)))
+    (path / link).symlink_to(target)
+    assert [Path(name).parent.name for name in load(path).names] == list("aaabbb")
+
+
+def test_links_to_other_folders_are_followed(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    (path / "more").symlink_to(folder(tmp_path / "others", noise((4, 4), 3)))
+    assert len(load(path).x) == 6 + 3
+
+
+def test_links_to_nothing_are_bad_images_and_pipes_are_none(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    (path / "03x.png").symlink_to("gone.png")
+    os.mkfifo(path / "zz.png")
+    with pytest.raises(UserError, match=r"03x.png cannot be read .*: No such file .* --skip-bad"):
+        load(path)
+    assert len(load(path, images=ImageOptions(skip_bad=True)).x) == 6
+    with pytest.raises(UserError, match=r"gone.png: No such file or directory; give files that exist"):
+        load(path / "gone.png")
 
 
 def test_rows_for_a_model_take_its_shape(tmp_path: Path) -> None:
