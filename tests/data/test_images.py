@@ -1,6 +1,8 @@
 """Images of any mode and size as rows: exact values, labels, splits, the cache, and what is refused."""
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,21 @@ def test_the_middle_is_cut_out_and_orientation_obeyed(tmp_path: Path) -> None:
     assert load(path).event_shape == (4, 12), "the turned one is as wide as the others"
 
 
+def test_orientation_after_the_pixels_cuts_nothing(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((6, 4)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(noise((6, 4))[0]).save(path / "03.png", exif=turned)
+    chunks = (path / "03.png").read_bytes()
+    start, pixels, end = chunks.index(b"eXIf") - 4, chunks.index(b"IDAT") - 4, chunks.index(b"IEND") - 4
+    late = chunks[:start] + chunks[pixels:end] + chunks[start:pixels] + chunks[end:]
+    (path / "03.png").write_bytes(late)
+    with pytest.raises(UserError, match=r"03.png is 6x4 .*, and not 4x6 .* --size 6x4$"):
+        load(path)
+    x = load(path, images=ImageOptions(size=(6, 4))).x
+    assert np.array_equal(x[3], np.rot90(noise((6, 4))[0], -1))
+
+
 def test_sub_folders_may_name_the_splits(tmp_path: Path) -> None:
     for split, count in (("train", 5), ("val", 2), ("test", 3)):
         folder(tmp_path / "images" / split, noise((3, 3), count), "xyxyx")
@@ -130,6 +147,42 @@ def test_an_interrupted_decoding_leaves_nothing(
             load(path)
     assert list(cache.glob("[!.]*")) == []
     assert len(load(path).x) == 6
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, bad: bool) -> None:
+    path = folder(tmp_path / "images", noise((9, 9)))
+    whole = (path / "02.png").read_bytes()
+    (path / "02.png").write_bytes(whole[: len(whole) // 2] if bad else whole)
+
+    def full(descriptor: int, start: int, size: int) -> None:
+        if not bad or size < 128 + 6 * 81:  # else when the sound ones are copied
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"cannot keep prepared data .*No space left .* XDG_CACHE_HOME"):
+        load(path, images=ImageOptions(skip_bad=True))
+    assert list(cache.glob("[!.]*")) == []
+
+
+def test_what_is_too_large_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path / "images", noise((9, 9)))
+    with pytest.raises(UserError, match=r"--size 100000x100000 is too large .* --size 64"):
+        load(path, images=ImageOptions(size=(100_000, 100_000)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(500, 0, 500))
+    assert load(path, images=ImageOptions(size=(9, 9))).event_shape == (9, 9)
+    with pytest.raises(UserError, match=r": 6 images take 0\.\d+ GB, and 0\.00 are free; make room"):
+        load(path, images=ImageOptions(size=(1000, 1000)))
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 image"), (2, "2 images")])
+def test_notes_count_in_words(tmp_path: Path, count: int, said: str) -> None:
+    clear = [np.zeros((4, 4, 4), np.uint8)] * count
+    notes = load_rows(folder(tmp_path / "images", clear), images=ImageOptions((5, 5), grey=True)).notes
+    assert len(notes) == 4
+    assert all(note.startswith(said + " ") for note in notes)
 
 
 def test_images_that_cannot_be_read_are_named_or_left_out(tmp_path: Path) -> None:
