@@ -232,6 +232,21 @@ def test_rows_for_a_model_take_its_shape(tmp_path: Path) -> None:
     assert ImageOptions.like((3, 4, 5)) == ImageOptions()
 
 
+def test_options_without_effect_are_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.stack(noise((9, 7))))
+    files, said = folder(tmp_path / "images", noise((9, 7))), []
+    for source in (tmp_path / "x.npy", files, np.stack(noise((9, 7)))):
+        load(source, images=ImageOptions((4, 4), grey=True, skip_bad=True), on_choice=said.append)
+        load_rows(source, images=ImageOptions.like((9, 7)), on_choice=said.append)
+    load_rows(tmp_path / "x.npy", images=ImageOptions.like((9, 7), skip_bad=True), on_choice=said.append)
+    all_three = "--size and --grey and --skip-bad do nothing here: "
+    assert said == [
+        f"{all_three}{tmp_path / 'x.npy'} holds no image files",
+        f"{all_three}the ndarray holds no image files",
+        f"--skip-bad does nothing here: {tmp_path / 'x.npy'} holds no image files",
+    ]
+
+
 def test_different_sizes_and_empty_folders_are_refused(tmp_path: Path) -> None:
     path = folder(tmp_path / "images", [*noise((4, 4)), np.zeros((4, 5), np.uint8)])
     with pytest.raises(UserError, match=r"00.png is 4x4, .*06.png is 5x4; add --size .* --size 4$"):

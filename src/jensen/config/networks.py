@@ -44,8 +44,8 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
             said.append(f"images of {shape} bring --network conv; --network mlp is quicker and cruder")
         elif beyond:
             said.append(
-                f"images of {shape} are too large for --network conv, and {math.prod(event_shape):,} inputs make "
-                f"--network mlp hard to train; {SMALLER}"
+                f"images of {shape} bring --network mlp, for conv takes sides up to {SIDES[1]}; "
+                f"{math.prod(event_shape):,} inputs are hard to train: {SMALLER}"
             )
     if s.network not in CONVOLUTIONS:
         return s.replace(hidden=WIDTHS) if s.hidden is None else s
