@@ -173,7 +173,7 @@ def test_what_is_too_large_is_refused_before_it_is_made(
         load(path, images=ImageOptions(size=(100_000, 100_000)))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(500, 0, 500))
     assert load(path, images=ImageOptions(size=(9, 9))).event_shape == (9, 9)
-    with pytest.raises(UserError, match=r": 6 images take 0\.\d+ GB, and 0\.00 are free; make room"):
+    with pytest.raises(UserError, match=r": 6 images take 6\.0 MB, and 0\.0 are free; make room"):
         load(path, images=ImageOptions(size=(1000, 1000)))
 
 

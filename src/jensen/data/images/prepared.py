@@ -138,7 +138,7 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> Any:
     needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
     if needed > free:
         raise OSError(
-            errno.ENOSPC, f"{_images(shape[0])} take {needed / 1e9:,.2f} GB, and {free / 1e9:,.2f} are free"
+            errno.ENOSPC, f"{_images(shape[0])} take {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free"
         )
     x = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):
