@@ -185,6 +185,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
         ((3, 64, 64), {"hidden": (8, 8)}, "conv", (8, 8)),
         ((3, 64, 64), {"network": "mlp"}, "mlp", (200, 200)),
         ((4, 300, 300), {}, "mlp", (200, 200)),
+        ((300, 8, 3), {}, "mlp", (200, 200)),
         ((5, 64, 64), {}, "mlp", (200, 200)),
     ],
 )
@@ -194,14 +195,16 @@ def test_the_network_follows_from_the_shape(
     said: list[str] = []
     chosen = choose_network(Settings(**given), shape, said)
     assert (chosen.network, chosen.hidden) == (network, hidden)
-    assert len(said) == (network == "conv" and "network" not in given)
+    assert len(said) == ("network" not in given and (network == "conv" or max(shape) > 256))
+    assert ("--size 256 or less" in "".join(said)) == (max(shape) > 256)
 
 
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
         ((64,), {"network": "conv"}, "not for data of 64; use --network mlp"),
-        ((7, 28), {"network": "resnet"}, "sides from 8 to 256"),
+        ((7, 28), {"network": "resnet"}, "sides from 8 to 256 .* 7x28; use --network mlp"),
+        ((300, 300), {"network": "conv"}, "300x300; .* --size 256 or less, or use --network mlp"),
         ((8, 8), {"network": "conv", "hidden": (8, 8, 8)}, "allow 1 to 2"),
         ((8, 8), {"network": "conv", "hidden": ()}, "allow 1 to 2"),
     ],

@@ -80,10 +80,12 @@ cached("rows", 1, build, Path({str(tmp_path)!r}))
     assert (folder / "x").read_text() == "whole"
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", [".", "link/below"])
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, root: str) -> None:
     (tmp_path / "rows").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match="XDG_CACHE_HOME"):
-        cached("rows", 1, lambda folder: None, tmp_path)
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(UserError, match=r"cannot keep prepared data in .*rows: .*XDG_CACHE_HOME"):
+        cached("rows", 1, lambda folder: None, tmp_path / root)
 
 
 def test_a_file_that_goes_while_it_is_read_is_named_and_not_the_cache(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Images of any mode and size as rows: exact values, labels, splits, the cache, and what is refused."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +80,21 @@ def test_the_middle_is_cut_out_and_orientation_obeyed(tmp_path: Path) -> None:
     assert load(path).event_shape == (4, 12), "the turned one is as wide as the others"
 
 
+def test_orientation_after_the_pixels_cuts_nothing(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((6, 4)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(noise((6, 4))[0]).save(path / "03.png", exif=turned)
+    chunks = (path / "03.png").read_bytes()
+    start, pixels, end = chunks.index(b"eXIf") - 4, chunks.index(b"IDAT") - 4, chunks.index(b"IEND") - 4
+    late = chunks[:start] + chunks[pixels:end] + chunks[start:pixels] + chunks[end:]
+    (path / "03.png").write_bytes(late)
+    with pytest.raises(UserError, match=r"03.png is 6x4 .*, and not 4x6 .* --size 6x4$"):
+        load(path)
+    x = load(path, images=ImageOptions(size=(6, 4))).x
+    assert np.array_equal(x[3], np.rot90(noise((6, 4))[0], -1))
+
+
 def test_sub_folders_may_name_the_splits(tmp_path: Path) -> None:
     for split, count in (("train", 5), ("val", 2), ("test", 3)):
         folder(tmp_path / "images" / split, noise((3, 3), count), "xyxyx")
@@ -131,6 +149,42 @@ def test_an_interrupted_decoding_leaves_nothing(
     assert len(load(path).x) == 6
 
 
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, bad: bool) -> None:
+    path = folder(tmp_path / "images", noise((9, 9)))
+    whole = (path / "02.png").read_bytes()
+    (path / "02.png").write_bytes(whole[: len(whole) // 2] if bad else whole)
+
+    def full(descriptor: int, start: int, size: int) -> None:
+        if not bad or size < 128 + 6 * 81:  # else when the sound ones are copied
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"cannot keep prepared data .*No space left .* XDG_CACHE_HOME"):
+        load(path, images=ImageOptions(skip_bad=True))
+    assert list(cache.glob("[!.]*")) == []
+
+
+def test_what_is_too_large_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path / "images", noise((9, 9)))
+    with pytest.raises(UserError, match=r"--size 100000x100000 is too large .* --size 64"):
+        load(path, images=ImageOptions(size=(100_000, 100_000)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(500, 0, 500))
+    assert load(path, images=ImageOptions(size=(9, 9))).event_shape == (9, 9)
+    with pytest.raises(UserError, match=r": 6 images take 6\.0 MB, and 0\.0 are free; make room"):
+        load(path, images=ImageOptions(size=(1000, 1000)))
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 image"), (2, "2 images")])
+def test_notes_count_in_words(tmp_path: Path, count: int, said: str) -> None:
+    clear = [np.zeros((4, 4, 4), np.uint8)] * count
+    notes = load_rows(folder(tmp_path / "images", clear), images=ImageOptions((5, 5), grey=True)).notes
+    assert len(notes) == 4
+    assert all(note.startswith(said + " ") for note in notes)
+
+
 def test_images_that_cannot_be_read_are_named_or_left_out(tmp_path: Path) -> None:
     path = folder(tmp_path / "images", noise((9, 9)))
     whole = (path / "02.png").read_bytes()
@@ -144,11 +198,53 @@ def test_images_that_cannot_be_read_are_named_or_left_out(tmp_path: Path) -> Non
     assert sum("left out" in note for note in dataset.notes) == 2
 
 
+@pytest.mark.parametrize(
+    ("link", "target"), [("back", ".."), ("a/back", ".."), ("a/again", "../b"), ("0", "b")]
+)
+def test_links_multiply_nothing(tmp_path: Path, link: str, target: str) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)), "aabbab")
+    folder(tmp_path / "others", noise((4, 4)))
+    (path / link).symlink_to(target)
+    assert [Path(name).parent.name for name in load(path).names] == list("aaabbb")
+
+
+def test_links_to_other_folders_are_followed(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    (path / "more").symlink_to(folder(tmp_path / "others", noise((4, 4), 3)))
+    assert len(load(path).x) == 6 + 3
+
+
+def test_links_to_nothing_are_bad_images_and_pipes_are_none(tmp_path: Path) -> None:
+    path = folder(tmp_path / "images", noise((4, 4)))
+    (path / "03x.png").symlink_to("gone.png")
+    os.mkfifo(path / "zz.png")
+    with pytest.raises(UserError, match=r"03x.png cannot be read .*: No such file .* --skip-bad"):
+        load(path)
+    assert len(load(path, images=ImageOptions(skip_bad=True)).x) == 6
+    with pytest.raises(UserError, match=r"gone.png: No such file or directory; give files that exist"):
+        load(path / "gone.png")
+
+
 def test_rows_for_a_model_take_its_shape(tmp_path: Path) -> None:
     path = folder(tmp_path / "images", noise((9, 7, 3)))
     assert load_rows(path, images=ImageOptions.like((4, 5))).event_shape == (4, 5)
     assert load_rows(path / "00.png", images=ImageOptions.like((4, 5, 3))).x.shape == (1, 4, 5, 3)
     assert ImageOptions.like((3, 4, 5)) == ImageOptions()
+
+
+def test_options_without_effect_are_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.stack(noise((9, 7))))
+    files, said = folder(tmp_path / "images", noise((9, 7))), []
+    for source in (tmp_path / "x.npy", files, np.stack(noise((9, 7)))):
+        load(source, images=ImageOptions((4, 4), grey=True, skip_bad=True), on_choice=said.append)
+        load_rows(source, images=ImageOptions.like((9, 7)), on_choice=said.append)
+    load_rows(tmp_path / "x.npy", images=ImageOptions.like((9, 7), skip_bad=True), on_choice=said.append)
+    all_three = "--size and --grey and --skip-bad do nothing here: "
+    assert said == [
+        f"{all_three}{tmp_path / 'x.npy'} holds no image files",
+        f"{all_three}the ndarray holds no image files",
+        f"--skip-bad does nothing here: {tmp_path / 'x.npy'} holds no image files",
+    ]
 
 
 def test_different_sizes_and_empty_folders_are_refused(tmp_path: Path) -> None:

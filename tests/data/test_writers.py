@@ -79,22 +79,34 @@ def test_texts_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
 
 
 def test_grid_of_grey_images(tmp_path: Path) -> None:
-    x = np.zeros((5, 40, 50), dtype=np.uint8)
+    x = np.zeros((5, 40, 60), dtype=np.uint8)
     x[4] = 255
     write_rows(tmp_path / "x.png", x)
     picture = np.asarray(Image.open(tmp_path / "x.png"))
-    assert picture.shape == (2 * 42 + 2, 3 * 52 + 2)
-    assert (picture[2:42, 2:52] == 0).all()
-    assert (picture[44:84, 54:104] == 255).all()  # the fifth: second line, second column
+    assert picture.shape == (2 * 42 + 2, 3 * 62 + 2)
+    assert (picture[2:42, 2:62] == 0).all()
+    assert (picture[44:84, 64:124] == 255).all()  # the fifth: second line, second column
 
 
-def test_small_images_are_enlarged_and_values_mapped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shape", "tile"), [((8, 8), (56, 56)), ((28, 14), (56, 28)), ((30, 55), (60, 110)), ((90, 8), (90, 8))]
+)
+def test_small_images_are_enlarged_by_a_whole_factor(
+    tmp_path: Path, shape: tuple[int, int], tile: tuple[int, int]
+) -> None:
+    write_rows(tmp_path / "x.png", np.zeros((30, *shape)))  # five lines of six
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == (6 * (tile[1] + 2) + 2, 5 * (tile[0] + 2) + 2)
+
+
+def test_values_are_mapped_to_grey(tmp_path: Path) -> None:
     write_rows(tmp_path / "x.png", np.array([[[0.0, 16.0], [8.0, 99.0]]]), value_range=(0, 16))
     picture = np.asarray(Image.open(tmp_path / "x.png"))
-    assert picture.shape == (36, 36)
-    assert picture[2, 2] == 0
-    assert picture[2, 33] == picture[33, 33] == 255
-    assert picture[33, 2] == 128
+    assert picture.shape == (60, 60)
+    assert picture[29, 29] == 0
+    assert (picture[2:30, 30:58] == 255).all()
+    assert (picture[30:58, 30:58] == 255).all()
+    assert picture[30, 29] == 128
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 40), (40, 40, 3)])
@@ -110,8 +122,8 @@ def test_refusals(tmp_path: Path) -> None:
     message = refused(tmp_path / "x.txt", np.ones((2, 3)))
     assert all(suffix in message for suffix in (".txt", *WRITERS))
     assert ".csv, .parquet, .npy, .npz" in refused(tmp_path / "x.png", np.ones((2, 3)))
-    assert "0 rows" in refused(tmp_path / "x.png", np.ones((0, 3, 3)))
-    assert "1 names for 3 columns" in refused(tmp_path / "x.csv", np.ones((2, 3)), ["a"])
+    assert "shape (0, 3, 3) makes no picture" in refused(tmp_path / "x.png", np.ones((0, 3, 3)))
+    assert "1 name for 3 columns" in refused(tmp_path / "x.csv", np.ones((2, 3)), ["a"])
     for path, shape in ((tmp_path / "x.txt", (3, 3)), (tmp_path / "x.png", (3,))):
         with pytest.raises(UserError, match=str(path)):
             check_suffix(path, shape)

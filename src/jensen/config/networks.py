@@ -16,6 +16,8 @@ WIDTHS = (200, 200)
 """Hidden layers of a fully connected network where none are given."""
 SIDES = (8, 256)
 """Smallest and largest side of an image that convolutions take."""
+SMALLER = f"make them smaller, image files by --size {SIDES[1]} or less"
+"""What to do about images of larger sides."""
 SMALL = 1024
 """An image of no more numbers (32 x 32 grey) is a fully connected network's by default: docs/choosing.md."""
 CHANNEL_AXIS = {"HW": None, "CHW": 0, "HWC": 2}
@@ -34,16 +36,23 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
     shape = "x".join(map(str, event_shape))
     picture = picture_of(event_shape)
     fits = picture is not None and all(SIDES[0] <= side <= SIDES[1] for side in picture.size)
+    beyond = picture is not None and min(picture.size) >= SIDES[0] and max(picture.size) > SIDES[1]
     if s.network == "auto":
         large = fits and math.prod(event_shape) > SMALL and s.likelihood != "columns"
         s = s.replace(network="conv" if large else "mlp")
         if large:
             said.append(f"images of {shape} bring --network conv; --network mlp is quicker and cruder")
+        elif beyond:
+            said.append(
+                f"images of {shape} bring --network mlp, for conv takes sides up to {SIDES[1]}; "
+                f"{math.prod(event_shape):,} inputs are hard to train: {SMALLER}"
+            )
     if s.network not in CONVOLUTIONS:
         return s.replace(hidden=WIDTHS) if s.hidden is None else s
     if picture is None or not fits:
         what = "images of [H, W], [C, H, W] or [H, W, C] with sides from 8 to 256 and 1, 3 or 4 channels"
-        raise UserError(f"--network {s.network} is for {what}, not for data of {shape}; use --network mlp")
+        mend = f"{SMALLER}, or use --network mlp" if beyond else "use --network mlp"
+        raise UserError(f"--network {s.network} is for {what}, not for data of {shape}; {mend}")
     if s.hidden is None:
         return s.replace(hidden=networks.default_widths(picture.size))
     most = networks.most_stages(picture.size)

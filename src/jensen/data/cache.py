@@ -15,8 +15,12 @@ Identity = list[tuple[str, int, int]]
 """Of files: path, bytes and time of the last change, each."""
 
 
-def identity_of(paths: Iterable[Path]) -> Identity:
+def identity_of(paths: Iterable[Path], *, gone_too: bool = False) -> Identity:
     """What tells files from changed ones without reading them: path, size, modification time (ns).
+
+    Args:
+        paths: of the files.
+        gone_too: take files that are gone for such, by a size that no file has.
 
     Raises:
         UserError: a file is gone.
@@ -26,7 +30,10 @@ def identity_of(paths: Iterable[Path]) -> Identity:
         try:
             status = path.stat()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            if not gone_too:
+                raise _unreadable(path, error) from None
+            found.append((str(path.absolute()), -1, 0))
+            continue
         found.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
     return found
 
@@ -53,6 +60,9 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
         return folder
     try:
         parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # its file may be a folder above the cache
+        raise not_kept(parent, error) from None
+    try:
         with locked(folder):
             if not folder.is_dir():  # another process may have built it meanwhile
                 _build(partial, build)

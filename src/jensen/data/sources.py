@@ -50,6 +50,17 @@ def read(source: Any, reading: Reading) -> Named:
     Raises:
         UserError: no such data, or they cannot be used.
     """
+    named = _read(source, reading)
+    asked, are_files = reading.images.asked, named.schema is None and named.names
+    if asked and not are_files:
+        does = "does" if len(asked) == 1 else "do"
+        reading.on_choice(
+            f"{' and '.join(asked)} {does} nothing here: {name_of(source)} holds no image files"
+        )
+    return named
+
+
+def _read(source: Any, reading: Reading) -> Named:
     if not isinstance(source, str | Path):
         return python.read(source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
     source = str(source)

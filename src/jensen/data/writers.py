@@ -27,7 +27,8 @@ _GAP = 2  # pixels between the tiles of a grid
 _BACKGROUND = 128
 _QUOTED = re.compile(r'[,"\r\n]')
 """What makes pyarrow quote all texts, where none needs it otherwise."""
-_SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
+SMALLEST_SIDE = 56
+"""Pixels of an image's longer side, at least, where it is to be looked at."""
 
 
 def write_rows(
@@ -40,7 +41,8 @@ def write_rows(
     """Write rows ``[N, *event]`` as ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (array "x") or ``.png``.
 
     Tables have one column per entry of the event, "x0", "x1", ... or ``names``; numbers read back equal.
-    A picture is a grid of the rows, ``value_range`` (for uint8 0..255, else 0..1) from black to white.
+    A picture is a grid of the rows, small ones enlarged, ``value_range`` (for uint8 0..255, else 0..1) from
+    black to white.
 
     Raises:
         UserError: another suffix, a picture of what is no image, a wrong number of names, no such folder.
@@ -92,7 +94,8 @@ def _check_rows(path: Path, x: Array, names: Sequence[str] | None) -> None:
     check_suffix(path, x.shape[1:])
     width = math.prod(x.shape[1:])
     if names is not None and len(names) != width:
-        raise UserError(f"cannot write {path}: {len(names)} names for {width} columns; give one per column")
+        given = "1 name" if len(names) == 1 else f"{len(names)} names"
+        raise UserError(f"cannot write {path}: {given} for {width} columns; give one per column")
 
 
 def _joined(pieces: Sequence[tuple[Array, Texts]]) -> tuple[Array, Texts]:
@@ -130,14 +133,13 @@ def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
     """
     layout = image_layout(x.shape[1:])
     if layout is None or x.size == 0:
-        raise UserError(f"{len(x)} rows of shape {x.shape[1:]} make no picture; give images, [N, H, W] or so")
+        raise UserError(f"an array of shape {x.shape} makes no picture; give images, [N, H, W] or so")
     tiles = _grey_levels(x, value_range)
     if layout == "HW":
         tiles = tiles[..., None]
     elif layout == "CHW":
         tiles = np.moveaxis(tiles, 1, -1)  # [N, H, W, channels] from here on
-    factor = max(1, _SMALLEST_TILE // max(tiles.shape[1:3]))
-    tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
+    tiles = enlarged(tiles)
     count, height, width, channels = tiles.shape
     columns = math.ceil(math.sqrt(count))
     lines = math.ceil(count / columns)
@@ -147,6 +149,13 @@ def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
         top, left = _GAP + number // columns * step_y, _GAP + number % columns * step_x
         picture[top : top + height, left : left + width] = tile
     return picture[..., 0] if channels == 1 else picture
+
+
+def enlarged(tiles: Array) -> Array:
+    """Images ``[N, H, W, channels]``, the small ones by a whole factor, so that their pixels are seen."""
+    factor = math.ceil(SMALLEST_SIDE / max(tiles.shape[1:3]))
+    larger: Array = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
+    return larger
 
 
 def _grey_levels(x: Array, value_range: tuple[float, float]) -> Array:

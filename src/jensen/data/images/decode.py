@@ -31,11 +31,19 @@ class ImageOptions:
         size: width and height to bring them to; None: they must all have the same.
         grey: one channel, ``[H, W]``; False: colour, ``[H, W, 3]``; None: grey if all images are.
         skip_bad: leave out images that cannot be read, and name them; else they are refused.
+        of_model: size and colours are those of a trained model, and no user asked for them.
     """
 
     size: tuple[int, int] | None = None
     grey: bool | None = None
     skip_bad: bool = False
+    of_model: bool = False
+
+    @property
+    def asked(self) -> list[str]:
+        """The options that a user gave, as the command line calls them."""
+        given = {"--size": self.size, "--grey": self.grey} if not self.of_model else {}
+        return [name for name, value in {**given, "--skip-bad": self.skip_bad}.items() if value]
 
     @staticmethod
     def like(event_shape: Sequence[int], *, skip_bad: bool = False) -> "ImageOptions":
@@ -45,7 +53,8 @@ class ImageOptions:
         compared later.
         """
         if len(event_shape) == 2 or (len(event_shape) == 3 and event_shape[2] == 3):
-            return ImageOptions((event_shape[1], event_shape[0]), len(event_shape) == 2, skip_bad)
+            size, grey = (event_shape[1], event_shape[0]), len(event_shape) == 2
+            return ImageOptions(size, grey, skip_bad, of_model=True)
         return ImageOptions(skip_bad=skip_bad)
 
 

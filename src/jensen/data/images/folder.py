@@ -1,6 +1,7 @@
 """Folders of images: which files there are, and what the names of their folders say."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,40 @@ SPLIT_FOLDERS = {
 def image_files(path: Path) -> list[Path]:
     """The images in a folder and below it, in the order of their paths; or the one that ``path`` is.
 
-    Files and folders whose names begin with a dot are passed over.
+    Files and folders whose names begin with a dot are passed over. Links to files that are gone are among
+    them, as images that cannot be read; pipes and devices, whose end may never come, are not.
     """
     if not path.is_dir():
-        return [path] if path.suffix.lower() in SUFFIXES else []
-    found = []
-    for place, folders, files in os.walk(path, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
-    return sorted(found)
+        return [path] if path.suffix.lower() in SUFFIXES and _may_be_read(path) else []
+    return sorted(
+        Path(place, name)
+        for place, files in _folders(path)
+        for name in files
+        if name.lower().endswith(SUFFIXES) and name[0] != "." and _may_be_read(Path(place, name))
+    )
+
+
+def _may_be_read(file: Path) -> bool:
+    return os.path.isfile(file) or not os.path.exists(file)
+
+
+def _folders(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """A folder and those below it with their files, each once, whatever links lead to it.
+
+    Links are followed last, so that a folder goes by its own name, and never up to where ``top`` lies.
+    """
+    seen = set(map(str, top.resolve().parents))
+    waiting = [str(top)]
+    for start in waiting:  # grows as links are met
+        for place, folders, files in os.walk(start):
+            real = os.path.realpath(place)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += filter(os.path.islink, (os.path.join(place, name) for name in folders))
+            yield place, files
 
 
 def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
@@ -47,7 +73,8 @@ def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
     Raises:
         UserError: an image that cannot be read, images of different sizes, or none that is left.
     """
-    pictures = Pictures(str(path), [str(file) for file in files], files.__getitem__, identity_of(files))
+    identity = identity_of(files, gone_too=path.is_dir())
+    pictures = Pictures(str(path), [str(file) for file in files], files.__getitem__, identity)
     prepared = prepare(pictures, options)
     parts = [files[i].relative_to(path).parts[:-1] if path.is_dir() else () for i in prepared.kept]
     splits, parts = _splits(parts)

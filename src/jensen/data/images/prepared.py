@@ -1,11 +1,13 @@
 """Many images as one array: decoded once by several threads, and kept in the cache."""
 
+import errno
 import json
+import math
 import os
+import shutil
 import sys
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,16 +20,15 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.cache import cached
+from jensen.data.images.checks import check_any, check_asked, check_bad, check_turned, common_size, times
 from jensen.data.images.decode import BadImageError, Header, ImageOptions, Opened, decode, read_header
 from jensen.errors import UserError
 from jensen.progress import Advance, bar
 
-FORMAT = 1
+FORMAT = 2
 """Goes into the cache's key: raise it when the same images would be decoded otherwise."""
 IN_MEMORY = 1 << 28
 """Bytes up to which decoded images are read into memory; larger arrays stay on disk, memory-mapped."""
-MOST_VALUES = 1 << 22
-"""Values of one image beyond which a size is asked for: a network's first layer has many times as many."""
 BLOCK = 256
 """Images decoded before the threads wait for each other: what is in memory at a time."""
 
@@ -72,11 +73,12 @@ def prepare(pictures: Pictures, options: ImageOptions) -> Prepared:
     """Images as rows of one array: decoded at the first call, found in the cache at later ones.
 
     Raises:
-        UserError: an image that cannot be read (without ``skip_bad``), images of different sizes or very
-            large ones (without ``size``), or none that can be read.
+        UserError: an image that cannot be read (without ``skip_bad``), images of different sizes (without
+            ``size``) or very large ones, none that can be read, or no room for them on the disk.
     """
     import PIL
 
+    check_asked(options)
     how = [FORMAT, PIL.__version__, options.size, options.grey, options.skip_bad]
     folder = cached("images", [how, pictures.identity], partial(_build, pictures, options))
     try:
@@ -98,34 +100,56 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = list(_in_order(pool, lambda i: _tried(read_header, pictures.open(i)), range(count)))
         bad = {i: found.args[0] for i, found in enumerate(headers) if isinstance(found, BadImageError)}
-        _check_bad(pictures, bad, options)
+        check_bad(pictures.names, bad, options)
         sound = {i: found for i, found in enumerate(headers) if isinstance(found, Header)}
-        _check_any(pictures, len(sound), bad)
-        size = options.size or _common_size(pictures, sound)
+        check_any(pictures.source, pictures.names, len(sound), bad)
+        size = options.size or common_size(pictures.source, pictures.names, sound)
         grey = all(header.grey for header in sound.values()) if options.grey is None else options.grey
         shape = (size[1], size[0]) if grey else (size[1], size[0], 3)
-        x = np.lib.format.open_memmap(
-            folder / "all.npy", mode="w+", dtype=np.uint8, shape=(len(sound), *shape)
-        )
+        x = _allocated(folder / "all.npy", (len(sound), *shape))
         rows = 0
         with _progress(len(sound)) as advance:
-            read = _in_order(
-                pool, lambda i: _tried(partial(decode, size=size, grey=grey), pictures.open(i)), sound
-            )
+            # Without a size asked for, nothing may be cut: what is not as its header says is refused.
+            decoded = partial(decode, size=options.size, grey=grey)
+            read = _in_order(pool, lambda i: _tried(decoded, pictures.open(i)), sound)
             for number, found in zip(sound, read, strict=True):
                 if isinstance(found, BadImageError):
                     bad[number] = found.args[0]
-                    _check_bad(pictures, bad, options)
+                    check_bad(pictures.names, bad, options)
                 else:
+                    check_turned(pictures.names[number], found, size)
                     x[rows] = found
                     rows += 1
                 advance(1)
-    _check_any(pictures, rows, bad)
+    check_any(pictures.source, pictures.names, rows, bad)
     _shorten(folder, x, rows)
     notes = _notes([sound[i] for i in sound if i not in bad], size, grey=grey)
     notes += [f"left out {pictures.names[i]}: {reason}" for i, reason in sorted(bad.items())]
     record = {"bad": sorted(bad), "notes": notes}
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def _allocated(path: Path, shape: tuple[int, ...]) -> Any:
+    """A new file as an array, its blocks taken: where one is lacking, a write into the map kills the process.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC, f"{_images(shape[0])} take {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free"
+        )
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                # Some file systems know no such thing.
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                    raise
+    return x
 
 
 def _shorten(folder: Path, x: Any, rows: int) -> None:
@@ -134,7 +158,7 @@ def _shorten(folder: Path, x: Any, rows: int) -> None:
     if rows == len(x):
         (folder / "all.npy").rename(folder / "x.npy")
         return
-    kept = np.lib.format.open_memmap(folder / "x.npy", mode="w+", dtype=x.dtype, shape=(rows, *x.shape[1:]))
+    kept = _allocated(folder / "x.npy", (rows, *x.shape[1:]))
     for start in range(0, rows, BLOCK):
         kept[start : start + BLOCK] = x[start : min(start + BLOCK, rows)]
     kept.flush()
@@ -157,72 +181,25 @@ def _tried(work: Callable[[Opened], Result], file: Opened) -> Result | BadImageE
         return error
 
 
-def _check_bad(pictures: Pictures, bad: dict[int, str], options: ImageOptions) -> None:
-    """Refuse images that cannot be read, unless they may be left out."""
-    if not bad or options.skip_bad:
-        return
-    first = min(bad)
-    more = f" (and {len(bad) - 1} more cannot be read)" if len(bad) > 1 else ""
-    raise UserError(
-        f"{pictures.names[first]} cannot be read as an image: {bad[first]}{more}; mend or remove it, or add "
-        "--skip-bad to go on without such images"
-    )
-
-
-def _check_any(pictures: Pictures, rows: int, bad: dict[int, str]) -> None:
-    if rows == 0:
-        first = min(bad)
-        raise UserError(
-            f"{pictures.source} has no image that can be read, of {len(bad)} (the first, "
-            f"{pictures.names[first]}: {bad[first]}); give other images"
-        )
-
-
-def _common_size(pictures: Pictures, headers: dict[int, Header]) -> tuple[int, int]:
-    """The size that all images have.
-
-    Raises:
-        UserError: they have different ones, or it is very large.
-    """
-    sizes = Counter(header.size for header in headers.values())
-    (width, height), _ = sizes.most_common(1)[0]
-    if len(sizes) > 1:
-        odd = next(i for i, header in headers.items() if header.size != (width, height))
-        usual = next(i for i, header in headers.items() if header.size == (width, height))
-        least = min(min(size) for size in sizes)
-        raise UserError(
-            f"{pictures.source} has images of different sizes: {pictures.names[usual]} is {width}x{height}, "
-            f"{pictures.names[odd]} is {_times(headers[odd].size)}; add --size to bring all to one, such as "
-            f"--size {min(least, 64)}"
-        )
-    if width * height > MOST_VALUES:
-        raise UserError(
-            f"{pictures.source} has images of {width}x{height}, too large for a network to see whole; add "
-            "--size to make them smaller, such as --size 64"
-        )
-    return width, height
-
-
 def _notes(headers: list[Header], size: tuple[int, int], *, grey: bool) -> list[str]:
     """What a user should know of what was done."""
-    notes = [f"{len(headers):,} images of {_times(size)}, {'grey' if grey else 'in colour'}"]
+    notes = [f"{_images(len(headers))} of {times(size)}, {'grey' if grey else 'in colour'}"]
     others = sum(header.size != size for header in headers)
     if others:
         notes.append(
-            f"{others:,} images of other sizes were scaled until they cover {_times(size)}, and their middle "
-            "cut out"
+            f"{_images(others)} not of that size: scaled until {times(size)} is covered, the middle cut out"
         )
     transparent = sum(header.transparent for header in headers)
     if transparent:
-        notes.append(f"{transparent:,} images with transparency were laid on white")
+        notes.append(f"{_images(transparent)} with transparency: laid on white")
     coloured = sum(not header.grey for header in headers)
     if grey and coloured:
-        notes.append(f"{coloured:,} images in colour were made grey")
+        notes.append(f"{_images(coloured)} in colour: made grey")
     return notes
 
 
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 @contextmanager
