@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars
 import pyarrow as pa
 import pytest
 
+from jensen.data import load_rows
 from jensen.data.tables.codec import decode_table, encode_table
 from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_schema
@@ -66,6 +68,14 @@ def test_a_column_comes_back_as_it_was(name: str) -> None:
     assert filled.take(kept).to_pylist() == table.take(kept).to_pylist()
 
 
+def test_intervals_of_pandas_are_left_out() -> None:
+    """As ``pd.cut`` makes them: categories that are records."""
+    table = pa.table(pandas.DataFrame({"bin": pandas.cut(NORMAL, 3), "x": NORMAL}))
+    dataset = load_rows(table)
+    assert dataset.schema is not None
+    assert [column.type for column in dataset.schema.columns] == ["ignore", "continuous"]
+
+
 def test_views_of_text(tmp_path: Path) -> None:
     polars.DataFrame({"text": TEXTS, "x": NORMAL}).write_ipc(tmp_path / "t.arrow")  # by polars' defaults
     assert infer_schema(read_table(tmp_path / "t.arrow")).columns[0].type == "categorical"
@@ -86,6 +96,7 @@ def test_whole_numbers_too_large_to_tell_apart_have_no_grid() -> None:
         pa.array([dt.timedelta(seconds=int(i)) for i in WHOLE], pa.duration("s")),
         pa.array([bytes([int(i)]) for i in WHOLE]),
         pa.array([dt.date(2020, 1, 1 + int(i % 3)) for i in WHOLE]).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array(WHOLE % 2), pa.array([{"left": 0}, {"left": 1}])),
     ],
     ids=str,
 )
@@ -94,6 +105,7 @@ def test_what_has_no_model_is_left_out(cells: pa.Array) -> None:
     schema = infer_schema(table)
     assert schema.columns[0].type == "ignore"
     assert "cells of type" in schema.warnings[0]
+    assert load_rows(table).names == ()
     again = decode_table(encode_table(table, schema).x, schema)
     assert again.column_names == ["odd", "x"]
     assert again["odd"].null_count == N
@@ -119,3 +131,14 @@ def test_a_constant_stays(value: Any) -> None:
     schema = infer_schema(table)
     again = decode_table(encode_table(table, schema).x, schema)
     assert again.equals(table)
+
+
+def test_a_constant_category_keeps_its_other_levels() -> None:
+    indices = pa.array([1, None] * (N // 2), pa.int8())
+    for ordered in (False, True):
+        cells = pa.DictionaryArray.from_arrays(indices, ["never", "always"], ordered=ordered)
+        table = pa.table({"c": cells, "x": NORMAL})
+        again = decode_table(encode_table(table, infer_schema(table)).x, infer_schema(table))["c"]
+        assert again.type == cells.type
+        assert again.combine_chunks().dictionary.equals(cells.dictionary)
+        assert again.to_pylist() == ["always"] * N

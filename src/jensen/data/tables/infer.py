@@ -58,11 +58,14 @@ def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Co
         [value] = summary.distinct
         written = str(value) if isinstance(value, date | Decimal) else None
         constant = value if isinstance(value, str | int | float | bool) else written
-        return Column(name, "ignore", storage, constant=constant), f"is left out: it is always {value!r}"
+        levels = tuple(summary.levels) if constant in summary.levels else ()
+        return Column(
+            name, "ignore", storage, levels, constant=constant
+        ), f"is left out: it is always {value!r}"
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
-        step = 1.0 if pa.types.is_date(kind) else None
+        step = 1.0 if pa.types.is_date(kind) else float(summary.steps[0]) if summary.steps else None
         return Column(name, "date", storage, step=step), ""
-    if pa.types.is_dictionary(kind) and all(isinstance(level, Level) for level in summary.levels):
+    if summary.levels and all(isinstance(level, Level) for level in summary.levels):
         levels = tuple(summary.levels)
         return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, levels), ""
     if pa.types.is_boolean(kind):
