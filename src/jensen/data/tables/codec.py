@@ -148,11 +148,15 @@ def _alike(cells: Any, levels: Any, storage: Any) -> tuple[Any, Any]:
         return pc.cast(cells, levels.type, safe=False), levels
     if storage is not None and pa.types.is_dictionary(storage):
         storage = storage.value_type
-    widths = [kind for kind in (storage, cells.type) if kind is not None and pa.types.is_floating(kind)]
-    narrow = min(widths, key=lambda kind: kind.bit_width, default=pa.float64())
+    kinds = [cells.type] if storage is None else [cells.type, storage]
+    floats = [kind for kind in kinds if pa.types.is_floating(kind)]
+    narrow = min(floats, key=lambda kind: kind.bit_width, default=pa.float64())
+    units = [10.0 ** (kind.scale + 3) for kind in kinds if pa.types.is_decimal(kind)]
 
     def rounded(values: Any) -> Any:
         numbers = pc.cast(pc.cast(pc.cast(values, pa.float64()), narrow, safe=False), pa.float64())
+        for unit in units[:1]:  # Arrow's decimals as float64 may be off by a last bit
+            numbers = pc.divide(pc.round(pc.multiply(numbers, unit)), unit)
         return pc.add(numbers, 0.0)  # -0 is 0
 
     return rounded(cells), rounded(levels)

@@ -5,6 +5,7 @@ numbers as they are, dates as days or seconds since 1970, categories as their nu
 missing cell. `jensen.data.tables.codec` codes and decodes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,13 @@ class Column:
         if self.type not in TYPES:
             raise UserError(
                 f"column {self.name!r} has the type {self.type!r}; give one of {', '.join(TYPES)}"
+            )
+        step = self.step
+        number = isinstance(step, int | float) and not isinstance(step, bool)
+        if step is not None and not (number and 0 < step < math.inf):
+            raise UserError(
+                f"column {self.name!r} has the step {step!r}; give a number above 0, such as 0.001, or leave "
+                "it out"
             )
 
     @property
@@ -134,13 +142,28 @@ class Schema:
                     f"column {record['name']!r} of the schema has an unknown key {strange[0]!r}; "
                     f"the keys are {', '.join(known)}"
                 )
-            values = {"storage": "", **record, "levels": tuple(record.get("levels") or ())}
+            values = {"storage": "", **record, "levels": _read_levels(record)}
             columns.append(Column(**{**values, "name": str(values["name"])}))
         names = [column.name for column in columns]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"the schema names column {twice!r} twice; keep one of them")
         return Schema(tuple(columns))
+
+
+def _read_levels(record: Mapping[str, Any]) -> tuple[Level, ...]:
+    """The levels in the record of a column, refused where it has no list of them, or no text as format."""
+    levels, form, name = record.get("levels") or [], record.get("format"), record["name"]
+    if not isinstance(levels, list) or not all(isinstance(level, Level) for level in levels):
+        raise UserError(
+            f"column {name!r} of the schema has the levels {levels!r}; give a list of texts or numbers, "
+            "such as levels: [School, Master], texts such as '2020-01-31' in quotes"
+        )
+    if form is not None and not isinstance(form, str):
+        raise UserError(
+            f"column {name!r} of the schema has the format {form!r}; give a text, such as '%d %b %Y'"
+        )
+    return tuple(levels)
 
 
 def few(names: Sequence[str]) -> str:

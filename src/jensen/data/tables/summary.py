@@ -142,14 +142,21 @@ class Summary:
         return self.forms[0] if self.forms else form_of_most(self._distinct.slice(0, SOME))
 
     @property
-    def distinct(self) -> list[Any]:
+    def cells(self) -> "pa.Array":
         """The different cells, as far as they are kept."""
-        return [] if self._distinct is None else list(self._distinct.to_pylist())
+        import pyarrow as pa
+
+        return pa.nulls(0) if self._distinct is None else self._distinct
+
+    @property
+    def distinct(self) -> list[Any]:
+        """The same as values of Python."""
+        return list(self.cells.to_pylist())
 
     @property
     def num_distinct(self) -> int:
         """How many there are, or were kept."""
-        return 0 if self._distinct is None else len(self._distinct)
+        return len(self.cells)
 
     def add(self, cells: "pa.Array") -> None:
         """Take in more cells."""
