@@ -17,6 +17,8 @@ from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.marginals import fit_marginals
 from jensen.data.tables.read import read_table
+from jensen.data.tables.schema import Column
+from jensen.errors import UserError
 
 N = 60
 DRAW = np.random.default_rng(0)
@@ -86,6 +88,28 @@ def test_whole_numbers_too_large_to_tell_apart_have_no_grid() -> None:
     for column in infer_schema(table).columns:
         assert column.step is None
         assert column.type in ("continuous", "positive")
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+@pytest.mark.parametrize("most", [2, 40, 2000])
+def test_whole_numbers_too_close_to_tell_apart_are_left_out_and_said(kind: type, most: int) -> None:
+    numbers = np.concatenate([[0, 1], DRAW.integers(0, most, N)]).astype(kind) + kind(2**60)
+    table = pa.table({"x": numbers})
+    schema = infer_schema(table)
+    assert schema.columns == (Column("x", "ignore", np.dtype(kind).name),)
+    assert "too close to tell apart" in schema.warnings[0]
+    with pytest.raises(UserError, match="too close to tell apart"):
+        load_rows(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("refractive_index", "continuous"), ("customer_no", "ignore"), ("whole_key", "ignore")]
+)
+def test_only_whole_numbers_are_left_out_by_their_name(name: str, kind: str) -> None:
+    numbers = {"continuous": NORMAL, "ignore": DRAW.permutation(10 * N)[:N] * 7}[kind]
+    if name == "whole_key":
+        numbers = numbers.astype(np.float64)  # as missing cells make them
+    assert infer_schema(pa.table({name: numbers})).columns[0].type == kind
 
 
 @pytest.mark.parametrize(

@@ -101,14 +101,36 @@ def _number(
     summary: Summary, numbers: Numbers, storage: str, all_differ: Callable[[Summary], bool]
 ) -> tuple[Column, str]:
     column = _number_column(summary.name, numbers, storage)
+    if _collide(summary, numbers):
+        return Column(summary.name, "ignore", storage), (
+            f"is left out: its numbers, such as {summary.distinct[0]}, are too long and too close to tell "
+            "apart in float64; subtract the smallest from all, or write them as text"
+        )
     if numbers.count > 20 and numbers.whole and _numbers_rows(summary, numbers, all_differ):
         return Column(summary.name, "ignore", storage), "is left out: it numbers the rows"
-    if numbers.count > 20 and ID.search(summary.name) and summary.num_distinct == numbers.count:
+    if (
+        numbers.count > 20
+        and numbers.whole
+        and ID.search(summary.name)
+        and summary.num_distinct == numbers.count
+    ):
         return (
             Column(summary.name, "ignore", storage),
             "is left out: its name says id, and all its cells are different",
         )
     return column, ""
+
+
+def _collide(summary: Summary, numbers: Numbers) -> bool:
+    """Whether whole numbers or decimals differ that are the same, or must be, in float64."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(summary.kind):
+        return False
+    apart = float(np.spacing(max(abs(numbers.low), abs(numbers.high))))
+    if len(numbers.distinct) < min(3, summary.num_distinct):
+        return True
+    return (numbers.high - numbers.low) / apart + 1 < summary.num_distinct
 
 
 def infer_column(name: str, values: Array, storage: str = "double") -> Column:
