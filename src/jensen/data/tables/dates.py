@@ -60,6 +60,24 @@ def forms_of(texts: Any, forms: Iterable[str] | None = None) -> tuple[str, ...]:
     return tuple(forms)
 
 
+def with_rival(texts: Any, forms: tuple[str, ...]) -> tuple[str, ...]:
+    """The form to take of those that all of some texts have, then the one, if any, that reads other days.
+
+    01/02/2020 may be a day of January or of February. Where the day of the month is always the same in one
+    reading alone, as on the first of every month, it is that one.
+    """
+    import pyarrow.compute as pc
+
+    first, other = forms[0], forms[0].replace("%d/%m", "%m/%d")
+    if other == first or other not in forms:
+        return (first,)
+    moments = {form: parse_dates(texts, form) for form in (first, other)}
+    if moments[first].equals(moments[other]):
+        return (first,)
+    same = {form: len(pc.unique(pc.day(moments[form]))) == 1 for form in moments}
+    return (other, first) if same[other] and not same[first] else (first, other)
+
+
 def form_of_most(some: Any) -> str | None:
     """The form that most of some texts have; None where they are no dates."""
     [(zone, _)] = Counter(map(_zone, some.to_pylist())).most_common(1)

@@ -68,6 +68,7 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
         for column, summary in zip(inferred.columns, summaries, strict=True)
     ]
     changed = {c.name for c, old in zip(columns, inferred.columns, strict=True) if c.type != old.type}
+    changed |= {column.name for column in edited.columns if column.format is not None}
     warnings = [w for w in inferred.warnings if not any(w.startswith(f"column {name!r}") for name in changed)]
     return Schema(tuple(columns), tuple(warnings))
 

@@ -13,6 +13,7 @@ from jensen.data.tables.dates import unit_of
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
+from jensen.files import write_yaml_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,9 +83,9 @@ def _discrete(levels: Sequence[Any]) -> str:
 
 
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
-    form = summary.form
-    if form is not None:
-        return Column(summary.name, "date", storage, step=unit_of(form), format=form), ""
+    if forms := summary.form:
+        column = Column(summary.name, "date", storage, step=unit_of(forms[0]), format=forms[0])
+        return column, _either(summary.name, *forms)
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
@@ -95,6 +96,17 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
         )
     levels = sorted(summary.distinct)
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
+
+
+def _either(name: str, form: str, *others: str) -> str:
+    """What to say where dates may be of another form too."""
+    if not others:
+        return ""
+    line = write_yaml_text([{"name": name, "type": "date", "format": others[0]}])
+    return (
+        f"is read as dates of the form {form}, but {others[0]} fits all its cells too; if they are that, "
+        f"pass --schema a file with the line {' '.join(line.split())}"
+    )
 
 
 def _number(

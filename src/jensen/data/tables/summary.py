@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import STEPS, form_of_most, forms_of, steps_of
+from jensen.data.tables.dates import STEPS, form_of_most, forms_of, steps_of, with_rival
 from jensen.data.tables.storage import can_compare, is_text, without_nan
 
 if TYPE_CHECKING:
@@ -135,11 +135,17 @@ class Summary:
         self.numbers = Numbers(MOST_VALUES if bounded else None) if values else None
 
     @property
-    def form(self) -> str | None:
-        """Of text, the form of dates that all cells have, or most of the first; None where they are none."""
+    def form(self) -> tuple[str, ...]:
+        """Of text, the form of dates that all cells have, or most of the first; () where they are none.
+
+        Then the form that all have too, and that makes other days of them, if there is one.
+        """
         if not self.is_text or self._distinct is None:
-            return None
-        return self.forms[0] if self.forms else form_of_most(self._distinct.slice(0, SOME))
+            return ()
+        if self.forms:
+            return with_rival(self._distinct, self.forms)
+        form = form_of_most(self._distinct.slice(0, SOME))
+        return () if form is None else (form,)
 
     @property
     def cells(self) -> "pa.Array":
