@@ -80,6 +80,8 @@ def test_a_column_may_be_all_missing(name: str, kind: pa.DataType | None) -> Non
         ("halves", ["yes", "no"]),
         ("text", [["ant"], ["bee"]]),
         ("text", [{"a": 1}, {"a": 2}]),
+        ("text", [1, 2]),
+        ("category", [dt.date(2020, 1, 1)]),
         ("two", [dt.date(2020, 1, 1)]),
         ("bool", [dt.date(2020, 1, 1)]),
         ("bool", [[True]]),
@@ -106,6 +108,7 @@ def test_a_column_of_another_type_is_named(name: str, given: list[Any]) -> None:
         (pa.array([0.0, 1.0]), pa.array([-0.0, 1.0]), [0, 1]),
         (pa.array([0, 1]), pa.array([True, False, None]), [1, 0, np.nan]),
         (pa.array([False, True]), pa.array([1.0, 0.0, 0.5]), [1, 0, np.nan]),
+        (pa.array(["1", "a"]), pa.array([1, 2]), [0, np.nan]),
         (pa.array([False, True]), pa.array(["True", "false"]), [1, 0]),
         (pa.array([2**60, 2**60 + 512]), pa.array([2**60 + 512, 2**60 + 1], pa.uint64()), [1, np.nan]),
     ],
@@ -140,6 +143,13 @@ def test_moments_have_the_grid_that_all_are_on(form: str, kind: tuple[str, str |
     if form == "%Y-%m-%d":
         [day] = parse_where("t = 2020-05-01", schema)
         assert day.low == day.high == dt.datetime(2020, 5, 1, tzinfo=dt.UTC).timestamp()
+
+
+def test_moments_of_a_zone_that_is_not_known() -> None:
+    cells = pa.array(SECOND, pa.timestamp("us", "Middle/Earth"))
+    table = pa.table({"t": cells})
+    schema = infer_schema(table)
+    assert decode_table(encode_table(table, schema).x, schema).equals(table)
 
 
 def test_moments_between_seconds_have_no_grid() -> None:

@@ -136,6 +136,8 @@ def _levels(cells: Any, column: Column) -> tuple[Array, int]:
     else:
         given, levels = _alike(cells, pa.array(list(column.levels)), arrow_type(column.storage))
     codes = pc.cast(pc.index_in(given, value_set=levels), pa.float64())
+    if codes.null_count == len(codes) and isinstance(column.levels[0], str) and not is_text(cells.type):
+        raise pa.ArrowInvalid("none of its cells is a level")
     return _float64(codes), codes.null_count - cells.null_count
 
 

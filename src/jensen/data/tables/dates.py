@@ -188,7 +188,10 @@ def steps_of(moments: Any, steps: Iterable[int] = STEPS) -> tuple[int, ...]:
     import pyarrow.compute as pc
 
     def on(step: int) -> bool:
-        wall = _local(moments, moments.type.tz) if step == DAY else moments
+        try:
+            wall = _local(moments, moments.type.tz) if step == DAY else moments
+        except pa.ArrowInvalid:  # a time zone that this machine does not know
+            return False
         whole = pc.cast(wall, pa.int64()).to_numpy(zero_copy_only=False)
         return not (whole % (step * PER_SECOND[moments.type.unit])).any()
 
