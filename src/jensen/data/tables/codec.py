@@ -74,6 +74,12 @@ def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
 def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tuple[Array, int]:
     """Codes of one column, NaN where there is none, and how many cells have a category that it lacks.
 
+    Args:
+        cells: of Arrow, of the column's type or one that says the same.
+        column: one that is modelled.
+        name: of the data, for messages.
+        before: rows of the data that came before these, for messages.
+
     Raises:
         UserError: the cells are of another type than the column; infinite numbers.
     """
@@ -153,11 +159,11 @@ def _alike(cells: Any, levels: Any, storage: Any) -> tuple[Any, Any]:
     kinds = [cells.type] if storage is None else [cells.type, storage]
     floats = [kind for kind in kinds if pa.types.is_floating(kind)]
     narrow = min(floats, key=lambda kind: kind.bit_width, default=pa.float64())
-    units = [10.0 ** (kind.scale + 3) for kind in kinds if pa.types.is_decimal(kind)]
+    unit = next((10.0 ** (kind.scale + 3) for kind in kinds if pa.types.is_decimal(kind)), None)
 
     def rounded(values: Any) -> Any:
         numbers = pc.cast(pc.cast(pc.cast(values, pa.float64()), narrow, safe=False), pa.float64())
-        for unit in units[:1]:  # Arrow's decimals as float64 may be off by a last bit
+        if unit is not None:  # Arrow's decimals as float64 may be off by a last bit
             numbers = pc.divide(pc.round(pc.multiply(numbers, unit)), unit)
         return pc.add(numbers, 0.0)  # -0 is 0
 

@@ -60,9 +60,8 @@ def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Co
         written = str(value) if isinstance(value, date | Decimal) else None
         constant = value if isinstance(value, str | int | float | bool) else written
         levels = tuple(summary.levels) if constant in summary.levels else ()
-        return Column(
-            name, "ignore", storage, levels, constant=constant
-        ), f"is left out: it is always {value!r}"
+        column = Column(name, "ignore", storage, levels, constant=constant)
+        return column, f"is left out: it is always {value!r}"
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
         step = 1.0 if pa.types.is_date(kind) else float(summary.steps[0]) if summary.steps else None
         return Column(name, "date", storage, step=step), ""

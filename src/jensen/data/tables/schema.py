@@ -34,9 +34,11 @@ class Column:
         type: one of `TYPES`.
         storage: the Arrow type of its cells as given, as text: "int64", "double", "string", "bool",
             "date32[day]", "timestamp[us]", "dictionary<values=string, indices=int32, ordered=0>", ...
-        levels: the values of a discrete column in the order of their codes 0, 1, ...
+        levels: the values of a discrete column in the order of their codes 0, 1, ...; of a dictionary column
+            with a constant, all that it may have.
         step: what a number is a multiple of, as written: 1 for whole numbers, 0.1 for one decimal; None where
-            there is no such grid. For dates in seconds (in days where storage is a date).
+            there is no such grid. For dates in seconds (in days where they have no time of day): whole days,
+            86400 seconds, begin at midnight in the time zone of the storage.
         format: how a date is written in text, as for ``strftime``; None where Arrow stores dates.
         constant: the one value of a column that is left out because it has no other; None elsewhere.
     """
