@@ -1,12 +1,13 @@
 """Dates and times in text: which forms are known, and that cells come back as they were written."""
 
 import datetime as dt
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from jensen.data.tables.codec import decode_table, encode_table
-from jensen.data.tables.edits import apply_edits
+from jensen.data.tables.edits import apply_edits, read_schema
 from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import summarise
@@ -41,6 +42,35 @@ def test_text_that_is_no_date() -> None:
     for texts in (zones, ["12:30", "13:45"] * 20, ["2024-13-01", "2024-14-02"] * 20):
         schema = infer_schema(pa.table({"t": pa.array(texts)}))
         assert schema.columns[0].type != "date"
+
+
+FIRSTS = [dt.date(2000 + i // 12, i % 12 + 1, 1) for i in range(30)]
+EARLY = [dt.date(2020, 1 + i * 5 % 12, 1 + i % 11) for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("days", "form", "taken", "other"),
+    [
+        (FIRSTS, "%m/%d/%Y", "%m/%d/%Y", "%d/%m/%Y"),
+        (FIRSTS, "%d/%m/%Y", "%d/%m/%Y", "%m/%d/%Y"),
+        (FIRSTS, "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        (EARLY, "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y"),
+        ([*EARLY, dt.date(2020, 1, 13)], "%m/%d/%Y", "%m/%d/%Y", ""),
+        ([dt.date(2020, i, i) for i in range(1, 9)], "%m/%d/%Y", "%d/%m/%Y", ""),
+    ],
+)
+def test_day_or_month_first(days: list[dt.date], form: str, taken: str, other: str, tmp_path: Path) -> None:
+    table = pa.table({"t": [day.strftime(form) for day in days]})
+    schema = infer_schema(table)
+    assert schema.columns[0].format == taken
+    if not other:
+        assert schema.warnings == ()
+        return
+    [said] = schema.warnings
+    assert f"'t' is read as dates of the form {taken}, but {other} fits" in said
+    (tmp_path / "edits.yaml").write_text(said.split("with the line ")[1])
+    edited = apply_edits(read_schema(tmp_path / "edits.yaml"), schema, summarise([table]))
+    assert (edited.columns[0].format, edited.warnings) == (other, ())
 
 
 def test_a_format_that_a_user_gives() -> None:

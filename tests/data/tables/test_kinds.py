@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars
 import pyarrow as pa
 import pytest
 
+from jensen.data import load_rows
 from jensen.data.tables.codec import decode_table, encode_table
 from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.marginals import fit_marginals
 from jensen.data.tables.read import read_table
+from jensen.data.tables.schema import Column
+from jensen.errors import UserError
 
 N = 60
 DRAW = np.random.default_rng(0)
@@ -66,6 +70,14 @@ def test_a_column_comes_back_as_it_was(name: str) -> None:
     assert filled.take(kept).to_pylist() == table.take(kept).to_pylist()
 
 
+def test_intervals_of_pandas_are_left_out() -> None:
+    """As ``pd.cut`` makes them: categories that are records."""
+    table = pa.table(pandas.DataFrame({"bin": pandas.cut(NORMAL, 3), "x": NORMAL}))
+    dataset = load_rows(table)
+    assert dataset.schema is not None
+    assert [column.type for column in dataset.schema.columns] == ["ignore", "continuous"]
+
+
 def test_views_of_text(tmp_path: Path) -> None:
     polars.DataFrame({"text": TEXTS, "x": NORMAL}).write_ipc(tmp_path / "t.arrow")  # by polars' defaults
     assert infer_schema(read_table(tmp_path / "t.arrow")).columns[0].type == "categorical"
@@ -78,6 +90,28 @@ def test_whole_numbers_too_large_to_tell_apart_have_no_grid() -> None:
         assert column.type in ("continuous", "positive")
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+@pytest.mark.parametrize("most", [2, 40, 2000])
+def test_whole_numbers_too_close_to_tell_apart_are_left_out_and_said(kind: type, most: int) -> None:
+    numbers = np.concatenate([[0, 1], DRAW.integers(0, most, N)]).astype(kind) + kind(2**60)
+    table = pa.table({"x": numbers})
+    schema = infer_schema(table)
+    assert schema.columns == (Column("x", "ignore", np.dtype(kind).name),)
+    assert "too close to tell apart" in schema.warnings[0]
+    with pytest.raises(UserError, match="too close to tell apart"):
+        load_rows(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("refractive_index", "continuous"), ("customer_no", "ignore"), ("whole_key", "ignore")]
+)
+def test_only_whole_numbers_are_left_out_by_their_name(name: str, kind: str) -> None:
+    numbers = {"continuous": NORMAL, "ignore": DRAW.permutation(10 * N)[:N] * 7}[kind]
+    if name == "whole_key":
+        numbers = numbers.astype(np.float64)  # as missing cells make them
+    assert infer_schema(pa.table({name: numbers})).columns[0].type == kind
+
+
 @pytest.mark.parametrize(
     "cells",
     [
@@ -86,6 +120,7 @@ def test_whole_numbers_too_large_to_tell_apart_have_no_grid() -> None:
         pa.array([dt.timedelta(seconds=int(i)) for i in WHOLE], pa.duration("s")),
         pa.array([bytes([int(i)]) for i in WHOLE]),
         pa.array([dt.date(2020, 1, 1 + int(i % 3)) for i in WHOLE]).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array(WHOLE % 2), pa.array([{"left": 0}, {"left": 1}])),
     ],
     ids=str,
 )
@@ -94,6 +129,7 @@ def test_what_has_no_model_is_left_out(cells: pa.Array) -> None:
     schema = infer_schema(table)
     assert schema.columns[0].type == "ignore"
     assert "cells of type" in schema.warnings[0]
+    assert load_rows(table).names == ()
     again = decode_table(encode_table(table, schema).x, schema)
     assert again.column_names == ["odd", "x"]
     assert again["odd"].null_count == N
@@ -119,3 +155,14 @@ def test_a_constant_stays(value: Any) -> None:
     schema = infer_schema(table)
     again = decode_table(encode_table(table, schema).x, schema)
     assert again.equals(table)
+
+
+def test_a_constant_category_keeps_its_other_levels() -> None:
+    indices = pa.array([1, None] * (N // 2), pa.int8())
+    for ordered in (False, True):
+        cells = pa.DictionaryArray.from_arrays(indices, ["never", "always"], ordered=ordered)
+        table = pa.table({"c": cells, "x": NORMAL})
+        again = decode_table(encode_table(table, infer_schema(table)).x, infer_schema(table))["c"]
+        assert again.type == cells.type
+        assert again.combine_chunks().dictionary.equals(cells.dictionary)
+        assert again.to_pylist() == ["always"] * N

@@ -50,7 +50,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_memory(path: Path, **options: object) -> Dataset:
+def in_memory(path: Path | str, **options: object) -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "LARGE", 1 << 40)
         return load(str(path), **options)  # type: ignore[arg-type]
@@ -82,6 +82,47 @@ def test_a_folder_is_read_file_after_file(small: Path) -> None:
     write_table(folder / "c.parquet", pa.table({"n": [1], "other": ["x"]}))
     with pytest.raises(UserError, match=r"c.parquet has not the columns of the other files"):
         load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "levels"),
+    [
+        (("01", "11"), "binary", ("01", "11")),
+        (("NA", "7"), "ignore", ()),
+        (("1", "2.5"), "binary", (1.0, 2.5)),
+        (("true", "yes"), "binary", ("true", "yes")),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_the_text_of_a_folder_is_what_all_of_its_files_say(
+    small: Path, cells: tuple[str, str], kind: str, levels: tuple[object, ...], suffix: str
+) -> None:
+    folder = small / "parts"
+    folder.mkdir()
+    for name, cell in zip(("a.csv", f"b{suffix}"), cells, strict=True):
+        mark = "\t" if "tsv" in name else ","
+        (folder / name).write_text(f"c{mark}x\n" + "".join(f"{cell}{mark}{i}.5\n" for i in range(9)))
+    whole, streamed = in_memory(folder), load(str(folder))
+    assert streamed.schema == whole.schema
+    assert whole.schema is not None
+    assert (whole.schema.columns[0].type, whole.schema.columns[0].levels) == (kind, levels)
+    assert torch.equal(streamed.x[:].double(), whole.x[:])
+
+
+def test_files_of_a_folder_whose_types_have_nothing_in_common_are_refused(small: Path) -> None:
+    folder = small / "parts"
+    folder.mkdir()
+    write_table(folder / "a.parquet", pa.table({"c": [1, 2]}))
+    write_table(folder / "b.parquet", pa.table({"c": ["x", "y"]}))
+    for read in (in_memory, load):
+        with pytest.raises(UserError, match="columns of different types"):
+            read(str(folder))
+    (folder / "b.parquet").rename(small / "b.parquet")
+    write_table(folder / "b.csv", pa.table({"c": ["3"]}))
+    (folder / "c.csv").write_text("c\n")
+    for read in (in_memory, load):
+        with pytest.raises(UserError, match=r"c.csv has no rows"):
+            read(str(folder))
 
 
 def test_an_edited_schema_is_followed(small: Path) -> None:

@@ -5,8 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.stored import LARGE
-from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
-from jensen.data.tables.read import ARROW, PARQUET, TEXT, check_names, damaged, suffix_of, table_files
+from jensen.data.tables.cells import storage_of, typed_cells
+from jensen.data.tables.read import (
+    ARROW,
+    PARQUET,
+    TEXT,
+    check_names,
+    common_storage,
+    damaged,
+    differing,
+    suffix_of,
+    table_files,
+)
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
 from jensen.data.tables.text import text_errors, text_layout, text_options
@@ -69,12 +79,9 @@ class Pieces:
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
-            self._storage = {
-                file: typed_storage(_cells(file), file, commas=text_layout(file).commas)
-                for file in self.files
-                if _is_text(file)
-            }
-            self._kinds = self._united([_fields(file, self._storage.get(file, {})) for file in self.files])
+            storage = common_storage({file: _cells(file) for file in self.files if _is_text(file)})
+            self._storage = dict.fromkeys(self.files, storage)
+            self._kinds = self._united([_fields(file, storage) for file in self.files])
 
     def __iter__(self) -> "Iterator[pa.Table]":
         for file in self.files:
@@ -114,9 +121,8 @@ class Pieces:
             check_names(found.names, file, fields[0].names, self.path)
         try:
             return pa.unify_schemas(fields, promote_options="permissive").remove_metadata()
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            words = " ".join(str(error).split())
-            raise UserError(f"the files of {self.path} have columns of different types ({words})") from None
+        except pa.ArrowException as error:
+            raise differing(self.path, error) from None
 
 
 def _is_text(file: Path) -> bool:

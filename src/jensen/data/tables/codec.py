@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import check_dates, parse_dates
+from jensen.data.tables.dates import dates_of, since_1970
 from jensen.data.tables.schema import Column, Schema
-from jensen.data.tables.storage import arrow_type, is_text
+from jensen.data.tables.storage import arrow_type, can_compare, is_text, without_nan
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-"""Of the units of Arrow's timestamps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +51,7 @@ def encode_table(
     x = np.full((len(table), len(schema.modelled)), np.nan)
     unknown: dict[str, int] = {}
     for place, column in enumerate(schema.modelled):
-        cells = table[column.name].combine_chunks()
-        if column.numeric:
-            x[:, place] = _numbers(cells, column, name, before)
-            continue
-        x[:, place], lost = _levels(cells, column)
+        x[:, place], lost = encode_cells(table[column.name].combine_chunks(), column, name, before)
         if lost:
             if strict:
                 unknown_cells(name, column.name, lost, strict=True)
@@ -78,53 +71,62 @@ def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
     return f"{name}: column {column!r} has {cells}; taken as missing"
 
 
-def _numbers(cells: Any, column: Column, name: str, before: int) -> Array:
-    """Numbers, dates as days or seconds since 1970, float64; NaN where there is none."""
+def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tuple[Array, int]:
+    """Codes of one column, NaN where there is none, and how many cells have a category that it lacks.
+
+    Args:
+        cells: of Arrow, of the column's type or one that says the same.
+        column: one that is modelled.
+        name: of the data, for messages.
+        before: rows of the data that came before these, for messages.
+
+    Raises:
+        UserError: the cells are of another type than the column; infinite numbers.
+    """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind = cells.type
+    if pa.types.is_dictionary(kind):
+        cells = cells.dictionary_decode()
+    cells = without_nan(cells)
+    if cells.null_count == len(cells):  # of whatever type: files and frames have their own for such a column
+        return np.full(len(cells), np.nan), 0
     try:
-        if column.type == "date":
-            values = _since_1970(cells, column, name, before)
-        elif is_text(kind):
-            raise pa.ArrowInvalid("text")
-        else:
-            values = pc.cast(cells, pa.float64(), safe=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        reason = " ".join(str(error).split())
+        if not can_compare(kind):
+            raise pa.ArrowInvalid("no single values")
+        if not column.numeric:
+            return _levels(cells, column)
+        date = column.type == "date"
+        values = since_1970(cells, column, name, before) if date else _numbers(cells)
+    except pa.ArrowException as error:
+        what = column.type if column.numeric else f"{column.type} with levels such as {column.levels[0]!r}"
         raise UserError(
-            f"{name}: column {column.name!r} is of type {kind}, and {column.type} in the schema ({reason}); "
-            "give it as it was in training"
+            f"{name}: column {column.name!r} is of type {kind}, and {what} in the schema "
+            f"({' '.join(str(error).split())}); give it as it was in training"
         ) from None
-    found: Array = values.to_numpy(zero_copy_only=False).astype(np.float64)
+    found = _float64(values)
     infinite = np.isinf(found)
     if infinite.any():
         raise UserError(
             f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
             f"{before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
+    return found, 0
+
+
+def _float64(values: Any) -> Array:
+    found: Array = values.to_numpy(zero_copy_only=False).astype(np.float64)
     return found
 
 
-def _since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
+def _numbers(cells: Any) -> Any:
+    """Cells of numbers as float64."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.format is not None:
-        moments = parse_dates(cells, column.format)
-        check_dates(f"{name}, column {column.name!r}", cells, column.format, moments, before)
-        seconds = pc.cast(pc.cast(moments, pa.int64()), pa.float64())
-        return pc.divide(seconds, 86400.0) if _in_days(column.format) else seconds
-    if pa.types.is_date(cells.type):
-        return pc.cast(pc.cast(pc.cast(cells, pa.date32()), pa.int32()), pa.float64())
-    whole = pc.cast(pc.cast(cells, pa.int64()), pa.float64(), safe=False)
-    return pc.divide(whole, PER_SECOND[cells.type.unit])
-
-
-def _in_days(form: str) -> bool:
-    """Whether a date in text says no time of day."""
-    return not any(part in form for part in ("%H", "%M", "%S", "%I"))
+    if is_text(cells.type):
+        raise pa.ArrowInvalid("text")
+    return pc.cast(cells, pa.float64(), safe=False)
 
 
 def _levels(cells: Any, column: Column) -> tuple[Array, int]:
@@ -132,21 +134,40 @@ def _levels(cells: Any, column: Column) -> tuple[Array, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    if pa.types.is_decimal(cells.type):
-        cells = pc.cast(cells, pa.float64())
-    if isinstance(column.levels[0], str) and not pa.types.is_string(cells.type):
-        cells = pc.cast(cells, pa.string())
-    elif not isinstance(column.levels[0], str) and pa.types.is_string(cells.type):
-        cells = pc.cast(cells, pa.float64()) if not isinstance(column.levels[0], bool) else cells
-    values = pa.array(list(column.levels))
-    if values.type != cells.type:
-        values = pc.cast(values, cells.type, safe=False)
-    codes = pc.cast(pc.index_in(cells, value_set=values), pa.float64())
-    lost = codes.null_count - cells.null_count
-    found: Array = codes.to_numpy(zero_copy_only=False).astype(np.float64)
-    return found, lost
+    if isinstance(column.levels[0], str):
+        given, levels = pc.cast(cells, pa.string()), pa.array(list(column.levels))
+    elif isinstance(column.levels[0], bool) and is_text(cells.type):
+        given, levels = pc.utf8_lower(cells), pa.array([str(level).lower() for level in column.levels])
+        levels = pc.cast(levels, cells.type)
+    else:
+        given, levels = _alike(cells, pa.array(list(column.levels)), arrow_type(column.storage))
+    codes = pc.cast(pc.index_in(given, value_set=levels), pa.float64())
+    if codes.null_count == len(codes) and isinstance(column.levels[0], str) and not is_text(cells.type):
+        raise pa.ArrowInvalid("none of its cells is a level")
+    return _float64(codes), codes.null_count - cells.null_count
+
+
+def _alike(cells: Any, levels: Any, storage: Any) -> tuple[Any, Any]:
+    """Numbers and levels as one type: whole numbers exactly, others as float64 of what both types hold."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(cells.type) and pa.types.is_integer(levels.type):
+        return pc.cast(cells, levels.type, safe=False), levels
+    if storage is not None and pa.types.is_dictionary(storage):
+        storage = storage.value_type
+    kinds = [cells.type] if storage is None else [cells.type, storage]
+    floats = [kind for kind in kinds if pa.types.is_floating(kind)]
+    narrow = min(floats, key=lambda kind: kind.bit_width, default=pa.float64())
+    unit = next((10.0 ** (kind.scale + 3) for kind in kinds if pa.types.is_decimal(kind)), None)
+
+    def rounded(values: Any) -> Any:
+        numbers = pc.cast(pc.cast(pc.cast(values, pa.float64()), narrow, safe=False), pa.float64())
+        if unit is not None:  # Arrow's decimals as float64 may be off by a last bit
+            numbers = pc.divide(pc.round(pc.multiply(numbers, unit)), unit)
+        return pc.add(numbers, 0.0)  # -0 is 0
+
+    return rounded(cells), rounded(levels)
 
 
 def decode_table(x: Array, schema: Schema) -> "pa.Table":
@@ -173,9 +194,21 @@ def _constants(column: Column, count: int) -> Any:
     kind = arrow_type(column.storage) or pa.null()
     if column.constant is None:
         return pa.nulls(count, kind)
+    if column.levels and pa.types.is_dictionary(kind):
+        number = column.levels.index(column.constant)
+        return _dictionary(pa.array(np.full(count, number)), column, kind)
     if isinstance(column.constant, str) and not (is_text(kind) or pa.types.is_dictionary(kind)):
         return pa.array([column.constant] * count).cast(kind)  # a date or a decimal, as it is written
     return pa.array([column.constant] * count, type=kind)
+
+
+def _dictionary(numbers: Any, column: Column, kind: Any) -> Any:
+    """Numbers of levels as cells of a dictionary that has all of them in their order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    levels = pc.cast(pa.array(list(column.levels)), kind.value_type)
+    return pa.DictionaryArray.from_arrays(numbers.cast(kind.index_type), levels, ordered=kind.ordered)
 
 
 def _cells(codes: Array, column: Column) -> Any:
@@ -189,15 +222,13 @@ def _cells(codes: Array, column: Column) -> Any:
         last = len(column.levels) - 1
         numbers = np.where(missing, 0, codes).round().clip(0, last).astype(np.int64)
         if kind is not None and pa.types.is_dictionary(kind):  # all levels in their order, drawn or not
-            indices = pa.array(numbers, mask=missing).cast(kind.index_type)
-            levels = pc.cast(pa.array(list(column.levels)), kind.value_type)
-            return pa.DictionaryArray.from_arrays(indices, levels, ordered=kind.ordered)
+            return _dictionary(pa.array(numbers, mask=missing), column, kind)
         taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
         if kind is not None and pa.types.is_decimal(kind):
             taken = pc.cast(taken, pa.float64())
         return taken if kind is None else pc.cast(taken, kind, safe=False)
     if column.type == "date":
-        return _dates(codes, missing, column, kind)
+        return dates_of(codes, column)
     values = np.where(missing, 0.0, codes)
     if column.step:
         values = (values / column.step).round() * column.step
@@ -214,17 +245,3 @@ def _cells(codes: Array, column: Column) -> Any:
 def _decimals(step: float) -> int:
     """Decimals that multiples of a step are written with."""
     return max(0, int(np.ceil(-np.log10(step) - 1e-9)))
-
-
-def _dates(codes: Array, missing: Array, column: Column, kind: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = np.where(missing, 0.0, codes)
-    if column.format is not None:
-        seconds = (values.round() * (86400 if _in_days(column.format) else 1)).astype(np.int64)
-        return pc.strftime(pa.array(seconds, mask=missing).cast(pa.timestamp("s")), format=column.format)
-    if pa.types.is_date(kind):
-        return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
-    whole = (values * PER_SECOND[kind.unit]).round().astype(np.int64)
-    return pa.array(whole, mask=missing).cast(kind)

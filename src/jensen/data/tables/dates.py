@@ -1,4 +1,4 @@
-"""Dates in text: which form they have, and which of them are no dates."""
+"""Dates as numbers, and as text: which form they have, and which of them are no dates."""
 
 import re
 from collections import Counter
@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from jensen.data.arrays import Array
+from jensen.data.tables.schema import Column
+from jensen.data.tables.storage import arrow_type, is_text
 from jensen.errors import UserError
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
 _TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M")
 FORMS = tuple(day + time for time in _TIMES for day in _DAYS)
 _ZONE = re.compile(r":\d\d(Z|[+-]\d\d:?\d\d)$")
+DAY = 86400
+STEPS = (DAY, 3600, 60, 1)
+"""Seconds that all moments of a column may be multiples of, the longest first."""
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Of the units of Arrow's timestamps."""
 MOST = 0.5
 """A column with more than this share of dates is one of dates, and its other cells are mistakes."""
 
@@ -50,6 +58,24 @@ def forms_of(texts: Any, forms: Iterable[str] | None = None) -> tuple[str, ...]:
     for some in (texts.slice(0, 1), texts):  # most forms fail at the first text
         forms = [form for form in forms if not parse_dates(some, form).null_count]
     return tuple(forms)
+
+
+def with_rival(texts: Any, forms: tuple[str, ...]) -> tuple[str, ...]:
+    """The form to take of those that all of some texts have, then the one, if any, that reads other days.
+
+    01/02/2020 may be a day of January or of February. Where the day of the month is always the same in one
+    reading alone, as on the first of every month, it is that one.
+    """
+    import pyarrow.compute as pc
+
+    first, other = forms[0], forms[0].replace("%d/%m", "%m/%d")
+    if other == first or other not in forms:
+        return (first,)
+    moments = {form: parse_dates(texts, form) for form in (first, other)}
+    if moments[first].equals(moments[other]):
+        return (first,)
+    same = {form: len(pc.unique(pc.day(moments[form]))) == 1 for form in moments}
+    return (other, first) if same[other] and not same[first] else (first, other)
 
 
 def form_of_most(some: Any) -> str | None:
@@ -99,3 +125,97 @@ def check_dates(name: str, cells: Any, form: str, moments: Any, before: int = 0)
             f"{name}: {cells[row].as_py()!r} in row {before + row + 1} is no date of the form {form}{more}; "
             "mend it, leave it empty if it is missing, or give the column another type with --schema"
         )
+
+
+def since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
+    """Cells of dates, of whatever type, as the codes of their column: days or seconds since 1970, float64.
+
+    Args:
+        cells: text of the column's form, or any type of dates and times.
+        column: of type date.
+        name: of the data, for messages.
+        before: rows of the data that came before these.
+
+    Raises:
+        UserError: a cell of text is no date.
+        pa.ArrowInvalid: the cells are of another type.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = cells.type
+    days = _in_days(column)
+    if is_text(kind) and column.format is not None:
+        moments = parse_dates(cells, column.format)
+        check_dates(f"{name}, column {column.name!r}", cells, column.format, moments, before)
+    elif pa.types.is_date(kind):
+        moments = pc.cast(pc.cast(cells, pa.date32()), pa.timestamp("s"))
+    elif pa.types.is_timestamp(kind):
+        moments = _local(cells, kind.tz) if days else _local(cells, _zone_of(column))
+    else:
+        raise pa.ArrowInvalid("no dates")
+    whole = pc.cast(pc.cast(moments, pa.int64()), pa.float64(), safe=False)
+    seconds = pc.divide(whole, float(PER_SECOND[moments.type.unit]))
+    return pc.floor(pc.divide(seconds, float(DAY))) if days else seconds
+
+
+def dates_of(codes: Array, column: Column) -> Any:
+    """The inverse of `since_1970`: codes as cells of the column's type, NaN as missing, on its grid."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = np.isnan(codes)
+    values = np.where(missing, 0.0, codes)
+    if column.step:
+        values = (values / column.step).round() * column.step
+    kind = arrow_type(column.storage)
+    if column.format is not None:
+        seconds = (values.round() * (DAY if _in_days(column) else 1)).astype(np.int64)
+        return pc.strftime(pa.array(seconds, mask=missing).cast(pa.timestamp("s")), format=column.format)
+    if pa.types.is_date(kind):
+        return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
+    whole = pa.array((values * PER_SECOND[kind.unit]).round().astype(np.int64), mask=missing)
+    zone = _zone_of(column)
+    if zone is None:
+        return whole.cast(kind)
+    wall = whole.cast(pa.timestamp(kind.unit))
+    return pc.assume_timezone(wall, zone, ambiguous="earliest", nonexistent="latest")
+
+
+def steps_of(moments: Any, steps: Iterable[int] = STEPS) -> tuple[int, ...]:
+    """Which of ``steps`` Arrow's timestamps are all multiples of; days begin at midnight where they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def on(step: int) -> bool:
+        try:
+            wall = _local(moments, moments.type.tz) if step == DAY else moments
+        except pa.ArrowInvalid:  # a time zone that this machine does not know
+            return False
+        whole = pc.cast(wall, pa.int64()).to_numpy(zero_copy_only=False)
+        return not (whole % (step * PER_SECOND[moments.type.unit])).any()
+
+    return tuple(step for step in steps if on(step))
+
+
+def _in_days(column: Column) -> bool:
+    """Whether the codes of a column are days: its dates have no time of day."""
+    if column.format is None:
+        return column.storage.startswith("date")
+    return not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
+
+
+def _zone_of(column: Column) -> str | None:
+    """The time zone of a column whose codes are of its local time, not of UTC: that of whole days."""
+    zone: str | None = getattr(arrow_type(column.storage), "tz", None)
+    return zone if column.step == DAY else None
+
+
+def _local(moments: Any, zone: str | None) -> Any:
+    """Timestamps as what clocks of a zone show; as they are, where they or the zone say nothing of one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if zone is None or moments.type.tz is None:
+        return moments
+    return pc.local_timestamp(pc.cast(moments, pa.timestamp(moments.type.unit, zone)))

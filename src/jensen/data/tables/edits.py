@@ -1,13 +1,17 @@
 """A schema as a file that users edit: read, written, and applied to what was inferred."""
 
 import difflib
+from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from jensen.data.tables.codec import encode_cells
 from jensen.data.tables.dates import unit_of
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, few
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
 from jensen.errors import UserError
 from jensen.files import atomic, read_yaml_text, write_yaml_text
@@ -64,30 +68,105 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
         for column, summary in zip(inferred.columns, summaries, strict=True)
     ]
     changed = {c.name for c, old in zip(columns, inferred.columns, strict=True) if c.type != old.type}
+    changed |= {column.name for column in edited.columns if column.format is not None}
     warnings = [w for w in inferred.warnings if not any(w.startswith(f"column {name!r}") for name in changed)]
     return Schema(tuple(columns), tuple(warnings))
 
 
 def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     """One column as edited, with what the edit leaves open taken from its cells."""
-    if edit.type == inferred.type and not edit.levels:
-        step = edit.step if edit.step is not None else inferred.step
-        return replace(inferred, step=step, format=edit.format or inferred.format)
-    column = replace(edit, storage=inferred.storage)
-    if column.type in ("binary", "categorical", "ordinal") and not column.levels:
-        if summary.too_many:
-            raise UserError(
-                f"column {column.name!r} cannot be {column.type}: it has more than {MOST_DISTINCT:,} levels; "
-                "give it another type, or ignore"
-            )
-        column = replace(column, levels=tuple(sorted(summary.distinct)))
-    if column.type in ("continuous", "positive", "count"):
+    if edit.type == inferred.type and (edit.numeric or not edit.levels):
+        form = edit.format or inferred.format
+        unit = inferred.step if form == inferred.format else unit_of(form or "")
+        column = replace(inferred, step=unit if edit.step is None else edit.step, format=form)
+    else:
+        column = replace(edit, storage=inferred.storage)
+    if column.type in DISCRETE:
+        column = column if column.levels else replace(column, levels=_levels_of(column, summary))
+        _check_levels(column, inferred, summary)
+    elif column.type in ("continuous", "positive", "count") and column.type != inferred.type:
         _check_numbers(column, summary)
-        column = replace(column, step=1.0 if column.type == "count" else column.step or inferred.step)
-    if column.type == "date":
+        column = replace(column, step=column.step or (1.0 if column.type == "count" else inferred.step))
+    elif column.type == "date" and column.type != inferred.type:
         _check_dates(column, summary)
         column = replace(column, step=unit_of(column.format or ""))
+    if column.numeric and column.step not in (None, inferred.step):
+        _check_step(column, summary)
     return column
+
+
+def _levels_of(column: Column, summary: Summary) -> tuple[Level, ...]:
+    """The levels of a discrete column by its cells, in their order where they have one."""
+    if summary.too_many:
+        raise UserError(
+            f"column {column.name!r} cannot be {column.type}: it has more than {MOST_DISTINCT:,} levels; "
+            "give it another type, or ignore"
+        )
+    cells = [float(cell) if isinstance(cell, Decimal) else cell for cell in summary.distinct]
+    if not cells or not all(isinstance(cell, Level) for cell in cells):
+        raise UserError(
+            f"column {column.name!r} cannot be {column.type}: its cells are of type {summary.kind}; give it "
+            "another type, or ignore"
+        )
+    return tuple(summary.levels or sorted(cells))
+
+
+def _check_levels(column: Column, inferred: Column, summary: Summary) -> None:
+    """Refuse levels that are no choice, or not those of the cells."""
+    levels = column.levels
+    given = few([repr(level) for level in levels])
+    twice = next((level for level, count in Counter(levels).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"column {column.name!r} has the level {twice!r} twice; keep one of them")
+    if len(levels) < 2 or (column.type == "binary" and len(levels) > 2):
+        allowed = "two levels" if column.type == "binary" else "two levels or more"
+        other = "make it categorical or ordinal" if len(levels) > 2 else "give the others too, or ignore it"
+        raise UserError(
+            f"column {column.name!r} cannot be {column.type}: that needs {allowed}, and it has {given}; "
+            f"{other}"
+        )
+    if len({bool if isinstance(level, bool) else isinstance(level, str) for level in levels}) > 1:
+        raise UserError(
+            f"column {column.name!r} has levels of several kinds ({given}); give all in quotes, or none"
+        )
+    if levels != inferred.levels and not summary.too_many and not _any_of(column, summary):
+        cells = few([repr(cell) for cell in summary.distinct])
+        raise UserError(
+            f"no cell of column {column.name!r} is one of its levels {given}; its cells are {cells}: give "
+            "levels of these, in quotes where they are texts"
+        )
+
+
+def _any_of(column: Column, summary: Summary) -> bool:
+    """Whether some cell has one of the levels."""
+    try:
+        return not np.isnan(encode_cells(summary.cells, column, "the table")[0]).all()
+    except UserError:  # of another type
+        return False
+
+
+def _check_step(column: Column, summary: Summary) -> None:
+    """Refuse a step of which not all cells are multiples."""
+    import pyarrow as pa
+
+    assert column.step is not None
+    try:
+        multiples = encode_cells(summary.cells, column, "the table")[0] / column.step
+    except UserError:  # a cell is no date: it is named, with its row, when the table is encoded
+        return
+    narrow = pa.types.is_floating(summary.kind)
+    digits = np.finfo(summary.kind.to_pandas_dtype() if narrow else np.float64).eps
+    off = np.abs(multiples - multiples.round()) > 1e-6 + digits * np.abs(multiples)
+    if off.any():
+        cell = summary.distinct[int(off.argmax())]
+        raise UserError(
+            f"column {column.name!r} cannot have the step {column.step:g}: {cell} is no multiple of it; give "
+            "another, or leave it out"
+        )
+    if column.type == "count" and column.step % 1:
+        raise UserError(
+            f"column {column.name!r} cannot have the step {column.step:g}: counts are whole; leave it out"
+        )
 
 
 def _check_dates(column: Column, summary: Summary) -> None:

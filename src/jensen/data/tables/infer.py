@@ -13,6 +13,7 @@ from jensen.data.tables.dates import unit_of
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
+from jensen.files import write_yaml_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,11 +59,13 @@ def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Co
         [value] = summary.distinct
         written = str(value) if isinstance(value, date | Decimal) else None
         constant = value if isinstance(value, str | int | float | bool) else written
-        return Column(name, "ignore", storage, constant=constant), f"is left out: it is always {value!r}"
+        levels = tuple(summary.levels) if constant in summary.levels else ()
+        column = Column(name, "ignore", storage, levels, constant=constant)
+        return column, f"is left out: it is always {value!r}"
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
-        step = 1.0 if pa.types.is_date(kind) else None
+        step = 1.0 if pa.types.is_date(kind) else float(summary.steps[0]) if summary.steps else None
         return Column(name, "date", storage, step=step), ""
-    if pa.types.is_dictionary(kind) and all(isinstance(level, Level) for level in summary.levels):
+    if summary.levels and all(isinstance(level, Level) for level in summary.levels):
         levels = tuple(summary.levels)
         return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, levels), ""
     if pa.types.is_boolean(kind):
@@ -79,9 +82,9 @@ def _discrete(levels: Sequence[Any]) -> str:
 
 
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
-    form = summary.form
-    if form is not None:
-        return Column(summary.name, "date", storage, step=unit_of(form), format=form), ""
+    if forms := summary.form:
+        column = Column(summary.name, "date", storage, step=unit_of(forms[0]), format=forms[0])
+        return column, _either(summary.name, *forms)
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
@@ -94,18 +97,51 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
 
 
+def _either(name: str, form: str, *others: str) -> str:
+    """What to say where dates may be of another form too."""
+    if not others:
+        return ""
+    line = write_yaml_text([{"name": name, "type": "date", "format": others[0]}])
+    return (
+        f"is read as dates of the form {form}, but {others[0]} fits all its cells too; if they are that, "
+        f"pass --schema a file with the line {' '.join(line.split())}"
+    )
+
+
 def _number(
     summary: Summary, numbers: Numbers, storage: str, all_differ: Callable[[Summary], bool]
 ) -> tuple[Column, str]:
     column = _number_column(summary.name, numbers, storage)
+    if _collide(summary, numbers):
+        return Column(summary.name, "ignore", storage), (
+            f"is left out: its numbers, such as {summary.distinct[0]}, are too long and too close to tell "
+            "apart in float64; subtract the smallest from all, or write them as text"
+        )
     if numbers.count > 20 and numbers.whole and _numbers_rows(summary, numbers, all_differ):
         return Column(summary.name, "ignore", storage), "is left out: it numbers the rows"
-    if numbers.count > 20 and ID.search(summary.name) and summary.num_distinct == numbers.count:
+    if (
+        numbers.count > 20
+        and numbers.whole
+        and ID.search(summary.name)
+        and summary.num_distinct == numbers.count
+    ):
         return (
             Column(summary.name, "ignore", storage),
             "is left out: its name says id, and all its cells are different",
         )
     return column, ""
+
+
+def _collide(summary: Summary, numbers: Numbers) -> bool:
+    """Whether whole numbers or decimals differ that are the same, or must be, in float64."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(summary.kind):
+        return False
+    apart = float(np.spacing(max(abs(numbers.low), abs(numbers.high))))
+    if len(numbers.distinct) < min(3, summary.num_distinct):
+        return True
+    return (numbers.high - numbers.low) / apart + 1 < summary.num_distinct
 
 
 def infer_column(name: str, values: Array, storage: str = "double") -> Column:

@@ -1,11 +1,13 @@
 """Tables from files: CSV and TSV (also gzipped), Parquet, Arrow, and folders of them."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jensen.data.tables.cells import storage_of, typed_cells, typed_storage, without_missing
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
-from jensen.data.tables.text import check_distinct, one_line, read_text
+from jensen.data.tables.text import check_distinct, one_line, read_text, read_text_cells, text_layout
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,17 +51,72 @@ def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
         raise UserError(f"{path}: no such file; give the path of a table that exists")
     if not path.is_dir():
         return _checked(_read_file(path, schema), path)
+    return _read_folder(path, schema)
+
+
+def _read_folder(path: Path, schema: Schema | None) -> "pa.Table":
+    """All files of a folder one after the other, the text of all read as what it is in all."""
     import pyarrow as pa
 
-    tables: list[pa.Table] = []
+    tables: dict[Path, pa.Table] = {}
     for file in table_files(path):
-        table = _checked(_read_file(file, schema), file)
-        check_names(table.column_names, file, (tables or [table])[0].column_names, path)
-        tables.append(table if not tables else table.select(tables[0].column_names))
+        is_text = suffix_of(file) in TEXT
+        table = _checked(
+            read_text_cells(file, text_layout(file)) if is_text else _read_file(file, None), file
+        )
+        names = next(iter(tables.values()), table).column_names
+        check_names(table.column_names, file, names, path)
+        tables[file] = table.select(names)
+    text = {file: table for file, table in tables.items() if suffix_of(file) in TEXT}
+    storage = storage_of(schema) if schema else common_storage({f: [t] for f, t in text.items()})
+    for file, table in text.items():
+        layout = text_layout(file)
+        tables[file] = typed_cells(table, storage, file, layout.first, commas=layout.commas)
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        raise UserError(f"the files of {path} have columns of different types ({one_line(error)})") from None
+        return pa.concat_tables(tables.values(), promote_options="permissive")
+    except pa.ArrowException as error:
+        raise differing(path, error) from None
+
+
+def common_storage(files: "Mapping[Path, Iterable[pa.Table]]") -> dict[str, str]:
+    """The Arrow type of each column of several text files, as text: what the cells of all are.
+
+    Args:
+        files: the cells of each as they are written, in pieces.
+
+    Raises:
+        UserError: a file has no rows, or both decimal commas and points.
+    """
+    found: dict[str, set[str]] = {}
+    for file, pieces in files.items():
+        some: set[str] = set()
+        kinds = typed_storage(_noted(pieces, some), file, commas=text_layout(file).commas)
+        for name, kind in kinds.items():
+            found.setdefault(name, set()).update({kind} if name in some else ())
+    return {name: _common(kinds) for name, kinds in found.items()}
+
+
+def _noted(pieces: "Iterable[pa.Table]", some: set[str]) -> "Iterator[pa.Table]":
+    """Pieces of text, with the names noted of those columns of which a cell is there."""
+    for piece in pieces:
+        for name in set(piece.column_names) - some:
+            if without_missing(piece[name]).null_count < len(piece):
+                some.add(name)
+        yield piece
+
+
+def _common(kinds: set[str]) -> str:
+    """What columns of some kinds are together: codes such as 01 in one file make text of 11 in another."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "double" if kinds == {"int64", "double"} else "string"
+
+
+def differing(folder: Path, error: BaseException) -> UserError:
+    """What to say of files whose columns have types that nothing holds together."""
+    return UserError(
+        f"the files of {folder} have columns of different types ({one_line(error)}); write them with the same"
+    )
 
 
 def _read_file(path: Path, schema: Schema | None) -> "pa.Table":

@@ -5,6 +5,7 @@ numbers as they are, dates as days or seconds since 1970, categories as their nu
 missing cell. `jensen.data.tables.codec` codes and decodes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,9 +34,11 @@ class Column:
         type: one of `TYPES`.
         storage: the Arrow type of its cells as given, as text: "int64", "double", "string", "bool",
             "date32[day]", "timestamp[us]", "dictionary<values=string, indices=int32, ordered=0>", ...
-        levels: the values of a discrete column in the order of their codes 0, 1, ...
+        levels: the values of a discrete column in the order of their codes 0, 1, ...; of a dictionary column
+            with a constant, all that it may have.
         step: what a number is a multiple of, as written: 1 for whole numbers, 0.1 for one decimal; None where
-            there is no such grid. For dates in seconds (in days where storage is a date).
+            there is no such grid. For dates in seconds (in days where they have no time of day): whole days,
+            86400 seconds, begin at midnight in the time zone of the storage.
         format: how a date is written in text, as for ``strftime``; None where Arrow stores dates.
         constant: the one value of a column that is left out because it has no other; None elsewhere.
     """
@@ -52,6 +55,13 @@ class Column:
         if self.type not in TYPES:
             raise UserError(
                 f"column {self.name!r} has the type {self.type!r}; give one of {', '.join(TYPES)}"
+            )
+        step = self.step
+        number = isinstance(step, int | float) and not isinstance(step, bool)
+        if step is not None and not (number and 0 < step < math.inf):
+            raise UserError(
+                f"column {self.name!r} has the step {step!r}; give a number above 0, such as 0.001, or leave "
+                "it out"
             )
 
     @property
@@ -134,13 +144,28 @@ class Schema:
                     f"column {record['name']!r} of the schema has an unknown key {strange[0]!r}; "
                     f"the keys are {', '.join(known)}"
                 )
-            values = {"storage": "", **record, "levels": tuple(record.get("levels") or ())}
+            values = {"storage": "", **record, "levels": _read_levels(record)}
             columns.append(Column(**{**values, "name": str(values["name"])}))
         names = [column.name for column in columns]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"the schema names column {twice!r} twice; keep one of them")
         return Schema(tuple(columns))
+
+
+def _read_levels(record: Mapping[str, Any]) -> tuple[Level, ...]:
+    """The levels in the record of a column, refused where it has no list of them, or no text as format."""
+    levels, form, name = record.get("levels") or [], record.get("format"), record["name"]
+    if not isinstance(levels, list) or not all(isinstance(level, Level) for level in levels):
+        raise UserError(
+            f"column {name!r} of the schema has the levels {levels!r}; give a list of texts or numbers, "
+            "such as levels: [School, Master], texts such as '2020-01-31' in quotes"
+        )
+    if form is not None and not isinstance(form, str):
+        raise UserError(
+            f"column {name!r} of the schema has the format {form!r}; give a text, such as '%d %b %Y'"
+        )
+    return tuple(levels)
 
 
 def few(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from jensen.data.tables.edits import apply_edits, read_schema
 from jensen.data.tables.infer import schema_of
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import can_compare
 from jensen.data.tables.summary import summarise
 from jensen.data.tables.text import text_layout
 from jensen.errors import UserError
@@ -131,7 +132,7 @@ def _names(table: Any, schema: Schema) -> tuple[tuple[str, ...], str]:
     for column in schema.columns:
         if column.type == "ignore" and column.name in table.column_names:
             cells = table[column.name]
-            if not cells.null_count and len(cells.unique()) == len(cells):
+            if can_compare(cells.type) and not cells.null_count and len(cells.unique()) == len(cells):
                 return tuple(map(str, cells.to_pylist())), column.name
     return (), ""
 

@@ -26,6 +26,8 @@ def can_compare(kind: Any) -> bool:
     """Whether Arrow tells equal cells of a type from others: not those of lists, records and extensions."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(kind):
+        return can_compare(kind.value_type)
     return not pa.types.is_nested(kind) and not isinstance(kind, pa.BaseExtensionType)
 
 
@@ -34,6 +36,16 @@ def is_text(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def without_nan(cells: Any) -> Any:
+    """Cells with NaN as missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(cells.type):
+        return cells
+    return pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
 
 
 def without_views(table: Any) -> Any:

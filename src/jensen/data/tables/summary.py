@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import form_of_most, forms_of
-from jensen.data.tables.storage import can_compare, is_text
+from jensen.data.tables.dates import STEPS, form_of_most, forms_of, steps_of, with_rival
+from jensen.data.tables.storage import can_compare, is_text, without_nan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +124,8 @@ class Summary:
         """Of a dictionary column, the levels in their order."""
         self.forms: tuple[str, ...] | None = None
         """Of text, the forms of dates that all cells have."""
+        self.steps: tuple[int, ...] = STEPS if pa.types.is_timestamp(kind) else ()
+        """Of moments, the seconds that all are multiples of."""
         self._distinct: pa.Array | None = None
         self.too_many = False
         """Whether there are more different cells than were kept."""
@@ -133,27 +135,43 @@ class Summary:
         self.numbers = Numbers(MOST_VALUES if bounded else None) if values else None
 
     @property
-    def form(self) -> str | None:
-        """Of text, the form of dates that all cells have, or most of the first; None where they are none."""
+    def form(self) -> tuple[str, ...]:
+        """Of text, the form of dates that all cells have, or most of the first; () where they are none.
+
+        Then the form that all have too, and that makes other days of them, if there is one.
+        """
         if not self.is_text or self._distinct is None:
-            return None
-        return self.forms[0] if self.forms else form_of_most(self._distinct.slice(0, SOME))
+            return ()
+        if self.forms:
+            return with_rival(self._distinct, self.forms)
+        form = form_of_most(self._distinct.slice(0, SOME))
+        return () if form is None else (form,)
+
+    @property
+    def cells(self) -> "pa.Array":
+        """The different cells, as far as they are kept."""
+        import pyarrow as pa
+
+        return pa.nulls(0) if self._distinct is None else self._distinct
 
     @property
     def distinct(self) -> list[Any]:
-        """The different cells, as far as they are kept."""
-        return [] if self._distinct is None else list(self._distinct.to_pylist())
+        """The same as values of Python."""
+        return list(self.cells.to_pylist())
 
     @property
     def num_distinct(self) -> int:
         """How many there are, or were kept."""
-        return 0 if self._distinct is None else len(self._distinct)
+        return len(self.cells)
 
     def add(self, cells: "pa.Array") -> None:
         """Take in more cells."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if not can_compare(self.kind):
+            self.there += len(cells) - cells.null_count
+            return
         if pa.types.is_dictionary(self.kind):
             known = set(self.levels)
             new = [
@@ -161,17 +179,13 @@ class Summary:
             ]
             self.levels += new
             cells = cells.dictionary_decode()
-        if not can_compare(cells.type):
-            self.there += len(cells) - cells.null_count
-            return
-        if pa.types.is_floating(cells.type):
-            cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)  # NaN is missing
-        there = pc.drop_null(cells)
+        there = pc.drop_null(without_nan(cells))
         if len(there) == 0:
             return
         self.there += len(there)
         if not self.too_many or (self.is_text and self.forms != ()):
             self._add_distinct(pc.unique(there))
+        self.steps = steps_of(there, self.steps) if self.steps else ()
         if self.numbers is not None:
             values = pc.cast(there, pa.float64(), safe=False)
             self.numbers.add(values.to_numpy(zero_copy_only=False).astype(np.float64, copy=False))
