@@ -18,7 +18,7 @@ from jensen.data import Preparation
 from jensen.families import Conditional
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import PairEncoder, RowDecoder, RowEncoder
-from jensen.models.local import semi_amortized, two_tier
+from jensen.models.local import Maximise, semi_amortized, two_tier
 from jensen.networks import Beside, NormalizedLog1p
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
@@ -85,12 +85,10 @@ def build_model(
     family = POSTERIORS[settings.posterior](settings, settings.latent_dim)
     decoder = _decoder(settings, math.prod(family.event_shape), event_shape, preparation, rows)
     given = places_given(settings.condition, preparation)
-    maximise = inner.inner_loop(settings.inner_steps or 50, settings.inner_lr or 0.4)
     if settings.inference == "two-tier":
         prior = PRIORS[settings.prior](settings, None, torch.empty(0))
-        return _given(
-            given, two_tier(prior, family, decoder, maximise, event_dim=1 if given else len(event_shape))
-        )
+        event_dim = 1 if given else len(event_shape)
+        return _given(given, two_tier(prior, family, decoder, _inner_loop(settings), event_dim=event_dim))
     encoder: nn.Module = _encoder(settings, family, event_shape, preparation, rows)
     if settings.posterior == "experts" and rows is not None:
         start_at_factors(encoder, decoder, given, rows)
@@ -100,8 +98,15 @@ def build_model(
         labelled = preparation.labels is not None
         encoder = PairEncoder(encoder, event_shape) if labelled else RowEncoder(encoder, given)
     if settings.inference == "semi-amortized":
-        return _given(given, semi_amortized(prior, encoder, decoder, maximise))
+        return _given(given, semi_amortized(prior, encoder, decoder, _inner_loop(settings)))
     return _given(given, VAE(prior, encoder, decoder))
+
+
+def _inner_loop(settings: Settings) -> Maximise:
+    """The inner maximisation of resolved settings."""
+    assert settings.inner_steps is not None
+    assert settings.inner_lr is not None
+    return inner.inner_loop(settings.inner_steps, settings.inner_lr)
 
 
 def _encoder(

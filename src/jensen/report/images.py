@@ -1,12 +1,11 @@
 """Pictures of image data: tiles with sharp pixels."""
 
-import math
-
 import numpy as np
 from markupsafe import Markup
 from torch import Tensor
 
 from jensen.data.arrays import Array
+from jensen.data.writers import enlarged
 from jensen.report.look import REACH, Look
 from jensen.report.style import Picture, plain, to_img
 
@@ -109,9 +108,7 @@ def tiles(look: Look, x: Tensor, *, mean: bool = False) -> Array:
     colour = levels if levels.shape[-1] != 1 else levels.repeat(3, axis=-1)
     if colour.shape[-1] == 3:
         colour = np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=-1)
-    factor = math.ceil(56 / max(colour.shape[1:3]))
-    enlarged: Array = colour.repeat(factor, axis=1).repeat(factor, axis=2)
-    return enlarged
+    return enlarged(colour)
 
 
 def spread(rows: int, count: int) -> list[int]:
