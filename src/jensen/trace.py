@@ -22,6 +22,15 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
+def anonymous(z: Tensor) -> Tensor:
+    """The same draw as another object, which a distribution that remembers its draws does not know again.
+
+    A flow, or a transform with a cache, answers ``log_prob`` of its own draw by what it remembers of making
+    it. That is without gradient where the draw was, and goes past z where it was not.
+    """
+    return z.view_as(z)
+
+
 @dataclass(frozen=True)
 class Trace:
     """One stochastic pass: z ~ q(z | x), with the three distributions that it went through.

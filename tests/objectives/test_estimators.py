@@ -206,3 +206,17 @@ def test_which_groups_of_a_vae_are_pathwise():
     assert not model.trace(x, 2, pathwise=False).z[0].requires_grad
     with pytest.raises(ValueError, match="pathwise has 2 entries, and a VAE one latent group"):
         model.trace(x, 2, pathwise=(True, False))
+
+
+def test_the_score_of_a_posterior_that_remembers_its_draws():
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    mu = torch.zeros(4, 2, requires_grad=True)
+    base = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(4, 2), 1.0), 1)
+    move = torch.distributions.AffineTransform(mu, 2.0, event_dim=1, cache_size=1)
+    model = VAE(StandardNormal(2), Linear(3, 2), Linear(2, 3))
+    posterior = (torch.distributions.TransformedDistribution(base, move),)
+    trace = model.trace(torch.zeros(4, 3), 5, pathwise=False, posterior=posterior)
+    (score,) = torch.autograd.grad(trace.log_qz.sum(), mu)
+    torch.testing.assert_close(score, trace.z[0].sum(0) / 4)

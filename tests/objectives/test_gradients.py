@@ -4,16 +4,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import (
+    AffineTransform,
     Bernoulli,
     Categorical,
     Distribution,
     Exponential,
+    Gumbel,
     Independent,
+    LogNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
     Poisson,
+    TransformedDistribution,
+    Weibull,
 )
 
 from jensen.objectives import RunningMean, leaf_parameters, pathwise_gradient, score_function_gradient
@@ -44,6 +49,18 @@ def test_path_of_a_normal():
     mu, sigma = copies(0.5, -1.0), copies(0.7, 1.5)
     gradient = pathwise_gradient(total_square, Independent(Normal(mu, sigma), 1), 3)
     assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, -2.0, 1.4, 3.0]).double())
+
+
+@pytest.mark.parametrize("cache_size", [0, 1])
+@pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
+def test_a_transformed_normal(estimator, cache_size):
+    """z = mu + sigma e has E z^2 = mu^2 + sigma^2, also where the transform remembers the e of its last z."""
+    torch.manual_seed(7)
+    mu, sigma = copies(0.5), copies(0.7)
+    move = AffineTransform(mu, sigma, event_dim=1, cache_size=cache_size)
+    base = Independent(Normal(torch.zeros_like(mu), 1.0), 1)
+    gradient = estimator(total_square, TransformedDistribution(base, move), 3)
+    assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, 1.4]).double())
 
 
 @pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
@@ -131,6 +148,9 @@ def test_leaf_parameters_are_what_q_was_made_of():
         (OneHotCategorical(logits=a), [a]),
         (Bernoulli(logits=layer(torch.ones(3))), [layer.weight, layer.bias]),
         (MixtureSameFamily(Categorical(logits=a), Normal(b, 1.0)), [a, b]),
+        (Gumbel(a, b.exp()), [a, b]),
+        (LogNormal(a, 1.0), [a]),
+        (Weibull(a.exp(), b.exp()), [a, b]),
         (Normal(torch.zeros(2), 1.0), []),
     ]
     for q, expected in cases:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
-from jensen.trace import Trace
+from jensen.trace import Trace, anonymous
 
 
 class VAE(nn.Module):
@@ -55,7 +55,7 @@ class VAE(nn.Module):
         context = self.context_of(x) if context is None else context
         (q,) = self.posterior(x, context=context) if posterior is None else posterior
         reparameterized = _the_only(pathwise) and q.has_rsample
-        z = (q.rsample if reparameterized else q.sample)((num_samples,))
+        z = q.rsample((num_samples,)) if reparameterized else anonymous(q.sample((num_samples,)))
         return Trace(
             x=x,
             z=(z,),

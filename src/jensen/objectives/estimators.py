@@ -21,7 +21,7 @@ from jensen.objectives.baselines import Baseline, find_baseline
 from jensen.objectives.bounds import Bound, PowerMean, log_weight, mean
 from jensen.objectives.gradients import score_surrogate
 from jensen.objectives.path_density import PathDensity
-from jensen.trace import Model, Trace
+from jensen.trace import Model, Trace, anonymous
 
 
 def pathwise(
@@ -169,7 +169,9 @@ def doubly_reparameterized(
             "doubly_reparameterized would be biased: the posterior of one latent group depends on another "
             "group's samples; use pathwise, or a model whose groups are independent given x"
         )
-    log_w = _integrand(bound, trace, score=False)
+    # log q by way of z, where the hook is: a flow knows its own draw again, and would not look at z.
+    seen = replace(trace, z=tuple(map(anonymous, trace.z)))
+    log_w = _integrand(bound, seen, score=False)
     v = reduction.weights(log_w.detach())
     for z in trace.z:
         if z.requires_grad:

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Transform
 
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
 from jensen.objectives.bounds import mean
+from jensen.trace import anonymous
 
 
 def score_function_gradient(
@@ -43,7 +44,7 @@ def score_function_gradient(
     Raises:
         ValueError: q has no density or no parameters, F's values are of the wrong shape, ...
     """
-    z = q.sample((num_samples,))
+    z = anonymous(q.sample((num_samples,)))
     values = _values(F, z, q)
     try:
         log_q = q.log_prob(z)
@@ -119,27 +120,30 @@ def leaf_parameters(q: Distribution) -> tuple[Tensor, ...]:
     network), the leaves that it was computed from.
     """
     found: dict[int, Tensor] = {}
-    for tensor in _tensors(q):
+    for tensor in _tensors(q, set()):
         for leaf in _leaves(tensor):
             found.setdefault(id(leaf), leaf)
     return tuple(found.values())
 
 
-def _tensors(part: Any) -> Iterable[Tensor]:
-    """Every tensor inside a distribution, whatever it is nested in."""
+def _tensors(part: Any, seen: set[int]) -> Iterable[Tensor]:
+    """Every tensor inside a distribution, whatever it is nested in, but for the ids ``seen``."""
+    if id(part) in seen:  # a transform and its inverse hold one another
+        return
+    seen.add(id(part))
     if isinstance(part, Tensor):
         yield part
     elif isinstance(part, nn.Module):
         yield from part.parameters()
     elif isinstance(part, list | tuple):
         for item in part:
-            yield from _tensors(item)
+            yield from _tensors(item, seen)
     elif isinstance(part, Distribution | Transform):
         named = part.arg_constraints if isinstance(part, Distribution) else ()
         inside = vars(part)
         # The declared order first: MultivariateNormal, for one, stores its scale before its mean.
         for name in [*(n for n in named if n in inside), *inside]:
-            yield from _tensors(inside[name])
+            yield from _tensors(inside[name], seen)
 
 
 def _leaves(tensor: Tensor) -> Iterable[Tensor]:
