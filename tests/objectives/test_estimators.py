@@ -24,6 +24,7 @@ from jensen.objectives import (
     score_function,
     sticking_the_landing,
 )
+from jensen.objectives.baselines import advantage, find_baseline
 from tests.objectives.exact_models import CHAINS, PROBLEMS, Point
 from tests.objectives.rows import RowModel
 
@@ -166,13 +167,14 @@ def test_free_bits_with_a_sampled_kl_has_no_score_function():
 class Linear(nn.Module):
     """x -> N(A x, 1), to try the estimators with `jensen.models.VAE`."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, event_dim: int = 1) -> None:
         super().__init__()
-        self.layer = nn.Linear(inputs, outputs)
+        self.layer, self.event_dim = nn.Linear(inputs, outputs), event_dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         mean = self.layer(x)
-        return torch.distributions.Independent(torch.distributions.Normal(mean, torch.ones_like(mean)), 1)
+        normal = torch.distributions.Normal(mean, torch.ones_like(mean))
+        return torch.distributions.Independent(normal, self.event_dim)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -220,3 +222,43 @@ def test_the_score_of_a_posterior_that_remembers_its_draws():
     trace = model.trace(torch.zeros(4, 3), 5, pathwise=False, posterior=posterior)
     (score,) = torch.autograd.grad(trace.log_qz.sum(), mu)
     torch.testing.assert_close(score, trace.z[0].sum(0) / 4)
+
+
+@pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
+@pytest.mark.parametrize("order", [0, 0.5, 1, 2])
+def test_the_credit_of_many_samples_keeps_its_digits(order, baseline):
+    torch.manual_seed(0)
+    values = torch.randn(300, 4) * 3 - 900
+    find, reduction = find_baseline(baseline), objectives.PowerMean(order)
+    single, double = (advantage(v, find, reduction).double() for v in (values, values.double()))
+    torch.testing.assert_close(single, double, atol=2e-3 / 300, rtol=1e-6)
+
+
+def test_the_credit_of_an_average_takes_no_square_of_the_samples():
+    values = torch.zeros(200_000, 1)  # whose square would be 160 GB
+    assert advantage(values, find_baseline("leave-one-out"), objectives.PowerMean(0)).eq(0).all()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("part", ["prior", "posterior", "likelihood"])
+def test_a_distribution_of_single_numbers_is_refused(part, size):
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    dims = {name: 0 if name == part else 1 for name in ("prior", "posterior", "likelihood")}
+    prior = StandardNormal(size)
+    if part == "prior":
+        prior.forward = lambda: torch.distributions.Normal(torch.zeros(size), 1.0)
+    model = VAE(prior, Linear(size, size, dims["posterior"]), Linear(size, size, dims["likelihood"]))
+    with pytest.raises(ValueError, match=rf"the {part}, .* event shape \({size},\): wrap it in .*\(d, 1\)"):
+        pathwise(elbo, model, torch.zeros(4, size), 4)
+
+
+def test_an_integrand_of_another_shape_is_refused():
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    for integrand in (lambda t: t.log_qz, lambda t: t.log_px.mean(0)):
+        bound = Bound("mine", integrand, objectives.PowerMean(0))
+        with pytest.raises(
+            ValueError, match=r"integrand of mine has shape .* it must be \(3, 4\): one number"
+        ):
+            pathwise(bound, model, model.x, 3)

@@ -193,13 +193,13 @@ def _pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, contex
 
 
 def _integrand(bound: Bound, trace: Trace, score: bool = True) -> Tensor:
-    """``bound.integrand(trace)``, ``[K, B]``, or a ValueError if that needs a density which q has not.
+    """``bound.values(trace)``, ``[K, B]``, or a ValueError if that needs a density which q has not.
 
     Without ``score``, log q(z | x) in it has its gradient through z alone.
     """
     posterior = trace.posterior if score else tuple(PathDensity(q) for q in trace.posterior)
     try:
-        return bound.integrand(replace(trace, posterior=posterior))
+        return bound.values(replace(trace, posterior=posterior))
     except NotImplementedError:
         if not bound.needs_density or all(map(_has_density, trace.posterior, trace.z)):
             raise
