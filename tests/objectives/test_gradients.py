@@ -136,6 +136,25 @@ def test_parameters_that_are_named():
     assert by_unrelated.eq(0).all()
 
 
+@pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
+def test_what_q_does_not_depend_on_has_no_gradient(estimator):
+    w = torch.ones(3, requires_grad=True)
+    (gradient,) = estimator(lambda z: z, Normal(torch.zeros(2), 1.0), 3, parameters=[w])
+    assert gradient.eq(0).all()
+    assert gradient.shape == w.shape
+
+
+def test_values_may_be_integers_or_truths():
+    logits = torch.tensor([0.1, 0.7, -0.3], dtype=torch.float64, requires_grad=True)
+    q = Categorical(logits=logits)
+    for F in (lambda z: z, lambda z: z > 0):
+        torch.manual_seed(8)
+        (gradient,) = score_function_gradient(F, q, 4, baseline="leave-one-out")
+        torch.manual_seed(8)
+        as_numbers = score_function_gradient(lambda z, F=F: F(z).double(), q, 4, baseline="leave-one-out")
+        torch.testing.assert_close((gradient,), as_numbers)
+
+
 def test_leaf_parameters_are_what_q_was_made_of():
     a, b = (torch.zeros(2, requires_grad=True) for _ in range(2))
     full = torch.eye(2).requires_grad_()
@@ -169,6 +188,9 @@ def test_what_is_refused():
         score_function_gradient(lambda z: z, Poisson(rate), 1, baseline="mean")
     with pytest.raises(ValueError, match=r"shape \(3,\) for z of shape \(3, 2\); .* \(3, 2\)"):
         score_function_gradient(lambda z: z.sum(-1), Poisson(rate), 3)
+    for estimator in (pathwise_gradient, score_function_gradient):
+        with pytest.raises(ValueError, match="num_samples is 0; a mean needs 1 or more"):
+            estimator(lambda z: z, Normal(rate, 1.0), 0)
     with pytest.raises(ValueError, match="Exponential holds no tensor that requires a gradient"):
         pathwise_gradient(lambda z: z, Exponential(torch.ones(2)), 3)
     with pytest.raises(ValueError, match="Point has no log_prob; use pathwise_gradient"):

@@ -126,8 +126,9 @@ def sticking_the_landing(
     """
     if bound.reduction != mean or not bound.separable:
         raise ValueError(
-            f"sticking_the_landing was given {bound.name}, for which it is biased; it is for averages such "
-            "as elbo and beta; use doubly_reparameterized for iwae and renyi, pathwise for others"
+            f"sticking_the_landing was given {bound.name}; it is unbiased for averages: the reduction "
+            "must be PowerMean(0), which is jensen.objectives.mean, and the bound separable; use "
+            "doubly_reparameterized for iwae and renyi, pathwise for others"
         )
     trace = _pathwise_trace("sticking_the_landing", model, x, num_samples, context)
     surrogate = bound.reduction(_integrand(bound, trace, score=False))
@@ -160,8 +161,10 @@ def doubly_reparameterized(
     reduction = bound.reduction
     if bound.integrand is not log_weight or not isinstance(reduction, PowerMean) or reduction.order == 0:
         raise ValueError(
-            f"doubly_reparameterized was given {bound.name}; it is for importance-weighted bounds, iwae or "
-            "renyi; use sticking_the_landing for elbo, where it is the same idea, and pathwise for others"
+            f"doubly_reparameterized was given {bound.name}; it is for power means of importance weights: "
+            "the integrand must be jensen.objectives.log_weight, the reduction a PowerMean of an order other "
+            "than 0 (renyi with alpha = 1 has order 0, and is the ELBO); use sticking_the_landing for elbo, "
+            "where it is the same idea, and pathwise for others"
         )
     trace = _pathwise_trace("doubly_reparameterized", model, x, num_samples, context)
     if len(trace.z) > 1 and any(len(q.batch_shape) > 1 for q in trace.posterior):

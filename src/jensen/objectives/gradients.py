@@ -26,8 +26,9 @@ def score_function_gradient(
 
     ``grad_w E_q F ~ mean_k (F(z_k) - b_k) grad_w log q_w(z_k)``, ``z_k ~ q_w``
 
-    Unbiased for every q with a log-density, discrete ones included, and every F: F itself is not
-    differentiated by z. If F depends on the parameters other than through z, ``mean_k grad_w F`` is added.
+    Unbiased for every q with a log-density whose support does not depend on w, discrete ones included, and
+    every F: F itself is not differentiated by z. If F depends on the parameters other than through z,
+    ``mean_k grad_w F`` is added.
 
     Args:
         F: samples ``[K, *batch, *event]`` -> values ``[K, *batch]``.
@@ -42,7 +43,7 @@ def score_function_gradient(
         sum over the batch.
 
     Raises:
-        ValueError: q has no density or no parameters, F's values are of the wrong shape, ...
+        ValueError: q has no density or no parameters, K is 0, F's values are of the wrong shape, ...
     """
     z = anonymous(q.sample((num_samples,)))
     values = _values(F, z, q)
@@ -77,7 +78,7 @@ def pathwise_gradient(
         One gradient for each parameter, as in `score_function_gradient`.
 
     Raises:
-        ValueError: q has no pathwise sampler, F is not differentiable, q has no parameters, ...
+        ValueError: q has no pathwise sampler or no parameters, K is 0, F is not differentiable, ...
     """
     if not q.has_rsample:
         raise ValueError(f"{type(q).__name__} has no pathwise sampler (rsample); use score_function_gradient")
@@ -162,7 +163,9 @@ def _leaves(tensor: Tensor) -> Iterable[Tensor]:
 
 
 def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor:
-    """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil."""
+    """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil, in floating-point numbers."""
+    if not len(z):
+        raise ValueError("num_samples is 0; a mean needs 1 or more")
     values = F(z)
     expected = (len(z), *q.batch_shape)
     if values.shape != expected:
@@ -170,7 +173,9 @@ def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor
             f"F(z) has shape {tuple(values.shape)} for z of shape {tuple(z.shape)}; "
             f"return one value for each sample and batch element, {expected}"
         )
-    return values
+    if values.is_floating_point():
+        return values
+    return values.to(z.dtype if z.is_floating_point() else torch.get_default_dtype())
 
 
 def _gradient(
@@ -183,5 +188,7 @@ def _gradient(
             f"{type(q).__name__} holds no tensor that requires a gradient; make its parameters with "
             "requires_grad=True, or name others by parameters=..."
         )
+    if not expectation.requires_grad:
+        return tuple(map(torch.zeros_like, parameters))
     # The graph behind q's own parameters is kept: the same q can be used again.
     return torch.autograd.grad(expectation.sum(), parameters, retain_graph=True, materialize_grads=True)
