@@ -272,3 +272,13 @@ def test_an_integrand_of_another_shape_is_refused():
             ValueError, match=r"integrand of mine has shape .* it must be \(3, 4\): one number"
         ):
             pathwise(bound, model, model.x, 3)
+
+
+def test_a_distribution_is_no_prior():
+    from jensen.models import VAE
+
+    standard = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1)
+    with pytest.raises(
+        ValueError, match=r"a distribution, Independent, and must be a module whose forward\(\)"
+    ):
+        VAE(standard, Linear(3, 2), Linear(2, 3))

@@ -14,6 +14,7 @@ from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
 from jensen.evaluation.moments import diagonal_fit, moments
+from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
 Start = Literal["posterior", "fitted", "prior"]
@@ -228,4 +229,4 @@ def annealed_importance_sampling(
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)
-    return Annealed(log_w.logsumexp(0) - math.log(num_chains), log_w, acceptance)
+    return Annealed(log_mean_exp(log_w), log_w, acceptance)
