@@ -22,6 +22,30 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
+def anonymous(z: Tensor) -> Tensor:
+    """The same draw as another object, which a distribution that remembers its draws does not know again.
+
+    A flow, or a transform with a cache, answers ``log_prob`` of its own draw by what it remembers of making
+    it. That is without gradient where the draw was, and goes past z where it was not.
+    """
+    return z.view_as(z)
+
+
+def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
+    """ValueError, with the mend, unless ``d`` has this event shape and one of these batch shapes."""
+    has = (tuple(d.batch_shape), tuple(d.event_shape))
+    if has[1] == tuple(event) and has[0] in batches:
+        return
+    missing = len(event) - len(has[1])
+    mend = (
+        f"wrap it in torch.distributions.Independent(d, {missing})" if missing > 0 else "check its parameters"
+    )
+    raise ValueError(
+        f"the {part}, {type(d).__name__}, has batch shape {has[0]} and event shape {has[1]}; it must have "
+        f"batch shape {' or '.join(map(str, batches))} and event shape {tuple(event)}: {mend}"
+    )
+
+
 @dataclass(frozen=True)
 class Trace:
     """One stochastic pass: z ~ q(z | x), with the three distributions that it went through.
@@ -44,6 +68,27 @@ class Trace:
     """Whether each group's z was drawn by reparameterization (gradients flow through z)."""
     context: Tensor | None = None
     """What a conditional model was conditioned on, ``[B, ...]``."""
+
+    def __post_init__(self) -> None:
+        """Every distribution has the shapes that are named above.
+
+        Shapes alone are looked at, once a trace: a batch dimension too many would be summed or broadcast, and
+        the bound be wrong without a word.
+
+        Raises:
+            ValueError: one has not; the message says which.
+        """
+        K, B = self.shape
+        check_shapes("likelihood", self.likelihood, self.x.shape[1:], (K, B))
+        for q, p, z in zip(self.posterior, self.prior, self.z, strict=True):
+            check_shapes("posterior", q, z.shape[2:], (B,), (K, B))
+            check_shapes("prior", p, z.shape[2:], (), (1,), (B,), (1, B), (K, 1), (K, B))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(K, B)."""
+        K, B = self.z[0].shape[:2]
+        return K, B
 
     @property
     def log_px(self) -> Tensor:

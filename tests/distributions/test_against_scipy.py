@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -82,6 +83,45 @@ def test_counts_keep_their_digits_in_single_precision() -> None:
         assert single == pytest.approx(st.poisson(mean).logpmf(x), abs=1e-4)
         single = NegativeBinomial(torch.tensor(mean), torch.tensor(50.0)).log_prob(torch.tensor(x)).item()
         assert single == pytest.approx(st.nbinom(50, 50 / (50 + mean)).logpmf(x), abs=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float32, 3e-6), (torch.float64, 1e-9)], ids=str)
+@pytest.mark.parametrize("inflated", [False, True])
+def test_negative_binomial_far_from_its_mean(dtype: torch.dtype, digits: float, inflated: bool) -> None:
+    grid = torch.cartesian_prod(
+        double(1.0, 3.0, 30.0, 1e3, 1e5, 1e6),
+        double(1e-6, 0.1, 3.0, 1e2, 1e4, 1e6),
+        double(1e-3, 0.1, 3.0, 1e2, 1e5, 1e7),
+    ).to(dtype)
+    x, m, r = grid.unbind(1)
+    m, r = m.requires_grad_(), r.requires_grad_()
+    base = NegativeBinomial(m, r)
+    ours = (ZeroInflated(base, torch.zeros_like(m)) if inflated else base).log_prob(x)
+    slopes = torch.autograd.grad(ours.sum(), (m, r))
+    with mpmath.workdps(40):
+        exact = torch.stack([double(*map(float, _exactly(*row))) for row in grid.tolist()])
+    expected = exact[:, 0] - (math.log(2) if inflated else 0)
+    assert ((ours.double() - expected).abs() / (1 + expected.abs())).max() < digits
+    for ours, place, theirs in zip(slopes, (m, r), exact.T[1:], strict=True):
+        # The slopes by log m and log r are small differences of terms up to this size.
+        slope, size = (ours * place).detach().double(), torch.minimum(x, place).detach().double()
+        assert ((slope - theirs).abs() / (1 + theirs.abs() + size)).max() < 100 * digits
+
+
+def _exactly(x: float, m: float, r: float) -> tuple[mpmath.mpf, ...]:
+    """log p, and its derivatives by log m and log r."""
+    x, m, r = (mpmath.mpf(part) for part in (x, m, r))
+    log_p = mpmath.loggamma(r + x) - mpmath.loggamma(r) - mpmath.loggamma(x + 1)
+    log_p += r * mpmath.log(r / (r + m)) + x * mpmath.log(m / (r + m))
+    by_r = mpmath.digamma(r + x) - mpmath.digamma(r) + mpmath.log(r / (r + m)) + (m - x) / (r + m)
+    return log_p, r * (x - m) / (r + m), r * by_r
+
+
+@pytest.mark.parametrize("x", [math.nan, -1.0, -3.0])
+def test_what_is_no_count_is_not_scored_as_one(x: float) -> None:
+    one = double(1.0)
+    for q in (Poisson(one), NegativeBinomial(one, one), ZeroInflated(Poisson(one), one)):
+        assert q.log_prob(double(x)).isnan().all()
 
 
 def test_zero_inflation() -> None:

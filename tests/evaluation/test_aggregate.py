@@ -14,7 +14,7 @@ from jensen.evaluation.mixture import Mixture
 from jensen.models import VAE
 from jensen.priors import StandardNormal
 from tests.chance import within_chance
-from tests.evaluation.test_ais import Encoder
+from tests.evaluation.test_ais import Encoder, matrices
 
 
 class Decoder(nn.Module):
@@ -79,8 +79,7 @@ def test_the_information_within_few_data_is_exact() -> None:
     log_sum = mixture.log_sum(z)
     assert within_chance(own - log_sum + math.log(3), information)
     assert within_chance(log_sum - math.log(3) - prior.log_prob(z), kl)
-    model = encoder_only(lambda x: normal(x[:, :1], x[:, 1:]), 1)
-    found = aggregate(model, [torch.cat([mean, sd], 1)], num_samples=20_000)
+    found = aggregate(encoder_only(lambda x: normal(x, sd), 1), [mean], num_samples=20_000)
     assert found.mutual_information.value == pytest.approx(information, abs=0.03)
     assert found.rate.value == pytest.approx(information + kl, abs=1e-9)  # the decomposition, exactly
 
@@ -201,6 +200,8 @@ def test_what_has_no_aggregate_is_refused() -> None:
         aggregate(model, [standard_data(1, M)])
     with pytest.raises(ValueError, match="2 or more"):
         aggregate(model, [])
+    with pytest.raises(ValueError, match=r"event shape \(2, 3\), the aggregate posterior needs vectors"):
+        aggregate(matrices(), [torch.zeros(4, 6).double()])
     with pytest.raises(ValueError, match="point-mass"):
         aggregate(encoder_only(Delta, M), [standard_data(5, M)])
     with pytest.raises(ValueError, match="2 or more"):

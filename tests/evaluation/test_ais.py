@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import (
     AffineTransform,
+    Distribution,
     Gamma,
     Independent,
     Normal,
@@ -279,12 +280,32 @@ class TwoGroups:
         )
 
 
+def matrices() -> VAE:
+    """Latents of event shape [2, 3], of which neither annealing nor the aggregate posterior knows."""
+    standard = Independent(Normal(torch.zeros(2, 3).double(), 1.0), 2)
+    decoder = Encoder(lambda z: Independent(Normal(z.flatten(-2), 1.0), 1))
+    return VAE(Always(standard), Encoder(lambda x: standard.expand(x.shape[:1])), decoder)
+
+
+class Always(nn.Module):
+    """A prior without parameters."""
+
+    def __init__(self, p: Distribution) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self) -> Distribution:
+        return self.p
+
+
 def test_what_cannot_be_annealed_is_refused() -> None:
     truth = random_model(6, 2)
     model = truth.vae(DiagonalEncoder(truth))
     x = data(truth, 5)
     with pytest.raises(ValueError, match="2 latent groups"):
         annealed_importance_sampling(TwoGroups(model), x)
+    with pytest.raises(ValueError, match=r"event shape \(2, 3\), annealing needs vectors \[M\]; let prior"):
+        annealed_importance_sampling(matrices(), x)
     half = torch.full((5, 2), 0.5).double()
     one_hot = OneHot(half.unsqueeze(1))
     for q in (

@@ -100,3 +100,11 @@ def test_heavy_tails_are_learned() -> None:
         (-family(torch.zeros(2000, 1)).log_prob(x).mean()).backward()
         optimizer.step()
     assert 2.4 < family.degrees_of_freedom.item() < 4
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 4])
+def test_a_network_with_another_number_of_outputs_is_refused(outputs: int) -> None:
+    family = families.Normal([2], families.FixedScale(1.0))
+    module = families.Conditional(nn.Linear(5, outputs), family)
+    with pytest.raises(ValueError, match=f"gives {outputs} numbers for each datum, and Normal takes 2; give"):
+        module(torch.zeros(3, 5))

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
 
-import jensen.distributions  # noqa: F401  (registers KL pairs, as importing a model would)
+from jensen.distributions import SplineNormal
+from jensen.distributions.spline import coupling_splines
 from tests.objectives.rows import Group, Parameters, Problem
 
 NOISE = 1.5
@@ -28,6 +29,18 @@ def diagonal(p: Parameters, z: Sequence[Tensor]) -> Distribution:
 
 def full(p: Parameters, z: Sequence[Tensor]) -> Distribution:
     return MultivariateNormal(p["loc"], scale_tril=lower(p["root"]))
+
+
+def bent() -> nn.Module:
+    """A flow of two dimensions that is not the identity, with the same numbers at every call."""
+    flow = coupling_splines(2, hidden=(4,)).double()
+    for seed, parameter in enumerate(flow.parameters()):
+        parameter.requires_grad_(False).copy_(0.3 * fixed(*parameter.shape, seed=100 + seed))
+    return flow
+
+
+def flow(p: Parameters, z: Sequence[Tensor]) -> Distribution:
+    return SplineNormal(BENT(), p["loc"], p["log_scale"].exp())
 
 
 def lower(root: Tensor) -> Tensor:
@@ -67,6 +80,7 @@ def fixed(*shape: int, seed: int) -> Tensor:
 
 
 X = fixed(3, seed=0)
+BENT = bent()
 GAUSSIAN = {"loc": fixed(2, seed=1), "W": fixed(3, 2, seed=2), "b": fixed(3, seed=3)}
 
 PROBLEMS = {
@@ -89,6 +103,9 @@ PROBLEMS = {
         X,
     ),
 }
+
+FLOW = replace(PROBLEMS["diagonal"], posterior=(flow,))
+"""Apart from the others, since each of its densities costs a pass through a network."""
 
 
 def chain(first: str, second: str) -> Problem:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, OneHotCategorical
 
+from jensen.distributions import SplineNormal
 from jensen.objectives import Bound, RunningMean, score_function
 from jensen.trace import Trace
 from tests.chance import within_chance
@@ -171,6 +172,8 @@ def standardised(q: Distribution, eps: Tensor) -> Tensor:
     """z = f(eps), written out apart from torch's rsample."""
     if isinstance(q, MultivariateNormal):
         return q.loc + (q.scale_tril @ eps[..., None])[..., 0]
+    if isinstance(q, SplineNormal):
+        return q.loc + q.scale * q.transform(eps)
     assert isinstance(q, Independent)
     return q.base_dist.loc + q.base_dist.scale * eps
 

@@ -139,6 +139,20 @@ def test_power_mean():
     assert PowerMean(1.0)(far).item() == pytest.approx(-1e4 - math.log(2))
 
 
+@pytest.mark.parametrize("order", [-1e-3, -1e-7, 1e-12, 1e-7, 1e-3, 9e-3])
+def test_a_power_mean_near_the_average_keeps_its_digits(order):
+    torch.manual_seed(0)
+    single = (torch.randn(50, 9) * 30 - 500).requires_grad_()
+    double = single.detach().double().requires_grad_()
+    u = double - double.mean(0)
+    # To second order in s: R = mean + s var / 2 + s^2 (third cumulant) / 6.
+    expected = double.mean(0) + order * u.square().mean(0) / 2 + order**2 * u.pow(3).mean(0) / 6
+    atol = 1e-3 + 3 * abs(order) ** 3 * u.pow(4).mean().item()
+    torch.testing.assert_close(PowerMean(order)(single).double(), expected, atol=atol, rtol=0)
+    (slope,) = torch.autograd.grad(PowerMean(order)(single).sum(), single)
+    torch.testing.assert_close(slope.double(), PowerMean(order).weights(double), atol=0, rtol=1e-4)
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"minimum is -1; .* give 0 or more"):
         free_bits(-1)

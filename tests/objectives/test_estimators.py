@@ -24,6 +24,7 @@ from jensen.objectives import (
     score_function,
     sticking_the_landing,
 )
+from jensen.objectives.baselines import advantage, find_baseline
 from tests.objectives.exact_models import CHAINS, PROBLEMS, Point
 from tests.objectives.rows import RowModel
 
@@ -119,7 +120,9 @@ def test_no_path_without_rsample(estimator):
 @pytest.mark.parametrize("bound", [iwae, renyi(0.5), free_bits(1.0)], ids=lambda b: b.name)
 def test_sticking_the_landing_is_for_averages(bound):
     model = RowModel(PROBLEMS["diagonal"], 4)
-    with pytest.raises(ValueError, match=f"given {bound.name}, .* use doubly_reparameterized for iwae"):
+    with pytest.raises(
+        ValueError, match=f"given {bound.name}; .* PowerMean.0., .* use doubly_reparameterized for iwae"
+    ):
         sticking_the_landing(bound, model, model.x, 2)
 
 
@@ -131,7 +134,7 @@ CUSTOM = Bound("custom", lambda t: t.log_px, objectives.PowerMean(1))
 )
 def test_double_reparameterization_is_for_weighted_bounds(bound):
     model = RowModel(PROBLEMS["diagonal"], 4)
-    with pytest.raises(ValueError, match=f"given {bound.name}; .* use sticking_the_landing for elbo"):
+    with pytest.raises(ValueError, match=f"given {bound.name}; .* alpha = 1 .* use sticking_the_landing"):
         doubly_reparameterized(bound, model, model.x, 2)
 
 
@@ -166,13 +169,14 @@ def test_free_bits_with_a_sampled_kl_has_no_score_function():
 class Linear(nn.Module):
     """x -> N(A x, 1), to try the estimators with `jensen.models.VAE`."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, event_dim: int = 1) -> None:
         super().__init__()
-        self.layer = nn.Linear(inputs, outputs)
+        self.layer, self.event_dim = nn.Linear(inputs, outputs), event_dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         mean = self.layer(x)
-        return torch.distributions.Independent(torch.distributions.Normal(mean, torch.ones_like(mean)), 1)
+        normal = torch.distributions.Normal(mean, torch.ones_like(mean))
+        return torch.distributions.Independent(normal, self.event_dim)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -206,3 +210,75 @@ def test_which_groups_of_a_vae_are_pathwise():
     assert not model.trace(x, 2, pathwise=False).z[0].requires_grad
     with pytest.raises(ValueError, match="pathwise has 2 entries, and a VAE one latent group"):
         model.trace(x, 2, pathwise=(True, False))
+
+
+def test_the_score_of_a_posterior_that_remembers_its_draws():
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    mu = torch.zeros(4, 2, requires_grad=True)
+    base = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(4, 2), 1.0), 1)
+    move = torch.distributions.AffineTransform(mu, 2.0, event_dim=1, cache_size=1)
+    model = VAE(StandardNormal(2), Linear(3, 2), Linear(2, 3))
+    posterior = (torch.distributions.TransformedDistribution(base, move),)
+    trace = model.trace(torch.zeros(4, 3), 5, pathwise=False, posterior=posterior)
+    (score,) = torch.autograd.grad(trace.log_qz.sum(), mu)
+    torch.testing.assert_close(score, trace.z[0].sum(0) / 4)
+
+
+@pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
+@pytest.mark.parametrize("order", [0, 0.5, 1, 2])
+def test_the_credit_of_many_samples_keeps_its_digits(order, baseline):
+    torch.manual_seed(0)
+    values = torch.randn(300, 4) * 3 - 900
+    find, reduction = find_baseline(baseline), objectives.PowerMean(order)
+    single, double = (advantage(v, find, reduction).double() for v in (values, values.double()))
+    torch.testing.assert_close(single, double, atol=2e-3 / 300, rtol=1e-6)
+
+
+def test_the_credit_of_an_average_takes_no_square_of_the_samples():
+    values = torch.zeros(200_000, 1)  # whose square would be 160 GB
+    assert advantage(values, find_baseline("leave-one-out"), objectives.PowerMean(0)).eq(0).all()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("part", ["prior", "posterior", "likelihood"])
+def test_a_distribution_of_single_numbers_is_refused(part, size):
+    from jensen.models import VAE
+    from jensen.priors import StandardNormal
+
+    dims = {name: 0 if name == part else 1 for name in ("prior", "posterior", "likelihood")}
+    prior = StandardNormal(size)
+    if part == "prior":
+        prior.forward = lambda: torch.distributions.Normal(torch.zeros(size), 1.0)
+    model = VAE(prior, Linear(size, size, dims["posterior"]), Linear(size, size, dims["likelihood"]))
+    with pytest.raises(ValueError, match=rf"the {part}, .* event shape \({size},\): wrap it in .*\(d, 1\)"):
+        pathwise(elbo, model, torch.zeros(4, size), 4)
+
+
+def test_an_own_bound_made_of_these_parts_is_accepted():
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    average = Bound("mine", lambda t: t.log_w, objectives.mean)
+    sticking_the_landing(average, model, model.x, 2).sum().backward()
+    weighted = Bound("mine", objectives.log_weight, objectives.PowerMean(0.7))
+    doubly_reparameterized(weighted, model, model.x, 2).sum().backward()
+
+
+def test_an_integrand_of_another_shape_is_refused():
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    for integrand in (lambda t: t.log_qz, lambda t: t.log_px.mean(0)):
+        bound = Bound("mine", integrand, objectives.PowerMean(0))
+        with pytest.raises(
+            ValueError, match=r"integrand of mine has shape .* it must be \(3, 4\): one number"
+        ):
+            pathwise(bound, model, model.x, 3)
+
+
+def test_a_distribution_is_no_prior():
+    from jensen.models import VAE
+
+    standard = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1)
+    with pytest.raises(
+        ValueError, match=r"a distribution, Independent, and must be a module whose forward\(\)"
+    ):
+        VAE(standard, Linear(3, 2), Linear(2, 3))

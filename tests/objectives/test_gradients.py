@@ -4,16 +4,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import (
+    AffineTransform,
     Bernoulli,
     Categorical,
     Distribution,
     Exponential,
+    Gumbel,
     Independent,
+    LogNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
     Poisson,
+    TransformedDistribution,
+    Weibull,
 )
 
 from jensen.objectives import RunningMean, leaf_parameters, pathwise_gradient, score_function_gradient
@@ -44,6 +49,18 @@ def test_path_of_a_normal():
     mu, sigma = copies(0.5, -1.0), copies(0.7, 1.5)
     gradient = pathwise_gradient(total_square, Independent(Normal(mu, sigma), 1), 3)
     assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, -2.0, 1.4, 3.0]).double())
+
+
+@pytest.mark.parametrize("cache_size", [0, 1])
+@pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
+def test_a_transformed_normal(estimator, cache_size):
+    """z = mu + sigma e has E z^2 = mu^2 + sigma^2, also where the transform remembers the e of its last z."""
+    torch.manual_seed(7)
+    mu, sigma = copies(0.5), copies(0.7)
+    move = AffineTransform(mu, sigma, event_dim=1, cache_size=cache_size)
+    base = Independent(Normal(torch.zeros_like(mu), 1.0), 1)
+    gradient = estimator(total_square, TransformedDistribution(base, move), 3)
+    assert_unbiased(torch.cat(gradient, 1), torch.tensor([1.0, 1.4]).double())
 
 
 @pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
@@ -119,6 +136,25 @@ def test_parameters_that_are_named():
     assert by_unrelated.eq(0).all()
 
 
+@pytest.mark.parametrize("estimator", [pathwise_gradient, score_function_gradient], ids=lambda e: e.__name__)
+def test_what_q_does_not_depend_on_has_no_gradient(estimator):
+    w = torch.ones(3, requires_grad=True)
+    (gradient,) = estimator(lambda z: z, Normal(torch.zeros(2), 1.0), 3, parameters=[w])
+    assert gradient.eq(0).all()
+    assert gradient.shape == w.shape
+
+
+def test_values_may_be_integers_or_truths():
+    logits = torch.tensor([0.1, 0.7, -0.3], dtype=torch.float64, requires_grad=True)
+    q = Categorical(logits=logits)
+    for F in (lambda z: z, lambda z: z > 0):
+        torch.manual_seed(8)
+        (gradient,) = score_function_gradient(F, q, 4, baseline="leave-one-out")
+        torch.manual_seed(8)
+        as_numbers = score_function_gradient(lambda z, F=F: F(z).double(), q, 4, baseline="leave-one-out")
+        torch.testing.assert_close((gradient,), as_numbers)
+
+
 def test_leaf_parameters_are_what_q_was_made_of():
     a, b = (torch.zeros(2, requires_grad=True) for _ in range(2))
     full = torch.eye(2).requires_grad_()
@@ -131,6 +167,9 @@ def test_leaf_parameters_are_what_q_was_made_of():
         (OneHotCategorical(logits=a), [a]),
         (Bernoulli(logits=layer(torch.ones(3))), [layer.weight, layer.bias]),
         (MixtureSameFamily(Categorical(logits=a), Normal(b, 1.0)), [a, b]),
+        (Gumbel(a, b.exp()), [a, b]),
+        (LogNormal(a, 1.0), [a]),
+        (Weibull(a.exp(), b.exp()), [a, b]),
         (Normal(torch.zeros(2), 1.0), []),
     ]
     for q, expected in cases:
@@ -149,6 +188,9 @@ def test_what_is_refused():
         score_function_gradient(lambda z: z, Poisson(rate), 1, baseline="mean")
     with pytest.raises(ValueError, match=r"shape \(3,\) for z of shape \(3, 2\); .* \(3, 2\)"):
         score_function_gradient(lambda z: z.sum(-1), Poisson(rate), 3)
+    for estimator in (pathwise_gradient, score_function_gradient):
+        with pytest.raises(ValueError, match="num_samples is 0; a mean needs 1 or more"):
+            estimator(lambda z: z, Normal(rate, 1.0), 0)
     with pytest.raises(ValueError, match="Exponential holds no tensor that requires a gradient"):
         pathwise_gradient(lambda z: z, Exponential(torch.ones(2)), 3)
     with pytest.raises(ValueError, match="Point has no log_prob; use pathwise_gradient"):

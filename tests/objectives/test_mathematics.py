@@ -1,5 +1,6 @@
 """The lecture's formulas against autograd and by hand."""
 
+import pytest
 import torch
 
 from jensen.objectives import decoder_gradient, elbo, pathwise
@@ -19,6 +20,24 @@ def test_the_decoder_gradient_of_a_linear_gaussian_model_by_hand() -> None:
     residual = (x - truth.bias - z @ truth.weight.T) / truth.sigma**2
     torch.testing.assert_close(weight, torch.einsum("kbd,kbm->dm", residual, z) / 24)
     torch.testing.assert_close(bias, residual.mean((0, 1)))
+
+
+def test_the_decoder_gradient_is_of_what_can_move() -> None:
+    truth = random_model(4, 2)
+    model = truth.vae(DiagonalEncoder(truth))
+    x = truth.bias + torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).double()
+    torch.manual_seed(0)
+    _, bias = decoder_gradient(model, model.decoder, x, 2)
+    first, *_ = model.decoder.parameters()
+    first.requires_grad_(False)
+    model.decoder.unused = torch.nn.Parameter(torch.ones(5))
+    torch.manual_seed(0)
+    found = decoder_gradient(model, model.decoder, x, 2, context=None)
+    assert sorted(g.shape for g in found) == [bias.shape, (5,)]
+    assert sum(g.abs().sum() for g in found) == bias.abs().sum()
+    model.decoder.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"no parameter of .* requires a gradient; unfreeze some"):
+        decoder_gradient(model, model.decoder, x)
 
 
 def test_the_decoder_gradient_is_that_of_the_elbo() -> None:

@@ -21,7 +21,7 @@ from jensen.objectives import (
     sticking_the_landing,
 )
 from jensen.objectives.path_density import PathDensity
-from tests.objectives.exact_models import CHAINS, PROBLEMS
+from tests.objectives.exact_models import CHAINS, FLOW, PROBLEMS
 from tests.objectives.rows import SCORE, assert_unbiased, exact_gradient, gradients, is_unbiased
 
 BOUNDS = {
@@ -61,6 +61,22 @@ def test_the_mean_gradient_is_the_exact_one(estimator, bound, problem, num_sampl
     torch.manual_seed(0)
     estimates = gradients(estimator, BOUNDS[bound], PROBLEMS[problem], num_samples)
     assert_unbiased(estimates, exact_gradient(BOUNDS[bound], PROBLEMS[problem], num_samples))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "bound"),
+    [
+        (pathwise, "iwae"),
+        (score_function, "iwae"),
+        (doubly_reparameterized, "iwae"),
+        (sticking_the_landing, "elbo"),
+    ],
+    ids=["pathwise", "score", "doubly-reparameterized", "sticking-the-landing"],
+)
+def test_a_flow_that_remembers_its_draws(estimator, bound):
+    torch.manual_seed(5)
+    estimates = gradients(estimator, BOUNDS[bound], FLOW, 2)
+    assert_unbiased(estimates, exact_gradient(BOUNDS[bound], FLOW, 2))
 
 
 MIXED = [

@@ -299,10 +299,12 @@ def test_what_cannot_be_refined_is_refused(nonlinear: VAE, bits: Tensor) -> None
             return nonlinear.encoder(x, context)
 
     foreign = VAE(nonlinear.prior, Foreign(), nonlinear.decoder)
-    with pytest.raises(ValueError, match="give refine a family and a start"):
+    with pytest.raises(ValueError, match="give refine a family, and a start where"):
         refine(foreign, bits)
     start = torch.zeros(B, 2 * M)
     assert refine(foreign, bits, 5, family=diagonal(), start=start).raw.shape == start.shape
+    own = refine(foreign, bits, 0, family=diagonal()).start[0]  # begins where the own encoder's posterior is
+    torch.testing.assert_close(own.mean, foreign.posterior(bits)[0].mean, atol=0.05, rtol=0)
     with pytest.raises(ValueError, match="no density"):
         refine(VAE(nonlinear.prior, Neutral(PointMass(M)), nonlinear.decoder), bits)
 

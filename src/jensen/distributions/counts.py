@@ -26,22 +26,27 @@ def stirling_error(y: Tensor) -> Tensor:
     return torch.where(y < 10, direct, series)
 
 
-def log_ratio(a: Tensor, b: Tensor) -> Tensor:
-    """log(a / b) of positive numbers, without loss of digits where they are nearly equal."""
+def log_ratio(a: Tensor, b: Tensor, difference: Tensor | None = None) -> Tensor:
+    """log(a / b) of positive numbers, without loss of digits where they are nearly equal.
+
+    ``difference`` is a - b, where it is known with more digits than a and b would give it.
+    """
+    difference = a - b if difference is None else difference
     close = (a < 2 * b) & (b < 2 * a)
-    near = torch.log1p(torch.where(close, a - b, torch.zeros_like(a)) / b)
+    near = torch.log1p(torch.where(close, difference, torch.zeros_like(a)) / b)
     return torch.where(close, near, a.log() - b.log())
 
 
-def where_positive(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
+def unless_zero(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
     """``zero`` where x = 0 and ``formula(x, *parameters)`` elsewhere, computed there alone, ``[*batch]``.
 
-    The parameters are broadcast to the shape that x and ``zero`` have together.
+    The parameters are broadcast to the shape that x and ``zero`` have together. At what is no count, NaN and
+    negative integers, the formulas of this file are NaN.
     """
     x, zero = torch.broadcast_tensors(x, zero)
     if torch.compiler.is_compiling() or not x.dim():  # compiled code has fixed shapes
-        return torch.where(x > 0, formula(x, *parameters), zero)
-    index = (x > 0).nonzero(as_tuple=True)
+        return torch.where(x != 0, formula(x, *parameters), zero)
+    index = (x != 0).nonzero(as_tuple=True)
     return zero.index_put(index, formula(x[index], *(_taken(p, index) for p in parameters)))
 
 
@@ -60,10 +65,15 @@ def poisson_log_prob(x: Tensor, rate: Tensor) -> Tensor:
 
 
 def negative_binomial_log_prob(x: Tensor, m: Tensor, r: Tensor) -> Tensor:
-    """``log Gamma(r + x) - log Gamma(r) - log x! + r log(r / (r + m)) + x log(m / (r + m))``, nats."""
-    following, total = x + 1, r + x
-    leading = total * log_ratio(total, r + m) - x * log_ratio(following, m) + 1
-    widths = (log_ratio(total, r) + following.log()) / 2 + HALF_LOG_2PI
+    """``log Gamma(r + x) - log Gamma(r) - log x! + r log(r / (r + m)) + x log(m / (r + m))``, nats.
+
+    The leading terms are ``r log(n / s) + x log(m n / (s (x + 1))) + 1`` with n = r + x and s = r + m. Taken
+    apart, ``n log(n / s) - x log((x + 1) / m)`` would cancel where x is large, r small and m far from x.
+    """
+    following, total, sum_ = x + 1, r + x, r + m
+    gap = (r * (m - following) - m) / (sum_ * total)
+    leading = r * log_ratio(total, sum_, x - m) + x * log_ratio(m / sum_, following / total, gap) + 1
+    widths = (log_ratio(total, r, x) + following.log()) / 2 + HALF_LOG_2PI
     return leading - widths + stirling_error(total) - stirling_error(r) - stirling_error(following)
 
 
@@ -99,7 +109,7 @@ class Poisson(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p, nats, ``[*batch]``."""
-        return where_positive(value, -self.rate, poisson_log_prob, self.rate)
+        return unless_zero(value, -self.rate, poisson_log_prob, self.rate)
 
 
 class NegativeBinomial(Distribution):
@@ -148,7 +158,7 @@ class NegativeBinomial(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p, nats, ``[*batch]``."""
         m, r = self.mu, self.inverse_dispersion
-        return where_positive(value, -r * torch.log1p(m / r), negative_binomial_log_prob, m, r)
+        return unless_zero(value, -r * torch.log1p(m / r), negative_binomial_log_prob, m, r)
 
 
 class ZeroInflated(Distribution):

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.evaluation.estimate import Estimate, estimate
-from jensen.evaluation.latents import ACTIVE_VARIANCE, rate_per_dimension
+from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
 from jensen.evaluation.moments import moments
@@ -134,11 +134,9 @@ def _encode(
     posteriors, means, rates, splits = [], [], [], []
     for x in blocks:
         trace = model.trace(x, 1)
-        if len(trace.posterior) != 1:
-            raise ValueError(f"the model has {len(trace.posterior)} latent groups; the aggregate needs one")
+        q, p = only_group(trace, "the aggregate posterior")
         if not trace.has_density:
             raise ValueError("a point-mass posterior has no density, so its aggregate cannot be measured")
-        q, p = trace.posterior[0], trace.prior[0]
         posteriors.append(q)
         means.append(moments(q)[0])
         rates.append(trace.kl.sum(-1).mean(0))

@@ -12,7 +12,9 @@ from jensen.data.seeds import derive_seed, seeded
 from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
+from jensen.evaluation.latents import only_group
 from jensen.evaluation.moments import diagonal_fit, moments
+from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
 Start = Literal["posterior", "fitted", "prior"]
@@ -110,8 +112,8 @@ def annealing_path(
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(get_args(Start))}")
     with torch.no_grad():
         trace = model.trace(x, 1, context=context, posterior=posterior)
-        _refuse(trace.posterior, trace.prior)
-        (q,), (p,), B = trace.posterior, trace.prior, len(x)
+        (q, p), B = only_group(trace, "annealing"), len(x)
+        _refuse(q, p)
         q = diagonal_fit(q) if start == "fitted" else q
         wide, narrow = (moments(d)[1].expand(B, -1) for d in (p, q))
         point = ~(narrow > SMALLEST_SPREAD * wide)
@@ -128,13 +130,9 @@ def annealing_path(
     )
 
 
-def _refuse(posterior: tuple[Distribution, ...], prior: tuple[Distribution, ...]) -> None:
-    """ValueError where HMC cannot go: several groups, or latents on anything but the whole space."""
-    if len(posterior) != 1:
-        raise ValueError(
-            f"the model has {len(posterior)} latent groups, annealing needs one; use IWAE instead"
-        )
-    for d in (*posterior, *prior):
+def _refuse(*distributions: Distribution) -> None:
+    """ValueError where HMC cannot go: latents on anything but the whole space."""
+    for d in distributions:
         try:
             support: Any = d.support
         except NotImplementedError:
@@ -231,4 +229,4 @@ def annealed_importance_sampling(
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)
-    return Annealed(log_w.logsumexp(0) - math.log(num_chains), log_w, acceptance)
+    return Annealed(log_mean_exp(log_w), log_w, acceptance)

@@ -1,6 +1,5 @@
 """Bidirectional Monte Carlo: log p(x) of simulated data from below and from above."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
+from jensen.objectives.bounds import PowerMean, log_mean_exp
 from jensen.trace import Model
 
 
@@ -105,8 +105,7 @@ def bidirectional(
             forward, accepted = sweep(path, path.draw(num_chains), step_sizes)
             exact = state_at(path.densities, z_block.expand(num_chains, *z_block.shape))
             backward, accepted_too = sweep(path, exact, step_sizes, reverse=True)
-            lower = forward.logsumexp(0) - math.log(num_chains)
-            upper = math.log(num_chains) - (-backward).logsumexp(0)
+            lower, upper = log_mean_exp(forward), PowerMean(-1)(backward)
             parts.append(torch.stack([lower, upper, (accepted + accepted_too) / 2]).cpu())
     lower, upper, acceptance = torch.cat(parts, 1)
     return Bidirectional(x.cpu(), lower, upper, acceptance)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
-from jensen.trace import Model
+from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active when the variance over data of its posterior mean exceeds this
@@ -30,6 +30,26 @@ class Latents:
     def active(self) -> Tensor:
         """Which dimensions are active, ``[M]`` of bool (see `ACTIVE_VARIANCE`)."""
         return self.mean.double().var(0, correction=0) > ACTIVE_VARIANCE
+
+
+def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
+    """q(z | x) and p(z) of a model with one latent group of vectors.
+
+    Raises:
+        ValueError: there are several, or z is no vector; ``what`` cannot do with it.
+    """
+    if len(trace.z) != 1:
+        raise ValueError(
+            f"the model has {len(trace.z)} latent groups, {what} needs one; the bounds of "
+            "jensen.evaluation.importance_weighted allow several"
+        )
+    (q,), (p,), (z,) = trace.posterior, trace.prior, trace.z
+    if z.dim() != 3:
+        raise ValueError(
+            f"the latents have event shape {tuple(z.shape[2:])}, {what} needs vectors [M]; let prior and "
+            "encoder be of flattened latents, and the decoder restore their shape"
+        )
+    return q, p
 
 
 def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:

@@ -1,6 +1,5 @@
 """How likely each row is under the model, and which columns make it so."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
+from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
 BLOCK = 256
@@ -102,7 +102,7 @@ def _score_block(
         if per_column is not None:
             shares.append(per_column(trace.likelihood, x).double())
     weights = torch.cat(log_w)
-    found = [weights.logsumexp(0) - math.log(num_samples), effective_sample_size(weights)]
+    found = [log_mean_exp(weights), effective_sample_size(weights)]
     if per_column is not None:
         share = torch.cat(shares)
         found.append((weights.softmax(0)[..., None] * share).sum(0))

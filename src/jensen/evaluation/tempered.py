@@ -1,6 +1,5 @@
 """How well latents that are common explain a row, rather than latents of its own."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -9,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import seeded
+from jensen.objectives.bounds import PowerMean
 
 BLOCK = 1 << 21
 """Numbers in the largest tensor, rows * K * D."""
@@ -68,6 +68,5 @@ def tempered_score(
             missing = x[:, None].isnan()
             entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
             log_px = torch.where(missing, 0.0, entries).sum(-1).double()
-            means = [((t * log_px).logsumexp(1) - math.log(num_samples)) / t for t in powers]
-            found.append(torch.stack(means))
+            found.append(torch.stack([PowerMean(t)(log_px.T) for t in powers]))
     return torch.cat(found, 1).cpu() + log_det

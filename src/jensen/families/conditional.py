@@ -31,14 +31,25 @@ class Conditional(nn.Module):
         self.reads = reads
 
     def raw(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The network's numbers at ``x`` ``[*batch, *event]``, for the family: ``[*batch, num_outputs]``."""
+        """The network's numbers at ``x`` ``[*batch, *event]``, for the family: ``[*batch, num_outputs]``.
+
+        Raises:
+            ValueError: the network gives another number of them than the family takes.
+        """
         split = x.dim() - self.event_dim
         batch, event = x.shape[:split], x.shape[split:]
         flat = x.reshape(-1, *event)
         raw: Tensor = (
             self.network(flat) if context is None else self.network(flat, self._read(context, batch))
         )
-        return raw.reshape(*batch, -1)
+        raw = raw.reshape(*batch, -1)
+        takes = raw.shape[-1] if getattr(self.family, "any_outputs", False) else self.family.num_outputs
+        if raw.shape[-1] != takes:
+            raise ValueError(
+                f"the network gives {raw.shape[-1]} numbers for each datum, and {type(self.family).__name__} "
+                f"takes {takes}; give the network's last layer family.num_outputs = {takes} outputs"
+            )
+        return raw
 
     def _read(self, context: Tensor, batch: torch.Size) -> Tensor:
         """Contexts ``[B, ...]`` as the network takes them, one for each of the flattened ``batch``."""

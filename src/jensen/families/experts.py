@@ -27,6 +27,7 @@ class Experts(nn.Module):
 
     has_rsample = True
     support = "real"
+    any_outputs = True
 
     def __init__(self, dim: int, count: int | None = None) -> None:
         super().__init__()

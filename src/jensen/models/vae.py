@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
-from jensen.trace import Trace
+from jensen.trace import Trace, anonymous
 
 
 class VAE(nn.Module):
@@ -16,10 +16,18 @@ class VAE(nn.Module):
         prior: a module, ``forward() -> Distribution`` over z (see `jensen.priors`).
         encoder: ``forward(x, context) -> Distribution`` over z, the posterior q(z | x).
         decoder: ``forward(z, context) -> Distribution`` over x, the likelihood p(x | z).
+
+    Raises:
+        ValueError: the prior is a distribution, and no module that returns one.
     """
 
     def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
+        if isinstance(prior, Distribution):
+            raise ValueError(
+                f"the prior is a distribution, {type(prior).__name__}, and must be a module whose forward() "
+                "returns one, so that its tensors follow the model; see docs/your-own-modules.md"
+            )
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
@@ -55,7 +63,7 @@ class VAE(nn.Module):
         context = self.context_of(x) if context is None else context
         (q,) = self.posterior(x, context=context) if posterior is None else posterior
         reparameterized = _the_only(pathwise) and q.has_rsample
-        z = (q.rsample if reparameterized else q.sample)((num_samples,))
+        z = q.rsample((num_samples,)) if reparameterized else anonymous(q.sample((num_samples,)))
         return Trace(
             x=x,
             z=(z,),

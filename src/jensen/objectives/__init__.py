@@ -11,6 +11,7 @@ from jensen.objectives.bounds import (
     free_bits,
     iwae,
     log_weight,
+    mean,
     reconstruction,
     renyi,
 )
@@ -21,7 +22,7 @@ from jensen.objectives.estimators import (
     sticking_the_landing,
 )
 from jensen.objectives.gradients import leaf_parameters, pathwise_gradient, score_function_gradient
-from jensen.objectives.mathematics import decoder_gradient, gaussian_kl, risk
+from jensen.objectives.mathematics import decoder_gradient, elbo_from_risk, gaussian_kl, risk
 
 __all__ = [
     "Bound",
@@ -32,6 +33,7 @@ __all__ = [
     "decoder_gradient",
     "doubly_reparameterized",
     "elbo",
+    "elbo_from_risk",
     "elbo_monte_carlo",
     "free_bits",
     "gaussian_kl",
@@ -39,6 +41,7 @@ __all__ = [
     "leaf_parameters",
     "leave_one_out",
     "log_weight",
+    "mean",
     "no_baseline",
     "pathwise",
     "pathwise_gradient",

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from jensen.objectives.bounds import PowerMean, mean
+
 Baseline = Callable[[Tensor], Tensor]
 """``[K, *batch] -> [K, *batch]``."""
 
@@ -90,7 +92,7 @@ def advantage(values: Tensor, baseline: Baseline, reduction: Callable[[Tensor], 
     """A_k = R(f) - R(f with b_k in the place of f_k): what sample k adds to the reduced value.
 
     For the average it is (f_k - b_k) / K; for log-mean-exp with leave-one-out it is VIMCO's learning
-    signal (Mnih & Rezende 2016, with the geometric mean). It takes K^2 numbers a datum.
+    signal (Mnih & Rezende 2016, with the geometric mean). All but the average take K^2 numbers a datum.
 
     Args:
         values: f, without gradient, ``[K, *batch]``.
@@ -102,6 +104,11 @@ def advantage(values: Tensor, baseline: Baseline, reduction: Callable[[Tensor], 
     """
     f = values.flatten(1) if values.dim() > 1 else values[:, None]
     b = baseline(f)
+    if reduction == mean:
+        return ((f - b) / len(f)).reshape(values.shape)
+    if isinstance(reduction, PowerMean):  # it moves with its values, and near zero they have more digits
+        center = f.amax(0)
+        f, b = f - center, b - center
     one = torch.eye(len(f), dtype=torch.bool, device=f.device)
     replaced = torch.where(one[:, :, None], b[None, :], f[:, None])  # [j, k, n]: b_k where j = k, else f_j
     without = reduction(replaced.flatten(1)).reshape(f.shape)

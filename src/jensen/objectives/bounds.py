@@ -34,9 +34,27 @@ class Bound:
     """Whether integrand[k, b] depends on sample k of datum b alone, as score-function terms require.
     A bound that is not separable couples the samples through a Monte Carlo KL (see `free_bits`)."""
 
+    def values(self, trace: Trace) -> Tensor:
+        """The integrand at each sample, ``[K, B]``, nats.
+
+        Raises:
+            ValueError: it has another shape.
+        """
+        values = self.integrand(trace)
+        if values.shape != trace.shape:
+            raise ValueError(
+                f"the integrand of {self.name} has shape {tuple(values.shape)}; it must be {trace.shape}: "
+                "one number for each sample and datum, so sum over latent groups"
+            )
+        return values
+
     def __call__(self, trace: Trace) -> Tensor:
         """The bound of each datum, ``[B]``, nats."""
-        return self.reduction(self.integrand(trace))
+        return self.reduction(self.values(trace))
+
+
+NEAR_ZERO = 0.01
+"""Orders of a power mean below which log K, divided by the order, would swamp it in single precision."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,10 @@ class PowerMean:
         """The mean over samples, ``[K, *batch] -> [*batch]``."""
         if self.order == 0:
             return values.mean(0)
+        if abs(self.order) < NEAR_ZERO:
+            # m + log(1 + mean(e^(s (v - m)) - 1)) / s, m being the value of the largest e^(s v).
+            m = (values.amax(0) if self.order > 0 else values.amin(0)).detach()
+            return m + torch.expm1(self.order * (values - m)).mean(0).log1p() / self.order
         return (torch.logsumexp(self.order * values, 0) - math.log(values.shape[0])) / self.order
 
     def weights(self, values: Tensor) -> Tensor:

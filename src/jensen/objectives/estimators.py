@@ -21,7 +21,7 @@ from jensen.objectives.baselines import Baseline, find_baseline
 from jensen.objectives.bounds import Bound, PowerMean, log_weight, mean
 from jensen.objectives.gradients import score_surrogate
 from jensen.objectives.path_density import PathDensity
-from jensen.trace import Model, Trace
+from jensen.trace import Model, Trace, anonymous
 
 
 def pathwise(
@@ -126,8 +126,9 @@ def sticking_the_landing(
     """
     if bound.reduction != mean or not bound.separable:
         raise ValueError(
-            f"sticking_the_landing was given {bound.name}, for which it is biased; it is for averages such "
-            "as elbo and beta; use doubly_reparameterized for iwae and renyi, pathwise for others"
+            f"sticking_the_landing was given {bound.name}; it is unbiased for averages: the reduction "
+            "must be PowerMean(0), which is jensen.objectives.mean, and the bound separable; use "
+            "doubly_reparameterized for iwae and renyi, pathwise for others"
         )
     trace = _pathwise_trace("sticking_the_landing", model, x, num_samples, context)
     surrogate = bound.reduction(_integrand(bound, trace, score=False))
@@ -160,8 +161,10 @@ def doubly_reparameterized(
     reduction = bound.reduction
     if bound.integrand is not log_weight or not isinstance(reduction, PowerMean) or reduction.order == 0:
         raise ValueError(
-            f"doubly_reparameterized was given {bound.name}; it is for importance-weighted bounds, iwae or "
-            "renyi; use sticking_the_landing for elbo, where it is the same idea, and pathwise for others"
+            f"doubly_reparameterized was given {bound.name}; it is for power means of importance weights: "
+            "the integrand must be jensen.objectives.log_weight, the reduction a PowerMean of an order other "
+            "than 0 (renyi with alpha = 1 has order 0, and is the ELBO); use sticking_the_landing for elbo, "
+            "where it is the same idea, and pathwise for others"
         )
     trace = _pathwise_trace("doubly_reparameterized", model, x, num_samples, context)
     if len(trace.z) > 1 and any(len(q.batch_shape) > 1 for q in trace.posterior):
@@ -169,7 +172,9 @@ def doubly_reparameterized(
             "doubly_reparameterized would be biased: the posterior of one latent group depends on another "
             "group's samples; use pathwise, or a model whose groups are independent given x"
         )
-    log_w = _integrand(bound, trace, score=False)
+    # log q by way of z, where the hook is: a flow knows its own draw again, and would not look at z.
+    seen = replace(trace, z=tuple(map(anonymous, trace.z)))
+    log_w = _integrand(bound, seen, score=False)
     v = reduction.weights(log_w.detach())
     for z in trace.z:
         if z.requires_grad:
@@ -191,13 +196,13 @@ def _pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, contex
 
 
 def _integrand(bound: Bound, trace: Trace, score: bool = True) -> Tensor:
-    """``bound.integrand(trace)``, ``[K, B]``, or a ValueError if that needs a density which q has not.
+    """``bound.values(trace)``, ``[K, B]``, or a ValueError if that needs a density which q has not.
 
     Without ``score``, log q(z | x) in it has its gradient through z alone.
     """
     posterior = trace.posterior if score else tuple(PathDensity(q) for q in trace.posterior)
     try:
-        return bound.integrand(replace(trace, posterior=posterior))
+        return bound.values(replace(trace, posterior=posterior))
     except NotImplementedError:
         if not bound.needs_density or all(map(_has_density, trace.posterior, trace.z)):
             raise

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Transform
 
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
 from jensen.objectives.bounds import mean
+from jensen.trace import anonymous
 
 
 def score_function_gradient(
@@ -25,8 +26,9 @@ def score_function_gradient(
 
     ``grad_w E_q F ~ mean_k (F(z_k) - b_k) grad_w log q_w(z_k)``, ``z_k ~ q_w``
 
-    Unbiased for every q with a log-density, discrete ones included, and every F: F itself is not
-    differentiated by z. If F depends on the parameters other than through z, ``mean_k grad_w F`` is added.
+    Unbiased for every q with a log-density whose support does not depend on w, discrete ones included, and
+    every F: F itself is not differentiated by z. If F depends on the parameters other than through z,
+    ``mean_k grad_w F`` is added.
 
     Args:
         F: samples ``[K, *batch, *event]`` -> values ``[K, *batch]``.
@@ -41,9 +43,9 @@ def score_function_gradient(
         sum over the batch.
 
     Raises:
-        ValueError: q has no density or no parameters, F's values are of the wrong shape, ...
+        ValueError: q has no density or no parameters, K is 0, F's values are of the wrong shape, ...
     """
-    z = q.sample((num_samples,))
+    z = anonymous(q.sample((num_samples,)))
     values = _values(F, z, q)
     try:
         log_q = q.log_prob(z)
@@ -76,7 +78,7 @@ def pathwise_gradient(
         One gradient for each parameter, as in `score_function_gradient`.
 
     Raises:
-        ValueError: q has no pathwise sampler, F is not differentiable, q has no parameters, ...
+        ValueError: q has no pathwise sampler or no parameters, K is 0, F is not differentiable, ...
     """
     if not q.has_rsample:
         raise ValueError(f"{type(q).__name__} has no pathwise sampler (rsample); use score_function_gradient")
@@ -119,27 +121,30 @@ def leaf_parameters(q: Distribution) -> tuple[Tensor, ...]:
     network), the leaves that it was computed from.
     """
     found: dict[int, Tensor] = {}
-    for tensor in _tensors(q):
+    for tensor in _tensors(q, set()):
         for leaf in _leaves(tensor):
             found.setdefault(id(leaf), leaf)
     return tuple(found.values())
 
 
-def _tensors(part: Any) -> Iterable[Tensor]:
-    """Every tensor inside a distribution, whatever it is nested in."""
+def _tensors(part: Any, seen: set[int]) -> Iterable[Tensor]:
+    """Every tensor inside a distribution, whatever it is nested in, but for the ids ``seen``."""
+    if id(part) in seen:  # a transform and its inverse hold one another
+        return
+    seen.add(id(part))
     if isinstance(part, Tensor):
         yield part
     elif isinstance(part, nn.Module):
         yield from part.parameters()
     elif isinstance(part, list | tuple):
         for item in part:
-            yield from _tensors(item)
+            yield from _tensors(item, seen)
     elif isinstance(part, Distribution | Transform):
         named = part.arg_constraints if isinstance(part, Distribution) else ()
         inside = vars(part)
         # The declared order first: MultivariateNormal, for one, stores its scale before its mean.
         for name in [*(n for n in named if n in inside), *inside]:
-            yield from _tensors(inside[name])
+            yield from _tensors(inside[name], seen)
 
 
 def _leaves(tensor: Tensor) -> Iterable[Tensor]:
@@ -158,7 +163,9 @@ def _leaves(tensor: Tensor) -> Iterable[Tensor]:
 
 
 def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor:
-    """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil."""
+    """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil, in floating-point numbers."""
+    if not len(z):
+        raise ValueError("num_samples is 0; a mean needs 1 or more")
     values = F(z)
     expected = (len(z), *q.batch_shape)
     if values.shape != expected:
@@ -166,7 +173,9 @@ def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor
             f"F(z) has shape {tuple(values.shape)} for z of shape {tuple(z.shape)}; "
             f"return one value for each sample and batch element, {expected}"
         )
-    return values
+    if values.is_floating_point():
+        return values
+    return values.to(z.dtype if z.is_floating_point() else torch.get_default_dtype())
 
 
 def _gradient(
@@ -179,5 +188,7 @@ def _gradient(
             f"{type(q).__name__} holds no tensor that requires a gradient; make its parameters with "
             "requires_grad=True, or name others by parameters=..."
         )
+    if not expectation.requires_grad:
+        return tuple(map(torch.zeros_like, parameters))
     # The graph behind q's own parameters is kept: the same q can be used again.
     return torch.autograd.grad(expectation.sum(), parameters, retain_graph=True, materialize_grads=True)

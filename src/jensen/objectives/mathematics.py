@@ -48,7 +48,9 @@ def elbo_from_risk(value: Tensor, num_dimensions: int, num_latents: int) -> Tens
     return -(value + num_dimensions * math.log(2 * math.pi) - num_latents) / 2
 
 
-def decoder_gradient(model: Model, decoder: nn.Module, x: Tensor, num_samples: int = 1) -> tuple[Tensor, ...]:
+def decoder_gradient(
+    model: Model, decoder: nn.Module, x: Tensor, num_samples: int = 1, *, context: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Compute_Grad_Dec: the gradient of the ELBO with respect to the decoder, averaged over latent samples.
 
     ``grad_theta mean_j ELBO_j ~ mean_j mean_k grad_theta log p_theta(x_j | z_jk)``, ``z_jk ~ q(z | x_j)``
@@ -57,15 +59,24 @@ def decoder_gradient(model: Model, decoder: nn.Module, x: Tensor, num_samples: i
     backpropagation is enough (Kingma & Welling 2014, section 2.2).
 
     Args:
-        model: anything with ``trace``.
+        model: anything with ``trace`` and ``log_joint``.
         decoder: the part of it whose parameters theta are.
         x: data, ``[B, *event]``.
         num_samples: K.
+        context: for conditional models, ``[B, ...]``.
 
     Returns:
-        The gradient of each parameter of ``decoder``, in their order; nats per datum.
+        The gradient of each parameter of ``decoder`` that requires one (a frozen one has none), in their
+        order; nats per datum. Zero for a parameter that is not used.
+
+    Raises:
+        ValueError: no parameter of ``decoder`` requires a gradient.
     """
+    theta = tuple(p for p in decoder.parameters() if p.requires_grad)
+    if not theta:
+        name = type(decoder).__name__
+        raise ValueError(f"no parameter of {name} requires a gradient; unfreeze some with requires_grad_()")
     with torch.no_grad():
-        z = model.trace(x, num_samples).z
-    value = model.log_joint(x, z).mean()
-    return torch.autograd.grad(value, tuple(decoder.parameters()))
+        z = model.trace(x, num_samples, context=context).z
+    value = model.log_joint(x, z, context=context).mean()
+    return torch.autograd.grad(value, theta, materialize_grads=True)

@@ -52,17 +52,19 @@ def find_start(
     """The family, and the raw outputs from which the search begins, detached."""
     encoder: Any = getattr(model, "encoder", None)
     own: Family | None = getattr(encoder, "family", None)
-    if family is not None and start is not None:
-        return family, start.detach()
-    if own is None or not hasattr(encoder, "raw"):
-        raise ValueError(
-            f"refine does not know where to begin: {type(encoder).__name__} lacks a family and "
-            "raw(x, context), which jensen.families.Conditional has; give refine a family and a start"
-        )
-    if start is not None:
-        return own, start.detach()
+    sought = own if family is None else family
+    if sought is not None and start is not None:
+        return sought, start.detach()
     with torch.no_grad():
-        raw: Tensor = encoder.raw(x, context)
-        if family is None or family is own:
-            return own, raw
-        return family, matching(family, own(raw), family.num_outputs)
+        if own is not None and hasattr(encoder, "raw"):
+            raw: Tensor = encoder.raw(x, context)
+            if family is None or family is own:
+                return own, raw
+            return family, matching(family, own(raw), family.num_outputs)
+        if family is not None:
+            return family, matching(family, model.posterior(x, context=context)[0], family.num_outputs)
+    raise ValueError(
+        f"refine does not know what to refine: {type(encoder).__name__} lacks a family and raw(x, context), "
+        "which jensen.families.Conditional has; give refine a family, and a start where it shall not begin "
+        "at the encoder's posterior"
+    )
