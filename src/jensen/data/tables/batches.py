@@ -158,7 +158,7 @@ def _text_cells(file: Path) -> "Iterator[pa.Table]":
     from pyarrow import csv
 
     layout = text_layout(file)
-    with text_errors(file, layout.mark):
+    with text_errors(file, layout):
         options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:
             for batch in reader:
