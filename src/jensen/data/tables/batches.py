@@ -57,22 +57,23 @@ class Pieces:
         path: the file or folder.
         schema: of a table read before: text is read as what it was then; else as what all its cells are,
             which takes a first pass over them.
+        edited: which columns of a new table the user says are text (see `cells.maybe_text`).
 
     Raises:
         UserError: as for `jensen.data.tables.read.read_table`.
     """
 
-    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+    def __init__(self, path: Path, schema: Schema | None = None, edited: Schema | None = None) -> None:
         self.path = path
         self.files = files_of(path)
         self._storage = {file: storage_of(schema) for file in self.files}
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
+            said = storage_of(edited)
             self._storage = {
-                file: typed_storage(_cells(file), file, commas=text_layout(file).commas)
-                for file in self.files
-                if _is_text(file)
+                file: typed_storage(_cells(file), said, file, layout.first, commas=layout.commas)
+                for file, layout in ((file, text_layout(file)) for file in self.files if _is_text(file))
             }
             self._kinds = self._united([_fields(file, self._storage.get(file, {})) for file in self.files])
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.cells import is_number, storage_of, typed_cells
+from jensen.data.tables.cells import storage_of, typed_cells
+from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -179,13 +180,13 @@ def _header(path: Path, mark: str) -> list[str]:
 
 
 def _mend(path: Path, mark: str, error: str, more: int = 0) -> str:
-    """What pyarrow found wrong in a text file, in the user's terms; its names take ``more`` lines than one."""
+    """What pyarrow found wrong in a text file, in the user's terms; its names take ``more`` lines than 1."""
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         line, expected, got = ragged.groups()
         return (
-            f"{path}, line {int(line) + more}: {got} cells where the header has {expected}; mend that line (a cell with "
-            f"{MARKS[mark]} needs quotes)"
+            f"{path}, line {int(line) + more}: {got} cells where the header has {expected}; mend that line "
+            f"(a cell with {MARKS[mark]} needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
         with open(path, "rb") as stream:
