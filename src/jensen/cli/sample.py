@@ -95,7 +95,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
     say(
         f"{options.out}: {options.num} samples of {run.path} where {options.where}; under the model that has "
-        f"probability {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
+        f"{drawn.kind} {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
         + (f" given {', '.join(run.settings.condition)}" if contexts is not None else "")
     )
     size = drawn.effective_sample_size
