@@ -57,6 +57,7 @@ def _write_all() -> None:
     write("lacks.csv", [line.rpartition(",")[0] for line in [HEADER, *rows]])
     write("extra.csv", [line + ",x" for line in [HEADER, *rows]])
     write("tall.csv", [HEADER, "30,tall,Graz,2001-02-03", *rows])
+    write("unfilled.csv", [HEADER, "30,,Bonn,2001-02-03", "30,,Bonn,", ",170.5,Graz,2001-02-03"])
     write("unseen.csv", [HEADER, "30,170.5,Bonn,2001-02-03", *rows])
     for name in ("empty.csv", "empty.tsv.gz", "empty.parquet", "empty.arrow", "empty.png", "empty.npy"):
         Path(name).touch()
@@ -234,3 +235,13 @@ def test_a_condition_whose_name_holds_a_comma(
     assert status == 0, said
     status, _, said = call("score", "run", "t.csv", "-o", "s.csv")
     assert status == 0, said
+
+
+def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) -> None:
+    """Of four missing cells in three rows, and two of a town that training had not."""
+    out = tmp_path / "filled.csv"
+    status, _, said = call("impute", str(place / "run"), str(place / "unfilled.csv"), "-o", str(out))
+    assert status == 0, said
+    assert "2 cells of categories that training had not stay as they are" in said
+    assert "4 missing cells in 3 rows filled" in said
+    assert out.read_text().count("Bonn") == 2
