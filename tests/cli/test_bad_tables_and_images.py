@@ -111,6 +111,8 @@ REFUSED = [
     (f"train void {NEW}", "neither images", "another folder"),
     ("evaluate images", "it had 30 rows, and now 29", "restore it, or train again"),
     ("encode run broken -o new.csv", "broken", "broken"),
+    ("encode run good.csv -o new.txt", "'.txt'", "end it in .csv"),
+    ("score run good.csv -o new.arrow", "'.arrow'", "end it in .csv"),
 ]
 
 
@@ -235,6 +237,16 @@ def test_a_condition_whose_name_holds_a_comma(
     assert status == 0, said
     status, _, said = call("score", "run", "t.csv", "-o", "s.csv")
     assert status == 0, said
+
+
+def test_the_names_of_rows_that_are_called_like_a_latent(call: Call, tmp_path: Path) -> None:
+    data, run, out = tmp_path / "named.csv", str(tmp_path / "run"), tmp_path / "codes.csv"
+    write(str(data), ["z0," + HEADER, *(f"{i},{line}" for i, line in enumerate(LINES))])
+    assert call("train", str(data), "--out", run, *TRAIN)[0] == 0
+    status, _, said = call("encode", run, str(data), "-o", str(out))
+    assert status == 0, said
+    assert "goes without the column 'z0'" in said
+    assert out.read_text().splitlines()[0] == "z0,z1,z0_sd,z1_sd"
 
 
 def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) -> None:

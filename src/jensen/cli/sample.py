@@ -23,7 +23,8 @@ class SampleOptions(RunOptions):
     """Draw new data: z from the prior, x from the decoder, noise included."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The file to write: .png (images), .csv, .parquet, .npy or .npz by its suffix."""
+    """The file to write, by its suffix: of a table .csv, .tsv (also .gz), .parquet or .arrow; of what is none
+    .csv, .parquet, .npy, .npz or, of images, .png."""
     num: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
     """How many."""
     mean: bool = False
