@@ -57,6 +57,7 @@ def _write_all() -> None:
     write("lacks.csv", [line.rpartition(",")[0] for line in [HEADER, *rows]])
     write("extra.csv", [line + ",x" for line in [HEADER, *rows]])
     write("tall.csv", [HEADER, "30,tall,Graz,2001-02-03", *rows])
+    write("unfilled.csv", [HEADER, "30,,Bonn,2001-02-03", "30,,Bonn,", ",170.5,Graz,2001-02-03"])
     write("unseen.csv", [HEADER, "30,170.5,Bonn,2001-02-03", *rows])
     for name in ("empty.csv", "empty.tsv.gz", "empty.parquet", "empty.arrow", "empty.png", "empty.npy"):
         Path(name).touch()
@@ -110,6 +111,8 @@ REFUSED = [
     (f"train void {NEW}", "neither images", "another folder"),
     ("evaluate images", "it had 30 rows, and now 29", "restore it, or train again"),
     ("encode run broken -o new.csv", "broken", "broken"),
+    ("encode run good.csv -o new.txt", "'.txt'", "end it in .csv"),
+    ("score run good.csv -o new.arrow", "'.arrow'", "end it in .csv"),
 ]
 
 
@@ -240,3 +243,23 @@ def test_a_condition_whose_name_holds_a_comma(
     assert status == 0, said
     status, _, said = call("score", "run", "t.csv", "-o", "s.csv")
     assert status == 0, said
+
+
+def test_the_names_of_rows_that_are_called_like_a_latent(call: Call, tmp_path: Path) -> None:
+    data, run, out = tmp_path / "named.csv", str(tmp_path / "run"), tmp_path / "codes.csv"
+    write(str(data), ["z0," + HEADER, *(f"{i},{line}" for i, line in enumerate(LINES))])
+    assert call("train", str(data), "--out", run, *TRAIN)[0] == 0
+    status, _, said = call("encode", run, str(data), "-o", str(out))
+    assert status == 0, said
+    assert "goes without the column 'z0'" in said
+    assert out.read_text().splitlines()[0] == "z0,z1,z0_sd,z1_sd"
+
+
+def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) -> None:
+    """Of four missing cells in three rows, and two of a town that training had not."""
+    out = tmp_path / "filled.csv"
+    status, _, said = call("impute", str(place / "run"), str(place / "unfilled.csv"), "-o", str(out))
+    assert status == 0, said
+    assert "2 cells of categories that training had not stay as they are" in said
+    assert "4 missing cells in 3 rows filled" in said
+    assert out.read_text().count("Bonn") == 2

@@ -195,6 +195,8 @@ def test_contexts_are_chosen() -> None:
     near = Allowed(1, None, 0.3, 0.3)
     assert choose_contexts(rows, [near]).tolist() == rows[:2].tolist()
     assert choose_contexts(rows, [near, Allowed(0, (1,))]).tolist() == rows[1:2].tolist()
+    one_of = Allowed(1, None, 0.3, 0.9, (0.3, 0.9))
+    assert choose_contexts(rows, [one_of]).tolist() == rows[:2].tolist(), "0.7 is between them"
     assert len(choose_contexts(rows, [])) == 4
     assert choose_contexts(rows, [Allowed(0, (1,)), Allowed(1, None, 9, 9)]).tolist() == [[1.0, 9.0]]
     with pytest.raises(UserError, match="none of 4 training rows"):

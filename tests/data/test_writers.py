@@ -131,3 +131,11 @@ def test_refusals(tmp_path: Path) -> None:
     check_suffix("x.csv", [3])
     with pytest.raises(UserError, match="missing"):
         write_rows(tmp_path / "missing" / "x.npy", np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(("shape", "last"), [((1,), r"\.npz"), ((8, 8), r"\.png")])
+def test_another_suffix_is_refused_with_those_that_fit(
+    tmp_path: Path, shape: tuple[int, ...], last: str
+) -> None:
+    with pytest.raises(UserError, match=rf"its suffix is '\.txt'; end it in \.csv.*{last}$"):
+        check_suffix(tmp_path / "o.txt", shape)

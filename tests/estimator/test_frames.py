@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars
+import pyarrow as pa
 import pytest
 
 from jensen import VAEImputer, VariationalAutoencoder
@@ -28,6 +29,7 @@ def test_labels_of_columns(labels: Any) -> None:
     assert not filled.isna().any().any()
 
 
+@pytest.mark.filterwarnings("ignore:X. column 'period' is left out")
 def test_types_of_pandas() -> None:
     frame = pd.DataFrame(
         {
@@ -61,7 +63,58 @@ def test_types_of_polars() -> None:
             "list": [[1]] * N,
         }
     )
-    assert VariationalAutoencoder(**QUICK).fit(frame).sample(5).schema == frame.schema
+    with pytest.warns(UserWarning, match="column 'list' is left out"):
+        vae = VariationalAutoencoder(**QUICK).fit(frame)
+    assert vae.sample(5).schema == frame.schema
+
+
+def with_gaps() -> pd.DataFrame:
+    frame = pd.DataFrame({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1], "c": DRAW.choice(["x", "y"], N)})
+    frame.loc[::4, "b"] = np.nan
+    frame.loc[::5, "c"] = None
+    return frame
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_indicators_of_frames(kind: str) -> None:
+    pandas = with_gaps()
+    frame = {"pandas": lambda f: f, "polars": polars.from_pandas, "pyarrow": pa.Table.from_pandas}[kind](
+        pandas
+    )
+    imputer = VAEImputer(add_indicator=True, n_estimators=1, **QUICK)
+    filled = imputer.fit_transform(frame)
+    names = ["a", "b", "c", "missingindicator_b", "missingindicator_c"]
+    assert list(imputer.get_feature_names_out()) == names
+    if kind != "pandas":
+        filled = filled.to_pandas()
+    assert list(filled) == names
+    assert (filled["missingindicator_b"] == pandas["b"].isna()).all()
+    assert (filled["missingindicator_c"] == pandas["c"].isna()).all()
+    if kind == "pandas":
+        assert list(imputer.set_output(transform="pandas").transform(frame)) == names
+
+
+def test_categories_that_are_not_used_or_not_there() -> None:
+    frame = with_gaps().astype({"c": "category"})
+    frame["one"] = pd.Categorical(np.where(DRAW.random(N) < 0.5, "u", None), categories=["u", "v"])
+    imputer = VAEImputer(n_estimators=1, **QUICK)
+    with pytest.warns(UserWarning, match="column 'one' is left out"):
+        filled = imputer.fit_transform(frame)
+    assert (filled.dtypes == frame.dtypes).all()
+    assert not filled.isna().any().any()
+    few = frame.assign(c=pd.Categorical(np.where(frame["c"] == "x", "x", None)))
+    assert set(imputer.transform(few)["c"]) <= {"x", "y"}
+
+
+@pytest.mark.parametrize("kind", ["array", "pandas"])
+def test_unknown_categories_are_said(kind: str) -> None:
+    x = np.stack([NUMBERS[:, 0], DRAW.integers(0, 2, N)], 1)
+    new = np.where(x == 1.0, 5.0, x)
+    frames = [pd.DataFrame(some, columns=["x0", "x1"]) if kind == "pandas" else some for some in (x, new)]
+    imputer = VAEImputer(n_estimators=1, **QUICK).fit(frames[0])
+    count = int((x[:, 1] == 1).sum())
+    with pytest.warns(UserWarning, match=f"column 'x1' has {count} cells of categories"):
+        imputer.transform(frames[1])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ CASES = [
     "size > -1 and size <= 0.25 and count < 7",
     "count = 4",
     "letter in (a, c) and size < 0",
+    "count in (2, 7, 4, 30) and count < 20",
 ]
 
 
@@ -33,8 +34,8 @@ def meets(x: Tensor, conditions: list[Allowed]) -> bool:
     """Whether all rows meet all conditions."""
     return all(
         bool(((x[:, c.place] >= c.low) & (x[:, c.place] <= c.high)).all())
-        if c.levels is None
-        else set(x[:, c.place].tolist()) <= set(c.levels)
+        if c.levels is None and c.values is None
+        else set(x[:, c.place].tolist()) <= set(c.levels or c.values or ())
         for c in conditions
     )
 
@@ -65,8 +66,9 @@ def test_probability_and_draws_are_those_of_the_model(model: VAE, text: str) -> 
     for c in conditions:
         column = free[:, c.place]
         inside = (column >= c.low) & (column <= c.high)
-        if c.levels is not None:
-            inside = torch.isin(column, torch.tensor(c.levels, dtype=column.dtype))
+        only = c.levels or c.values
+        if only is not None:
+            inside = torch.isin(column, torch.tensor(only, dtype=column.dtype))
         shares = shares * inside.double()
     assert within_chance(shares, exact, tests=10)
     # Of the columns without a condition, the conditional distribution, by independent runs.
@@ -92,6 +94,9 @@ def test_a_point_without_a_grid_has_a_density(model: VAE) -> None:
             (model.likelihood((z,)).log_prob(x.expand(len(z), 3)).double() + log_prior).logsumexp(0).exp()
         )
     assert abs(drawn.probability - density.item()) < 6 * drawn.standard_error
+    assert drawn.kind == "density"
+    assert sample_where(model, 5, parse_where("size = 9", SCHEMA)).probability < 1e-8, "no limit to densities"
+    assert sample_where(model, 5, parse_where("size >= 0.5 and count = 4", SCHEMA)).kind == "probability"
 
 
 def test_draws_far_in_a_tail_are_exact(model: VAE) -> None:
@@ -138,6 +143,9 @@ NAMES = Schema(
         Column("size", "ordinal", "string", levels=("S", "M", "L")),
         Column("ok", "binary", "bool", levels=(False, True)),
         Column("income", "binary", "string", levels=("<=50K", ">50K")),
+        Column("who", "categorical", "string", levels=("Doe, John", "O'Neil", "Roe (Jr)")),
+        Column("rate", "continuous", "double"),
+        Column("seen", "date", "timestamp[us]"),
     )
 )
 
@@ -155,10 +163,25 @@ NAMES = Schema(
         ("income = >50K", [Allowed(5, (1,))]),
         ("income = '<=50K' and size in (S, L)", [Allowed(5, (0,)), Allowed(3, (0, 2))]),
         ("size != M", [Allowed(3, (0, 2))]),
+        ("who in (\"Doe, John\", 'Roe (Jr)')", [Allowed(6, (0, 2))]),
+        ("who in (O'Neil, Roe (Jr))", [Allowed(6, (1, 2))]),
+        ("hours per week <= 40.5 and hours per week >= 1.5", [Allowed(1, None, 2.0, 40.0)]),
+        ("hours per week in (50, 40)", [Allowed(1, None, 40.0, 50.0, (40.0, 50.0))]),
+        ("hours per week in (4, 5, 9) and hours per week > 4", [Allowed(1, None, 5.0, 9.0, (5.0, 9.0))]),
+        ("hours per week in (40)", [Allowed(1, None, 40.0, 40.0)]),
+        ("rate > 1 and rate < 3", [Allowed(7, None, math.nextafter(1, 2), math.nextafter(3, 2))]),
+        ("rate >= 1 and rate <= 3", [Allowed(7, None, 1.0, 3.0)]),
+        ("seen >= 1970-01-02", [Allowed(8, None, 86400.0)]),
     ],
 )
 def test_conditions_are_read(text: str, expected: list[Allowed]) -> None:
     assert parse_where(text, NAMES) == expected
+
+
+def test_the_largest_of_numbers_is_no_overflow() -> None:
+    fine = Schema((Column("x", "continuous", "double", step=0.0001),))
+    [allowed] = parse_where("x > 1e308", fine)
+    assert allowed.low == math.inf
 
 
 @pytest.mark.parametrize(
@@ -170,6 +193,19 @@ def test_conditions_are_read(text: str, expected: list[Allowed]) -> None:
         ("hours per week > 60 and hours per week < 40", "leaves no value"),
         ("hours per week > many", "no number"),
         ("hours per week != 40", "for categories"),
+        ("rate in (1, 2)", "for categories and numbers with steps"),
+        ("hours per week = 40.5", "never 40.5; the nearest values are 40 and 41"),
+        ("hours per week in (40, 40.5)", "never 40.5"),
+        ("hours per week in (40, 41) and hours per week > 41", "leaves no value"),
+        ("size in ()", "names no value"),
+        ("rate > 0.0001 and rate < 0.0001", "leaves no value"),
+        ("rate >= 0.0001 and rate < 0.0001", "leaves no value"),
+        *((f"hours per week > {number}", "no number") for number in ("inf", "-1e400", "nan", "1_0")),
+        *((f"rate < {number}", "no number") for number in ("inf", "1e400", "nan")),
+        ("born > NaT", "no date"),
+        ("seen > NaT", "no date"),
+        ("seen > 2020-01-01T00:00+02:00", "without a time zone"),
+        ("seen > 2020-01-01T00:00Z", "without a time zone"),
         ("marital-status > Married", "no order"),
         ("born > yesterday", "no date"),
         ("size = S or size = M", "`or` is not known"),

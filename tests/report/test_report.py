@@ -20,7 +20,7 @@ from jensen.evaluation import sample
 from jensen.figures import evaluate_run
 from jensen.report import page, write_report
 from jensen.report.curves import settled_range
-from jensen.report.style import plain
+from jensen.report.style import canvas, plain, to_svg
 from jensen.run import Run
 from jensen.session import start
 
@@ -319,3 +319,9 @@ def test_probabilities_are_called_so(tmp_path: Path, likelihood: str) -> None:
     seen = report(train(tmp_path, images(), likelihood=likelihood))
     assert "is a log probability" in seen.text
     assert "log density" not in seen.text
+
+
+def test_letters_that_matplotlib_lacks_are_drawn_without_a_warning() -> None:
+    figure, [ax] = canvas(200, 100)
+    ax.set_xlabel("身長")
+    assert "身長" in to_svg(figure, "letters", "alt")

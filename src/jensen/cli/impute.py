@@ -68,12 +68,15 @@ def main(arguments: Sequence[str]) -> None:
     else:
         how = "drawn from the posterior"
         filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
-    fill_file(Path(options.data), outs, filled, run.schema)
+    cells, rows = fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)
         say(f"{options.data}: {missing.given} missing cells of {given}, which are given, stay so")
+    if missing.cells > cells:
+        unknown = missing.cells - cells
+        say(f"{options.data}: {unknown} cells of categories that training had not stay as they are")
     for out in outs:
-        say(f"{out}: {missing.cells} missing cells in {missing.rows} rows {how}")
+        say(f"{out}: {cells} missing cells in {rows} rows {how}")
 
 
 def outs_of(options: ImputeOptions) -> list[Path]:
@@ -88,7 +91,7 @@ def outs_of(options: ImputeOptions) -> list[Path]:
 
 
 class Missing:
-    """How many cells of the blocks that have passed are missing, and in how many rows.
+    """How many cells of the blocks that have passed are missing, or of unknown categories.
 
     Args:
         places_given: the columns that a conditional model is given, which are counted apart.
@@ -96,7 +99,7 @@ class Missing:
 
     def __init__(self, places_given: Sequence[int]) -> None:
         self.places_given = list(places_given)
-        self.cells = self.rows = self.given = 0
+        self.cells = self.given = 0
 
     def count(self, x: "Tensor") -> "Tensor":
         """Count a block ``[B, C]``, and give it back."""
@@ -104,5 +107,4 @@ class Missing:
         self.given += int(missing[:, self.places_given].sum())
         missing[:, self.places_given] = False
         self.cells += int(missing.sum())
-        self.rows += int(missing.any(1).sum())
         return x

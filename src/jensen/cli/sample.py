@@ -23,7 +23,8 @@ class SampleOptions(RunOptions):
     """Draw new data: z from the prior, x from the decoder, noise included."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The file to write: .png (images), .csv, .parquet, .npy or .npz by its suffix."""
+    """The file to write, by its suffix: of a table .csv, .tsv (also .gz), .parquet or .arrow; of what is none
+    .csv, .parquet, .npy, .npz or, of images, .png."""
     num: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
     """How many."""
     mean: bool = False
@@ -95,7 +96,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
     say(
         f"{options.out}: {options.num} samples of {run.path} where {options.where}; under the model that has "
-        f"probability {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
+        f"{drawn.kind} {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
         + (f" given {', '.join(run.settings.condition)}" if contexts is not None else "")
     )
     size = drawn.effective_sample_size

@@ -113,15 +113,24 @@ def check_suffix(path: str | Path, event_shape: Sequence[int]) -> None:
         UserError: an unknown suffix, a picture of what is no image, or no such folder.
     """
     path, shape = Path(path), tuple(event_shape)
-    _check_place(path)
-    if path.suffix.lower() == ".png" and image_layout(shape) is None:
-        others = ", ".join(other for other in WRITERS if other != ".png")
-        raise UserError(f"cannot write {path}: rows of shape {shape} make no picture; end it in {others}")
+    if image_layout(shape) is not None:
+        _check_place(path)
+        return
+    others = [other for other in WRITERS if other != ".png"]
+    if path.suffix.lower() == ".png":
+        raise UserError(
+            f"cannot write {path}: rows of shape {shape} make no picture; end it in {', '.join(others)}"
+        )
+    _check_place(path, others)
 
 
-def _check_place(path: Path) -> None:
-    if path.suffix.lower() not in WRITERS:
-        raise UserError(f"cannot write {path}: its suffix is {path.suffix!r}; end it in {', '.join(WRITERS)}")
+def _check_place(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Refuse another suffix than ``suffixes`` (left out: all that can be written), or no folder."""
+    suffixes = suffixes or list(WRITERS)
+    if path.suffix.lower() not in suffixes:
+        raise UserError(
+            f"cannot write {path}: its suffix is {path.suffix!r}; end it in {', '.join(suffixes)}"
+        )
     check_folder(path)
 
 

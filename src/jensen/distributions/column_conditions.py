@@ -1,5 +1,7 @@
 """Columns of a table within bounds: how likely that is, and draws of what is left."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -20,6 +22,28 @@ def draw_level(p: Columns, place: int, levels: Tensor) -> Tensor:
     logits = p.log_levels(place, levels)
     chosen = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
     return levels[chosen].double()
+
+
+def log_probability_of_values(p: Columns, place: int, values: Sequence[float]) -> Tensor:
+    """log P(the numeric column at ``place``, which has a grid, is one of ``values``), ``[*batch]``."""
+    return _log_values(p, place, values).logsumexp(-1)
+
+
+def draw_value(p: Columns, place: int, values: Sequence[float]) -> Tensor:
+    """A draw of a numeric column with a grid, given that it is one of ``values``, ``[*batch]`` of float64."""
+    logits = _log_values(p, place, values)
+    chosen = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
+    return torch.tensor(values, dtype=torch.float64, device=chosen.device)[chosen]
+
+
+def _log_values(p: Columns, place: int, values: Sequence[float]) -> Tensor:
+    return torch.stack([log_probability_between(p, place, value, value) for value in values], -1)
+
+
+def is_density(p: Columns, place: int, low: float, high: float) -> bool:
+    """Whether what `log_probability_between` says is a density: of one point, without a grid or an atom."""
+    within = _Within(p, place, low, high)
+    return within.point and not len(within.values)
 
 
 def log_probability_between(p: Columns, place: int, low: float, high: float) -> Tensor:

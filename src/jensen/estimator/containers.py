@@ -1,5 +1,6 @@
 """What users hand over (arrays, frames) as codes of a schema, and codes as what they handed over."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
-from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.codec import Encoded, decode_table, encode_table, unknown_cells
 from jensen.data.tables.infer import infer_column, infer_schema
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
@@ -26,7 +27,10 @@ class Container:
 
     @staticmethod
     def of(data: Any, *, numbers: bool = False) -> "Container":
-        """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``."""
+        """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``.
+
+        Columns of a frame that are left out are said in warnings.
+        """
         kind = kind_of(data)
         dtypes: tuple[Any, ...] = tuple(data.dtypes) if kind == "polars" else ()
         labels: tuple[Any, ...] = ()
@@ -37,6 +41,8 @@ class Container:
             schema = Schema(tuple(columns))
         else:
             schema = _unambiguous(infer_schema(to_arrow(data)))
+            for sentence in schema.warnings:
+                warnings.warn(f"X: {sentence}", UserWarning, stacklevel=2)
         return Container(kind, as_numbers(schema) if numbers else schema, dtypes, labels)
 
     @property
@@ -45,7 +51,7 @@ class Container:
         return all(column.numeric for column in self.schema.modelled)
 
     def encode(self, data: Any) -> Array:
-        """Rows as codes ``[N, C]``.
+        """Rows as codes ``[N, C]``; categories that the schema lacks are missing, and said in warnings.
 
         Raises:
             UserError: they have other columns, or of other types.
@@ -55,8 +61,12 @@ class Container:
                 raise UserError(
                     f"fitted on a {self.kind} frame, and given an array; give a frame with the same columns"
                 )
-            return _encode_array(np.asarray(data, dtype=np.float64), self.schema)
-        return encode_table(to_arrow(data), self.schema, name="X").x
+            encoded = _encode_array(np.asarray(data, dtype=np.float64), self.schema)
+        else:
+            encoded = encode_table(to_arrow(data), self.schema, name="X")
+        for column, count in encoded.unknown.items():
+            warnings.warn(unknown_cells("X", column, count, strict=False), UserWarning, stacklevel=2)
+        return encoded.x
 
     def decode(self, codes: Array) -> Any:
         """Codes ``[N, C]`` as rows of the container that was fitted."""
@@ -103,9 +113,9 @@ def _unambiguous(schema: Schema) -> Schema:
     return schema
 
 
-def _encode_array(x: Array, schema: Schema) -> Array:
-    """An array's columns as codes; a value that is no level of a discrete column is missing."""
-    codes = []
+def _encode_array(x: Array, schema: Schema) -> Encoded:
+    """An array's columns as codes; a value that is no level of a discrete column is missing, and counted."""
+    codes, unknown = [], {}
     for column, values in zip(schema.columns, x.T, strict=True):
         if not column.modelled:
             continue
@@ -115,7 +125,9 @@ def _encode_array(x: Array, schema: Schema) -> Array:
             levels = np.asarray(column.levels, dtype=np.float64)
             place = np.searchsorted(levels, values).clip(max=len(levels) - 1)
             codes.append(np.where(levels[place] == values, place, np.nan))
-    return np.stack(codes, axis=1) if codes else np.zeros((len(x), 0))
+            if lost := int(np.isnan(codes[-1]).sum() - np.isnan(values).sum()):
+                unknown[column.name] = lost
+    return Encoded(np.stack(codes, axis=1) if codes else np.zeros((len(x), 0)), unknown)
 
 
 def _decode_array(codes: Array, schema: Schema) -> Array:

@@ -149,11 +149,10 @@ class VAEImputer(TransformerMixin, VAEBase):
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """The names of the columns of `transform`."""
         check_is_fitted(self, "fitted_")
-        names = getattr(self, "feature_names_in_", None)
+        names = getattr(self, "feature_names_in_", input_features)
         if names is None:
-            names = (
-                [f"x{i}" for i in range(self.n_features_in_)] if input_features is None else input_features
-            )
+            names = [column.name for column in self.container_.schema.columns]
+            names = [f"x{i}" for i in range(len(names))] if self.container_.kind == "pandas" else names
         kept = np.asarray(names, dtype=object)[self._kept]
         if self.indicator_ is None:
             return kept
@@ -193,10 +192,11 @@ class VAEImputer(TransformerMixin, VAEBase):
         return X
 
     def _array(self, X: Any) -> Array:
-        """Where X is missing, as an array with NaN there."""
+        """Where X is missing, as an array with NaN there, its columns as when fitted."""
         if kind_of(X) == "array":
             return np.asarray(X, dtype=np.float64)
-        missing = [column.is_null(nan_is_null=True).to_numpy() for column in to_arrow(X).columns]
+        columns = to_arrow(X).select([column.name for column in self.container_.schema.columns])
+        missing = [column.is_null(nan_is_null=True).to_numpy() for column in columns]
         return np.where(np.stack(missing, axis=1), np.nan, 0.0)
 
     @alone
@@ -208,31 +208,45 @@ class VAEImputer(TransformerMixin, VAEBase):
     def _filled(self, X: Any, codes: Array) -> Any:
         """X with its missing cells, and nothing else, from complete codes."""
         decoded = self.container_.decode(codes)
+        if self.indicator_ is None:
+            indicators = np.zeros((len(codes), 0))
+        else:
+            indicators = self.indicator_.transform(self._array(X)).astype(np.float64)
         if kind_of(X) != "array":
-            return self._filled_frame(X, decoded)
+            return self._filled_frame(X, decoded, indicators)
         X = np.array(X, dtype=np.float64)
         new = np.where(np.isnan(decoded), 0.0, decoded)
-        filled = np.where(np.isnan(X), new, X)[:, self._kept]
-        if self.indicator_ is None:
-            return filled
-        return np.hstack([filled, self.indicator_.transform(X).astype(np.float64)])
+        return np.hstack([np.where(np.isnan(X), new, X)[:, self._kept], indicators])
 
-    def _filled_frame(self, X: Any, decoded: Any) -> Any:
-        kind = kind_of(X)
-        if kind == "pandas":
+    def _filled_frame(self, X: Any, decoded: Any, indicators: Array) -> Any:
+        """A frame filled, with the columns ``[N, I]`` of indicators after its own."""
+        labels = self.container_.labels or [column.name for column in self.container_.schema.columns]
+        numbers = [] if self.indicator_ is None else self.indicator_.features_
+        names = [f"missingindicator_{labels[number]}" for number in numbers]
+        if kind_of(X) == "pandas":
             decoded.index = X.index
             filled = X.copy()
             for name in X.columns:
                 if X[name].isna().any():
-                    filled[name] = X[name].where(X[name].notna(), decoded[name])
+                    filled[name] = _filled_series(X[name], decoded[name])
+            for name, column in zip(names, indicators.T, strict=True):
+                filled[name] = column
             return filled
         from jensen.data.tables.filling import fill_table
 
-        table = to_arrow(X)
-        new = to_arrow(decoded)
-        filled = fill_table(table, new, self.container_.schema)
-        if kind == "polars":
+        filled = fill_table(to_arrow(X), to_arrow(decoded), self.container_.schema)
+        for name, column in zip(names, indicators.T, strict=True):
+            filled = filled.append_column(name, [column])
+        if kind_of(X) == "polars":
             import polars
 
             return polars.from_arrow(filled)
         return filled
+
+
+def _filled_series(cells: Any, new: Any) -> Any:
+    """A column of pandas with its missing cells from ``new``; their categories join its own."""
+    if cells.dtype == "category":
+        used = new[cells.isna()].dropna().unique()
+        cells = cells.cat.add_categories([level for level in used if level not in cells.cat.categories])
+    return cells.where(cells.notna(), new.astype(cells.dtype))

@@ -1,7 +1,7 @@
 """New data under a condition, by importance resampling of the latents."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,11 @@ from jensen.data.seeds import seeded
 from jensen.distributions.column_conditions import (
     draw_between,
     draw_level,
+    draw_value,
+    is_density,
     log_probability_between,
     log_probability_of_levels,
+    log_probability_of_values,
 )
 from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
@@ -35,7 +38,9 @@ class Drawn:
     x: Tensor
     """``[n, C]``, all of which meet it."""
     probability: float
-    """How likely the condition is under the model: for an exact number without a grid, its density."""
+    """How likely the condition is under the model, or its density."""
+    kind: str
+    """"probability", or "density" where the condition gives an exact number of a column without a grid."""
     standard_error: float
     """Of that probability."""
     effective_sample_size: float
@@ -46,14 +51,19 @@ class Drawn:
 
 def log_probability(p: Any, conditions: Sequence[Any]) -> Tensor:
     """log P(all conditions | z), ``[*batch]``: the columns are independent given z."""
-    p = p.base if isinstance(p, Given) else p
-    parts = [
-        log_probability_between(p, c.place, c.low, c.high)
-        if c.levels is None
-        else log_probability_of_levels(p, c.place, torch.tensor(c.levels, device=p.logits.device))
-        for c in conditions
-    ]
-    return torch.stack(parts).sum(0)
+    return torch.stack([_log_probability(_columns(p), c) for c in conditions]).sum(0)
+
+
+def _columns(p: Any) -> Any:
+    return p.base if isinstance(p, Given) else p
+
+
+def _log_probability(p: Columns, c: Any) -> Tensor:
+    if c.levels is not None:
+        return log_probability_of_levels(p, c.place, torch.tensor(c.levels, device=p.logits.device))
+    if c.values is not None:
+        return log_probability_of_values(p, c.place, c.values)
+    return log_probability_between(p, c.place, c.low, c.high)
 
 
 @torch.no_grad()
@@ -82,10 +92,13 @@ def sample_where(
     with seeded(seed):
         z, c, log_w = _proposed(model, n, conditions, contexts)
         probability = float((log_w.logsumexp(0) - math.log(len(log_w))).exp())
-        if not probability > FEWEST:
+        p = _columns(model.likelihood((z[:1],), context=None if c is None else c[:1]))
+        density = any(c.levels is None and is_density(p, c.place, c.low, c.high) for c in conditions)
+        kind = "density" if density else "probability"
+        if not probability > (0 if density else FEWEST):
             raise UserError(
-                "--where: no sample can meet it: under the model its probability is about "
-                f"{probability:.1g}; ask for something likelier"
+                f"--where: almost no sample meets it: under the model its {kind} is about {probability:.1g}; "
+                "ask for something likelier"
             )
         picks = _resampled(log_w.softmax(0), n)
         latents = z[picks].split(CHUNK)
@@ -93,7 +106,7 @@ def sample_where(
         parts = (model.likelihood((some,), context=own) for some, own in zip(latents, chosen, strict=True))
         x = torch.cat([_draw(p, conditions) for p in parts])
     error = float(log_w.exp().std() / math.sqrt(len(log_w)))
-    return Drawn(x.cpu(), probability, error, float(effective_sample_size(log_w)), len(log_w))
+    return Drawn(x.cpu(), probability, kind, error, float(effective_sample_size(log_w)), len(log_w))
 
 
 def _proposed(
@@ -132,7 +145,13 @@ def _draw(p: Columns | Given, conditions: Sequence[Any]) -> Tensor:
         return p.whole(_draw(p.base, conditions))
     x = p.sample()
     for c in conditions:
-        draw: Callable[..., Tensor] = draw_between if c.levels is None else draw_level
-        bounds = (c.low, c.high) if c.levels is None else (torch.tensor(c.levels, device=p.logits.device),)
-        x[..., c.place] = draw(p, c.place, *bounds)
+        x[..., c.place] = _draw_column(p, c)
     return x
+
+
+def _draw_column(p: Columns, c: Any) -> Tensor:
+    if c.levels is not None:
+        return draw_level(p, c.place, torch.tensor(c.levels, device=p.logits.device))
+    if c.values is not None:
+        return draw_value(p, c.place, c.values)
+    return draw_between(p, c.place, c.low, c.high)

@@ -62,6 +62,8 @@ def _meets(values: Tensor, allowed: Any) -> Tensor:
     if allowed.levels is not None:
         return torch.isin(values, values.new_tensor(allowed.levels))
     slack = TOLERANCE * values.abs()
+    if allowed.values is not None:
+        return ((values[:, None] - values.new_tensor(allowed.values)).abs() <= slack[:, None]).any(1)
     within: Tensor = (values >= allowed.low - slack) & (values <= allowed.high + slack)
     return within
 

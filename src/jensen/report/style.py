@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,9 @@ def whole_ticks(ax: Axes) -> None:
 def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     """A figure as an inline ``<svg>``: the page's fonts and colours, own ids, ``alt`` for who cannot see."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():  # the page's fonts have the letters that matplotlib's lacks
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", text[text.index(">") + 1 :], flags=re.DOTALL)

@@ -68,5 +68,21 @@ def test_filling_keeps_separators_and_decimal_commas(tmp_path: Path) -> None:
             Column("c", "count", "int64", step=1.0),
         )
     )
-    fill_file(source, [out], [np.tile([[[9.25, 1, 7]]], (1, 4, 1))], schema)
+    assert fill_file(source, [out], [np.tile([[[9.25, 1, 7]]], (1, 4, 1))], schema) == (2, 2)
     assert out.read_text() == "a;b;c\n1,5;u;1\n9,25;v;2\n2,50;v;3\n0,5;u;4\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_of_several_lines(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "t.csv"
+    lines = ['"Price', '(USD)",b', "1,2", "3,4"]
+    path.write_text(end.join(lines) + end, newline="")
+    whole, [piece] = read_table(path), Pieces(path)
+    assert whole.to_pydict() == {f"Price{end}(USD)": [1, 3], "b": [2, 4]}
+    assert piece.equals(whole)
+    schema = Schema((Column("b", "count", "int64"),))
+    for last, wrong in (("3,4,5", "line 4: 3 cells"), ("3,x", "line 4: 'x' in column 'b'")):
+        path.write_text(end.join([*lines[:-1], last]) + end, newline="")
+        for read in (read_table, lambda path, schema: list(Pieces(path, schema))):
+            with pytest.raises(UserError, match=wrong):
+                read(path, schema)

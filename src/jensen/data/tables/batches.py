@@ -67,19 +67,21 @@ class Pieces:
         path: the file or folder.
         schema: of a table read before: text is read as what it was then; else as what all its cells are,
             which takes a first pass over them.
+        edited: which columns of a new table the user says are text (see `cells.maybe_text`).
 
     Raises:
         UserError: as for `jensen.data.tables.read.read_table`.
     """
 
-    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+    def __init__(self, path: Path, schema: Schema | None = None, edited: Schema | None = None) -> None:
         self.path = path
         self.files = files_of(path)
         self._storage = {file: storage_of(schema) for file in self.files}
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
-            storage = common_storage({file: _cells(file) for file in self.files if _is_text(file)})
+            cells = {file: _cells(file) for file in self.files if _is_text(file)}
+            storage = common_storage(cells, storage_of(edited))
             self._storage = dict.fromkeys(self.files, storage)
             self._kinds = self._united([_fields(file, storage) for file in self.files])
 
@@ -164,7 +166,7 @@ def _text_cells(file: Path) -> "Iterator[pa.Table]":
     from pyarrow import csv
 
     layout = text_layout(file)
-    with text_errors(file, layout.mark):
+    with text_errors(file, layout):
         options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:
             for batch in reader:

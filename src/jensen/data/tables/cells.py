@@ -1,10 +1,11 @@
 """Cells of text as what all cells of their column are: whole numbers, numbers, truth values or text."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jensen.data.tables.numerals import Strays, codes, with_points
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -13,15 +14,21 @@ if TYPE_CHECKING:
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "?")
 """What a missing cell of a text file looks like, blanks around it aside."""
-NUMBER = r"^([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)$"
-"""A number with a decimal comma."""
 TEXT, COMMA = "string", "comma "
 """Kinds of cells: text, and what stands before that of numbers with decimal commas."""
+ANY = ""
+"""The Arrow type of a column that the user says may be text, whatever its cells are."""
 
 
 def storage_of(schema: Schema | None) -> dict[str, str]:
     """The Arrow types of the columns of a schema, by name."""
     return {} if schema is None else {column.name: column.storage for column in schema.columns}
+
+
+def maybe_text(edited: Schema) -> Schema:
+    """Of a schema that a user edited, the columns that need not be numbers though most cells may be."""
+    columns = [column for column in edited.columns if column.type not in ("continuous", "positive", "count")]
+    return Schema(tuple(replace(column, storage=ANY) for column in columns))
 
 
 def typed_cells(
@@ -37,8 +44,8 @@ def typed_cells(
         commas: whether numbers may be written as 3,5.
 
     Raises:
-        UserError: a cell is no number, and its column is known as one of numbers; decimal commas in some new
-            columns, and points in others.
+        UserError: a cell is no number, and its column is known as one of numbers, or new and most are;
+            decimal commas in some new columns, and points in others.
     """
     import pyarrow as pa
 
@@ -46,32 +53,37 @@ def typed_cells(
     for name in table.column_names:
         text = without_missing(table[name])
         known = storage.get(name)
-        if known is None:
+        if not known:
             kinds[name], columns[name] = _typed(text, commas)
+            if known is None and kinds[name] == TEXT:
+                strays = Strays(commas)
+                strays.add(text, first)
+                strays.check(name, path)
             continue
         try:
             columns[name] = _cast(text, known, commas)
         except pa.ArrowInvalid:
-            row, cell = next(
-                (row, cell)
-                for row, cell in enumerate(text.to_pylist())
-                if cell is not None and not is_number(cell, commas=commas)
-            )
+            strays = Strays(commas)
+            strays.add(text, first)
             raise UserError(
-                f"{path}, line {row + first}: {cell!r} in column {name!r} is no number, and in training all "
-                "were; mend the cell, or leave it empty if it is missing"
+                f"{path}, {strays.where(name)} is no number, and in training all were; mend the cell, or "
+                "leave it empty if it is missing"
             ) from None
     _check_marks(kinds, path)
     return pa.table(columns)
 
 
-def typed_storage(pieces: "Iterable[pa.Table]", path: Path, *, commas: bool = False) -> dict[str, str]:
+def typed_storage(
+    pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, first: int, *, commas: bool = False
+) -> dict[str, str]:
     """The Arrow type of each column of a text file in pieces: the first kind that all its cells are.
 
     Args:
         pieces: the cells.
+        storage: `ANY` by the names of columns that may be text.
         path: of the file, for messages.
-        commas: as in `typed_cells`.
+        first: as in `typed_cells`.
+        commas: likewise.
 
     Raises:
         UserError: there are no rows, or as for `typed_cells`.
@@ -79,19 +91,23 @@ def typed_storage(pieces: "Iterable[pa.Table]", path: Path, *, commas: bool = Fa
     import pyarrow.compute as pc
 
     left: dict[str, list[str]] = {}
-    some: set[str] = set()
+    strays: dict[str, Strays] = {}
     for piece in pieces:
         for name in piece.column_names:
             kinds = left.setdefault(name, _kinds(commas))
-            cells = pc.drop_null(without_missing(piece[name]))
-            if len(cells):
-                some.add(name)
-                left[name] = [kind for kind in kinds if _read(cells, kind) is not None]
+            text = without_missing(piece[name])
+            strays.setdefault(name, Strays(commas)).add(text, first)
+            cells = pc.drop_null(text)
+            left[name] = [kind for kind in kinds if _read(cells, kind) is not None]
+        first += len(piece)
     if not left:
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
-    first = {name: kinds[0] if name in some else TEXT for name, kinds in left.items()}
-    _check_marks(first, path)
-    return {name: kind.removeprefix(COMMA) for name, kind in first.items()}
+    found = {name: kinds[0] if strays[name].there else TEXT for name, kinds in left.items()}
+    for name, kind in found.items():
+        if kind == TEXT and name not in storage:
+            strays[name].check(name, path)
+    _check_marks(found, path)
+    return {name: kind.removeprefix(COMMA) for name, kind in found.items()}
 
 
 def _typed(text: Any, commas: bool) -> tuple[str, Any]:
@@ -114,13 +130,12 @@ def _read(text: Any, kind: str) -> Any:
         return text
     if kind == "bool":
         return _truth(text)
-    # Codes such as 01 would lose their zeros as numbers.
-    if pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py():
+    if codes(text):
         return None
     if kind.startswith(COMMA):
         if pc.any(pc.match_substring(text, ".")).as_py():
             return None
-        text = _with_points(text)
+        text = with_points(text)
     try:
         return pc.cast(text, pa.int64() if kind == "int64" else pa.float64())
     except pa.ArrowInvalid:
@@ -135,20 +150,6 @@ def _check_marks(kinds: dict[str, str], path: Path) -> None:
             f"{path} has numbers with decimal commas (column {by_kind[COMMA + 'double']!r}) and others with "
             f"points (column {by_kind['double']!r}); write all with one mark, and thousands without any"
         )
-
-
-def decimal_comma(cells: Any) -> bool:
-    """Whether some cells of text are numbers such as 3,5."""
-    import pyarrow.compute as pc
-
-    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(cells), NUMBER)).as_py())
-
-
-def _with_points(text: Any) -> Any:
-    """Cells of text with the commas of numbers such as 3,5 as points."""
-    import pyarrow.compute as pc
-
-    return pc.replace_substring_regex(text, NUMBER, r"\1.\2")
 
 
 def without_missing(cells: Any) -> Any:
@@ -188,13 +189,4 @@ def _cast(text: Any, storage: str, commas: bool) -> Any:
     if storage == "int64" and (whole := _read(text, storage)) is not None:
         return whole
     # A column of whole numbers may come with decimals.
-    return pc.cast(_with_points(text) if commas else text, pa.float64())
-
-
-def is_number(text: str, *, commas: bool = False) -> bool:
-    """Whether a cell says a number; with ``commas``, such as 3,5 too."""
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return commas and re.fullmatch(NUMBER, text.strip()) is not None
-    return True
+    return pc.cast(with_points(text) if commas else text, pa.float64())

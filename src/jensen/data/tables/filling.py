@@ -9,8 +9,9 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.batches import Pieces, is_large
-from jensen.data.tables.cells import MISSING, decimal_comma
+from jensen.data.tables.cells import MISSING
 from jensen.data.tables.codec import decode_table
+from jensen.data.tables.numerals import decimal_comma
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.text import Layout, read_text_cells, text_layout
@@ -32,7 +33,7 @@ def check_fillable(source: Path, out: Path) -> None:
         raise UserError(f"{source} is not one table file; give one, such as data.csv or data.parquet")
 
 
-def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> None:
+def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> tuple[int, int]:
     """Write the table of ``source`` several times, each with its missing cells from other codes.
 
     Observed cells stay as they are: from a text file to others character for character (blanks, decimals and
@@ -43,11 +44,15 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
         outs: S files to write, of one suffix.
         codes: complete codes in the order of the rows, in pieces ``[S, n, C]``.
         schema: of the codes.
+
+    Returns:
+        How many cells are filled, and in how many rows.
     """
     as_text = suffix_of(source) in TEXT and suffix_of(outs[0]) in TEXT
     layout = text_layout(source) if as_text else None
     mark = None if layout is None else layout.mark
     taken = _Taken(codes)
+    filled = np.zeros(2, dtype=np.int64)
     with ExitStack() as stack:
         writers = [stack.enter_context(table_writer(out, mark)) for out in outs]
         commas: bool | None = None if layout and layout.commas else False
@@ -56,9 +61,30 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
                 commas = any(
                     decimal_comma(table[column.name]) for column in schema.modelled if column.numeric
                 )
-            for write, x in zip(writers, taken.next(len(table)), strict=True):
+            drawn = taken.next(len(table))
+            holes = _holes(table, schema, text=layout is not None) & ~np.isnan(drawn[0])
+            filled += holes.sum(), holes.any(1).sum()
+            for write, x in zip(writers, drawn, strict=True):
                 new = decode_table(x, schema)
                 write(fill_table(table, new, schema, text=layout is not None, commas=commas))
+    cells, rows = filled.tolist()
+    return cells, rows
+
+
+def _holes(table: "pa.Table", schema: Schema, *, text: bool) -> Array:
+    """Which cells ``[n, C]`` of the modelled columns are missing."""
+    masks = [_missing(table[column.name].combine_chunks(), text=text) for column in schema.modelled]
+    return np.stack([mask.to_numpy(zero_copy_only=False) for mask in masks], 1)
+
+
+def _missing(cells: Any, *, text: bool) -> Any:
+    """Which cells are missing; as ``text``, say so."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if text:
+        return pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
+    return pc.is_null(cells, nan_is_null=True)
 
 
 def _pieces(source: Path, schema: Schema, layout: Layout | None) -> "Iterable[pa.Table]":
@@ -112,18 +138,17 @@ def _filled_text(cells: Any, new: Any, *, commas: bool) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
     written = pc.cast(_plain(new), pa.string())
     if commas and pa.types.is_floating(new.type):
         written = pc.replace_substring(written, ".", ",")
-    return pc.if_else(pc.and_(missing, pc.is_valid(new)), written, cells)
+    return pc.if_else(pc.and_(_missing(cells, text=True), pc.is_valid(new)), written, cells)
 
 
 def _filled(cells: Any, new: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    missing = pc.and_(pc.is_null(cells, nan_is_null=True), pc.is_valid(new))
+    missing = pc.and_(_missing(cells, text=False), pc.is_valid(new))
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
     joined = pc.if_else(missing, pc.cast(_plain(new), cells.type.value_type), _plain(cells))

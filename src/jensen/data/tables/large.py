@@ -16,6 +16,7 @@ from jensen.data.named import Named
 from jensen.data.npy import NpyFile
 from jensen.data.stored import Stored
 from jensen.data.tables.batches import Pieces, files_of
+from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.edits import apply_edits
 from jensen.data.tables.infer import schema_of
@@ -39,7 +40,7 @@ def find_schema(
 
     def build(folder: Path) -> None:
         on_choice(f"{path} is large: reading all of it, piece by piece, for the types of its columns")
-        pieces = Pieces(path)
+        pieces = Pieces(path, edited=None if edited is None else maybe_text(edited))
         summaries = summarise(pieces, bounded=True)
         schema = schema_of(summaries, lambda summary: _all_differ(pieces, summary))
         if edited is not None:

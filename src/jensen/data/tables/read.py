@@ -36,12 +36,13 @@ def table_files(path: Path) -> list[Path]:
     return sorted(file for file in files if suffix_of(file))
 
 
-def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
+def read_table(path: Path, schema: Schema | None = None, edited: Schema | None = None) -> "pa.Table":
     """The table of a file, or of all files of a folder one after the other.
 
     Args:
         path: a file that ends in one of `SUFFIXES`, or a folder of such files.
         schema: of a table read before: text columns are read as what they were then.
+        edited: which columns of a new table the user says are text (see `cells.maybe_text`).
 
     Raises:
         UserError: no such file, a damaged or empty one, ragged lines, column names given twice, columns that
@@ -50,11 +51,11 @@ def read_table(path: Path, schema: Schema | None = None) -> "pa.Table":
     if not path.exists():
         raise UserError(f"{path}: no such file; give the path of a table that exists")
     if not path.is_dir():
-        return _checked(_read_file(path, schema), path)
-    return _read_folder(path, schema)
+        return _checked(_read_file(path, schema or edited), path)
+    return _read_folder(path, schema, edited)
 
 
-def _read_folder(path: Path, schema: Schema | None) -> "pa.Table":
+def _read_folder(path: Path, schema: Schema | None, edited: Schema | None) -> "pa.Table":
     """All files of a folder one after the other, the text of all read as what it is in all."""
     import pyarrow as pa
 
@@ -68,7 +69,8 @@ def _read_folder(path: Path, schema: Schema | None) -> "pa.Table":
         check_names(table.column_names, file, names, path)
         tables[file] = table.select(names)
     text = {file: table for file, table in tables.items() if suffix_of(file) in TEXT}
-    storage = storage_of(schema) if schema else common_storage({f: [t] for f, t in text.items()})
+    cells = {file: [table] for file, table in text.items()}
+    storage = storage_of(schema) if schema else common_storage(cells, storage_of(edited))
     for file, table in text.items():
         layout = text_layout(file)
         tables[file] = typed_cells(table, storage, file, layout.first, commas=layout.commas)
@@ -78,19 +80,21 @@ def _read_folder(path: Path, schema: Schema | None) -> "pa.Table":
         raise differing(path, error) from None
 
 
-def common_storage(files: "Mapping[Path, Iterable[pa.Table]]") -> dict[str, str]:
+def common_storage(files: "Mapping[Path, Iterable[pa.Table]]", said: Mapping[str, str]) -> dict[str, str]:
     """The Arrow type of each column of several text files, as text: what the cells of all are.
 
     Args:
         files: the cells of each as they are written, in pieces.
+        said: `cells.ANY` by the names of columns that may be text.
 
     Raises:
-        UserError: a file has no rows, or both decimal commas and points.
+        UserError: a file has no rows, or as for `typed_storage`.
     """
     found: dict[str, set[str]] = {}
     for file, pieces in files.items():
         some: set[str] = set()
-        kinds = typed_storage(_noted(pieces, some), file, commas=text_layout(file).commas)
+        layout = text_layout(file)
+        kinds = typed_storage(_noted(pieces, some), said, file, layout.first, commas=layout.commas)
         for name, kind in kinds.items():
             found.setdefault(name, set()).update({kind} if name in some else ())
     return {name: _common(kinds) for name, kinds in found.items()}

@@ -9,6 +9,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.named import Named
 from jensen.data.tables.batches import files_of, is_large
+from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.edits import apply_edits, read_schema
 from jensen.data.tables.infer import schema_of
@@ -42,15 +43,15 @@ def read_tables(
         UserError: the file cannot be read, the schema does not fit, or no column can be modelled.
     """
     known = schema if isinstance(schema, Schema) else None
+    edited = None if schema is None or known else read_schema(Path(str(schema)))
     if is_large(path):
         from jensen.data.tables import large
 
         if known is None:
-            edited = None if schema is None else read_schema(Path(str(schema)))
             known = _modelled(large.find_schema(path, edited, on_choice), str(path))
             _say_layouts(path, on_choice)
         return large.read_large(path, known, strict=strict, on_choice=on_choice)
-    table = read_table(path, known)
+    table = read_table(path, known, None if edited is None else maybe_text(edited))
     if known is None:
         _say_layouts(path, on_choice)
     return named(table, str(path), schema, strict=strict, on_choice=on_choice)

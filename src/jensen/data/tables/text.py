@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.cells import is_number, storage_of, typed_cells
+from jensen.data.tables.cells import storage_of, typed_cells
+from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -26,13 +27,18 @@ class Layout:
 
     Attributes:
         names: of its columns.
-        first: the line of its first row.
+        first: the line of its first row; 1 where no names stand above it.
         mark: what separates its cells.
     """
 
     names: tuple[str, ...]
     first: int
     mark: str
+
+    @property
+    def named(self) -> bool:
+        """Whether its names stand above the rows."""
+        return self.first > 1
 
     @property
     def commas(self) -> bool:
@@ -43,11 +49,7 @@ class Layout:
         """What a user should know of it."""
         return [
             *([] if self.mark in ",\t" else [f"has its cells separated by {self.mark!r}, and is read so"]),
-            *(
-                []
-                if self.first > 1
-                else ["begins with numbers, so without names: its columns are x0, x1, ..."]
-            ),
+            *([] if self.named else ["begins with numbers, so without names: its columns are x0, x1, ..."]),
         ]
 
 
@@ -73,7 +75,9 @@ def text_layout(path: Path) -> Layout:
     numbers = _numbers(header, mark)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     check_distinct(names, path)
-    return Layout(tuple(names), 1 if numbers else 2, mark)
+    # A name may go over several lines, as spreadsheets write it.
+    first = 1 if numbers else 2 + sum(name.count("\n") for name in header)
+    return Layout(tuple(names), first, mark)
 
 
 def _numbers(cells: list[str], mark: str) -> bool:
@@ -89,7 +93,7 @@ def read_text_cells(path: Path, layout: Layout) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv
 
-    with text_errors(path, layout.mark):
+    with text_errors(path, layout):
         try:
             return csv.read_csv(path, **text_options(layout, threads=True))
         except pa.ArrowInvalid:  # without threads pyarrow says the number of the line that is wrong
@@ -114,7 +118,10 @@ def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict
 
     return {
         "read_options": csv.ReadOptions(
-            column_names=layout.names, skip_rows=layout.first - 1, use_threads=threads, block_size=block
+            column_names=layout.names,
+            skip_rows_after_names=int(layout.named),  # counts rows, and skip_rows counts lines
+            use_threads=threads,
+            block_size=block,
         ),
         "parse_options": csv.ParseOptions(delimiter=layout.mark, newlines_in_values=True),
         "convert_options": csv.ConvertOptions(
@@ -124,14 +131,14 @@ def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict
 
 
 @contextmanager
-def text_errors(path: Path, mark: str) -> Iterator[None]:
+def text_errors(path: Path, layout: Layout) -> Iterator[None]:
     """What is wrong with a text file, in the user's terms."""
     import pyarrow as pa
 
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, mark, str(error))) from None
+        raise UserError(_mend(path, layout.mark, str(error), max(layout.first - 2, 0))) from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
 
@@ -144,7 +151,7 @@ def read_text(path: Path, schema: Schema | None) -> "pa.Table":
 
 
 def _header(path: Path, mark: str) -> list[str]:
-    """The names in the first line of a text file."""
+    """The names in the first row of a text file."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -152,7 +159,9 @@ def _header(path: Path, mark: str) -> list[str]:
         return csv.open_csv(
             path,
             read_options=csv.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
-            parse_options=csv.ParseOptions(delimiter=mark, invalid_row_handler=lambda row: "skip"),
+            parse_options=csv.ParseOptions(
+                delimiter=mark, newlines_in_values=True, invalid_row_handler=lambda row: "skip"
+            ),
             convert_options=csv.ConvertOptions(**convert),
         )
 
@@ -170,14 +179,14 @@ def _header(path: Path, mark: str) -> list[str]:
     return list(row.values())
 
 
-def _mend(path: Path, mark: str, error: str) -> str:
-    """What pyarrow found wrong in a text file, in the user's terms."""
+def _mend(path: Path, mark: str, error: str, more: int = 0) -> str:
+    """What pyarrow found wrong in a text file, in the user's terms; its names take ``more`` lines than 1."""
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         line, expected, got = ragged.groups()
         return (
-            f"{path}, line {line}: {got} cells where the header has {expected}; mend that line (a cell with "
-            f"{MARKS[mark]} needs quotes)"
+            f"{path}, line {int(line) + more}: {got} cells where the header has {expected}; mend that line "
+            f"(a cell with {MARKS[mark]} needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
         with open(path, "rb") as stream:

@@ -3,15 +3,18 @@
 import difflib
 import math
 import re
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jensen.data.tables.codec import encode_table
+from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
+_LISTED = re.compile(rf"(?:^|,)\s*({_QUOTED}(?=\s*(?:,|$))|[^,]+)")
 _TERM = re.compile(
     rf"^\s*({_QUOTED}|.+?)\s*(<=|>=|!=|==|<|>|=|\bin\b)\s*(.+?)\s*$", re.IGNORECASE | re.DOTALL
 )
@@ -27,19 +30,22 @@ class Allowed:
         levels: the numbers of the levels allowed; None for numeric columns.
         low: the smallest code allowed.
         high: the largest.
+        values: the only codes allowed between them; None for all.
     """
 
     place: int
     levels: tuple[int, ...] | None = None
     low: float = -math.inf
     high: float = math.inf
+    values: tuple[float, ...] | None = None
 
 
 def parse_where(text: str, schema: Schema) -> list[Allowed]:
     """The columns that a condition constrains, each with what it allows: all must hold.
 
     Comparisons are joined by ``and``; operators are ``= != < <= > >=`` and ``in (A, B)``. Names and values
-    with blanks may be quoted. Ordinal levels compare in their order.
+    with blanks may be quoted. Ordinal levels compare in their order. Of numbers, ``!=`` is not known, and
+    ``in`` of those on a grid alone: without one, a single value has no probability.
 
     Raises:
         UserError: it cannot be read, names an unknown column or level, or contradicts itself.
@@ -93,13 +99,23 @@ def _term(term: str, schema: Schema) -> Allowed:
         raise UserError(f"--where: there is no column {name!r} (did you mean {near}?)")
     place = columns.index(name)
     column = schema.modelled[place]
-    if operator == "in":
-        values = [_unquoted(part.strip()) for part in value.strip().strip("()").split(",")]
-    else:
-        values = [_unquoted(value)]
+    values = _listed(value) if operator == "in" else [_unquoted(value)]
     if column.numeric:
         return _interval(column, place, operator, [_code(column, text) for text in values])
     return _levels(column, place, operator, values)
+
+
+def _listed(text: str) -> list[str]:
+    """The values of ``(A, "B, C")``.
+
+    Raises:
+        UserError: there is none.
+    """
+    inner = text[1:-1] if text[0] == "(" and text[-1] == ")" else text
+    values = [_unquoted(part) for part in _LISTED.findall(inner) if part.strip()]
+    if not values:
+        raise UserError(f"--where: in {text} names no value; write in (A, B)")
+    return values
 
 
 def _unquoted(text: str) -> str:
@@ -136,24 +152,38 @@ def _levels(column: Column, place: int, operator: str, values: list[str]) -> All
 
 
 def _interval(column: Column, place: int, operator: str, values: list[float]) -> Allowed:
-    if operator in ("in", "!="):
-        raise UserError(
-            f"--where: {operator} is for categories, and {column.name!r} is a number; use < and >"
-        )
-    [value] = values
     step = column.step or 0.0
-    if operator in ("=", "=="):
-        return Allowed(place, None, value, value)
-    if operator == "<":
-        return Allowed(place, None, high=_below(value, step))
-    if operator == ">":
-        return Allowed(place, None, low=-_below(-value, step))
-    return Allowed(place, None, high=value) if operator == "<=" else Allowed(place, None, low=value)
+    if operator == "!=" or (operator == "in" and not step):
+        kinds = "categories" if operator == "!=" else "categories and numbers with steps, such as whole ones"
+        raise UserError(f"--where: {operator} is for {kinds}, and {column.name!r} has others; use < and >")
+    if operator in ("=", "==", "in"):
+        for value in values:
+            _check_step(column.name, value, step)
+        only = tuple(sorted(set(values)))
+        return Allowed(place, None, only[0], only[-1], only if len(only) > 1 else None)
+    [value] = values
+    strict = operator in ("<", ">")
+    if operator in ("<", "<="):
+        return Allowed(place, None, high=_highest(value, step, strict))
+    return Allowed(place, None, low=-_highest(-value, step, strict))
 
 
-def _below(value: float, step: float) -> float:
-    """The largest value of a grid that is below ``value``; where there is no grid, the value itself."""
-    return (math.ceil(round(value / step, 6)) - 1) * step if step else value
+def _check_step(name: str, value: float, step: float) -> None:
+    """Refuse a number that is on no grid of its column."""
+    if step and abs(value / step - round(value / step, 0)) > 1e-6:
+        low = _highest(value, step, strict=True)
+        raise UserError(
+            f"--where: {name!r} has steps of {step:g}, and is never {value:.10g}; the nearest values are "
+            f"{low:.10g} and {low + step:.10g}"
+        )
+
+
+def _highest(value: float, step: float, strict: bool) -> float:
+    """The largest number, of a grid if there is a step, that is at most ``value``, or below it."""
+    if not step:
+        return math.nextafter(value, -math.inf) if strict else value
+    place = round(value / step, 6)
+    return float((np.ceil(place) - 1 if strict else np.floor(place)) * step)
 
 
 def _code(column: Column, text: str) -> float:
@@ -164,19 +194,20 @@ def _code(column: Column, text: str) -> float:
         cells = pa.array([text])
         try:
             if column.format is None:
-                moment = np.datetime64(text, "s").astype(np.int64)
-                return float(moment // 86400 if column.storage.startswith("date") else moment)
+                with warnings.catch_warnings(action="error"):  # NumPy warns of time zones
+                    moment = np.datetime64(text, "s")
+                if np.isnat(moment):
+                    raise ValueError
+                seconds = moment.astype(np.int64)
+                return float(seconds // 86400 if column.storage.startswith("date") else seconds)
             alone = Schema((replace(column, storage="string"),))
             return float(encode_table(pa.table({column.name: cells}), alone).x[0, 0])
-        except (ValueError, pa.ArrowInvalid):
-            form = column.format or "%Y-%m-%d"
+        except (ValueError, pa.ArrowInvalid, Warning):
+            form = column.format or "%Y-%m-%d or %Y-%m-%d %H:%M:%S, without a time zone"
             raise UserError(f"--where: {text!r} is no date for {column.name!r}; write it as {form}") from None
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(
-            f"--where: {text!r} is no number, and {column.name!r} is one; give a number"
-        ) from None
+    if not is_number(text) or not math.isfinite(float(text)):
+        raise UserError(f"--where: {text!r} is no number, and {column.name!r} is one; give a finite number")
+    return float(text)
 
 
 def _both(first: Allowed | None, second: Allowed) -> Allowed:
@@ -185,4 +216,10 @@ def _both(first: Allowed | None, second: Allowed) -> Allowed:
         return second
     if first.levels is not None and second.levels is not None:
         return replace(first, levels=tuple(i for i in first.levels if i in second.levels))
-    return replace(first, low=max(first.low, second.low), high=min(first.high, second.high))
+    low, high = max(first.low, second.low), min(first.high, second.high)
+    some = [allowed.values for allowed in (first, second) if allowed.values is not None]
+    if not some:
+        return replace(first, low=low, high=high)
+    kept = tuple(v for v in some[0] if low <= v <= high and all(v in other for other in some))
+    low, high = (kept[0], kept[-1]) if kept else (math.inf, -math.inf)
+    return replace(first, low=low, high=high, values=kept)

@@ -1,0 +1,87 @@
+"""Numbers as text says them, and the cells of a column of numbers that are none."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jensen.errors import UserError
+
+NUMBER = r"(?i)^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)$"
+"""What pyarrow reads as a number."""
+COMMA_NUMBER = r"^([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)$"
+"""A number with a decimal comma."""
+MOST, FEWEST = 0.9, 10
+"""A column with more than this share of numbers, so many at least, is one of numbers, and its other cells are
+mistakes."""
+
+
+def is_number(text: str, *, commas: bool = False) -> bool:
+    """Whether a cell says a number, as pyarrow reads it; with ``commas``, such as 3,5 too."""
+    forms = (NUMBER, COMMA_NUMBER) if commas else (NUMBER,)
+    return any(re.match(form, text.strip()) for form in forms)
+
+
+def decimal_comma(cells: Any) -> bool:
+    """Whether some cells of text are numbers such as 3,5."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(cells), COMMA_NUMBER)).as_py())
+
+
+def with_points(text: Any) -> Any:
+    """Cells of text with the commas of numbers such as 3,5 as points."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(text, COMMA_NUMBER, r"\1.\2")
+
+
+def codes(text: Any) -> bool:
+    """Whether there are codes such as 01, which would lose their zeros as numbers."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py())
+
+
+class Strays:
+    """How many cells of a column are numbers, and the first that is none, by pieces of its text."""
+
+    def __init__(self, commas: bool) -> None:
+        self.commas = commas
+        self.there = self.numbers = 0
+        self.codes = False
+        """Whether some are codes such as 01."""
+        self.first: tuple[int, str] | None = None
+        """The line and the cell."""
+
+    def add(self, text: Any, line: int) -> None:
+        """Take in more cells, the first of them in ``line``."""
+        import pyarrow.compute as pc
+
+        numbers = pc.match_substring_regex(text, NUMBER)
+        if self.commas:
+            numbers = pc.or_(numbers, pc.match_substring_regex(text, COMMA_NUMBER))
+        self.there += len(text) - text.null_count
+        self.numbers += pc.sum(numbers, min_count=0).as_py()
+        self.codes = self.codes or codes(text)
+        row = pc.index(numbers, False).as_py()
+        if self.first is None and row >= 0:
+            self.first = line + row, text[row].as_py()
+
+    def where(self, name: str) -> str:
+        """Which cell is no number."""
+        assert self.first is not None
+        return f"line {self.first[0]}: {self.first[1]!r} in column {name!r}"
+
+    def check(self, name: str, path: Path) -> None:
+        """Refuse text that is numbers but for a few cells.
+
+        Raises:
+            UserError: the first of these, and the mend.
+        """
+        if self.first is None or self.codes or self.numbers < FEWEST or self.numbers <= MOST * self.there:
+            return
+        raise UserError(
+            f"{path}, {self.where(name)} is no number, and {self.numbers:,} of its {self.there:,} cells are; "
+            "mend the cell, leave it empty if it is missing, or give the column the type categorical with "
+            "--schema to take all as text"
+        )
