@@ -50,6 +50,8 @@ def lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
         placeholder.meta = node.meta
         node.replace_all_uses_with(placeholder)
         graph.graph.erase_node(node)
+    for name in {str(node.target) for node in nodes}:
+        delattr(graph, name)  # the compiler would make an input of it, used or not
     graph.recompile()
     return constants
 
