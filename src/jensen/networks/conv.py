@@ -17,7 +17,7 @@ SMALLEST_SIDE = 2
 START = 0.1
 """How far from its bias a decoder starts, as a share of the variance-keeping scale: what it says of an image
 before it has learned anything should not depend on the latents much. (From 0.05 to 0.2 it makes no difference
-that seeds do not make as well; at 1 ten epochs of 4,000 images of Fashion-MNIST end 50 to 160 nats behind.)"""
+that seeds do not make, too; at 1 ten epochs of 4,000 images of Fashion-MNIST end 50 to 160 nats behind.)"""
 DENSE = 256
 """Units between the last stage's planes and the outputs, or between the latents and the first stage's."""
 
