@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import yaml
 from PIL import Image
 
 import jensen
+from jensen.cli.evaluate import _line
 from tests.cli.helpers import TRAIN, Call, environment, shell
 
 
@@ -248,3 +250,9 @@ def test_output_to_a_reader_that_left_is_no_fault(tmp_path: Path) -> None:
     with process.stderr:
         assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+def test_one_row_has_no_standard_error() -> None:
+    figure = {"value": -2.5, "standard_error": math.nan}
+    assert _line("ELBO", figure, "meaning", 1) == "  ELBO                   -2.50 +/- ?      meaning"
+    assert "+/- 0.25 " in _line("ELBO", figure | {"standard_error": 0.25}, "meaning", 2)

@@ -42,8 +42,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def table(path: Path, figures: dict[str, Any]) -> str:
     """The figures as text: a line each, with sign, unit and estimator."""
+    rows = "row" if figures["n"] == 1 else "rows"
     lines = [
-        f"{path}: {figures['n']:,} {figures['split']} rows; nats per datum of the data as given, "
+        f"{path}: {figures['n']:,} {figures['split']} {rows}; nats per datum of the data as given, "
         f"+/- one standard error over the rows{note(figures)}",
         "",
         *(
@@ -92,9 +93,13 @@ def _is_there(figures: dict[str, Any], key: str) -> bool:
 
 
 def _line(title: str, figure: dict[str, Any], meaning: str, n: int) -> str:
-    """A line of the table; it says on how many rows it rests where these are not all ``n``."""
+    """A line of the table; it says on how many rows it rests where these are not all ``n``.
+
+    One row says nothing of its error: that is a question mark.
+    """
     digits = 3 if title == "bits/dim" else 2
     value, error = f"{figure['value']:.{digits}f}", f"{figure['standard_error']:.{digits}f}"
+    error = error if math.isfinite(figure["standard_error"]) else "?"
     rows = f" ({figure['n']:,} rows)" if figure.get("n", n) != n else ""
     return f"  {title:<18}{value:>10} +/- {error:<7}{meaning}{rows}"
 
