@@ -251,7 +251,7 @@ def test_the_names_of_rows_that_are_called_like_a_latent(call: Call, tmp_path: P
     assert call("train", str(data), "--out", run, *TRAIN)[0] == 0
     status, _, said = call("encode", run, str(data), "-o", str(out))
     assert status == 0, said
-    assert "goes without the column 'z0'" in said
+    assert "column 'z0', which names the rows, is left out" in said
     assert out.read_text().splitlines()[0] == "z0,z1,z0_sd,z1_sd"
 
 

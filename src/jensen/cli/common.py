@@ -131,16 +131,12 @@ def check_kept(out: Path, *sources: str) -> None:
         sources: of data, as users name them.
 
     Raises:
-        UserError: ``out`` is the file of one of them, or a file in its folder.
+        UserError: ``out`` is the file of one of them, or one of the files in its folder.
     """
-    from jensen.data.npy import parse_source
+    from jensen.data.sources import is_of
 
-    written = out.expanduser().resolve()
-    for source in sources:
-        given, _ = parse_source(source) or (Path(source).expanduser(), None)
-        path = given.resolve()
-        if path.exists() and written.exists() and (written == path or path in written.parents):
-            raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
+    if any(is_of(source, out) for source in sources):
+        raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
 
 
 class Beside:
@@ -148,13 +144,15 @@ class Beside:
 
     Args:
         dataset: whose rows are written, in their order.
-        taken: names of columns that are not to be had.
+        taken: names of the other columns; if the names of the rows are called like one, they are left out.
     """
 
     def __init__(self, dataset: "Dataset", taken: Sequence[str]) -> None:
         self.called = dataset.names_are
         self.names = () if self.called in taken else dataset.names
         self.start = 0
+        if dataset.names and not self.names:
+            say(f"the column {self.called!r}, which names the rows, is left out: another column is called so")
 
     def next(self, count: int) -> dict[str, Sequence[str]]:
         """Those of the next rows, as columns of text (see `jensen.data.row_writer`)."""

@@ -37,8 +37,6 @@ def main(arguments: Sequence[str]) -> None:
     numbers = range(first.mean.shape[1])
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]
     beside = Beside(dataset, names)
-    if dataset.names and not beside.names:
-        say(f"{options.out} goes without the column {dataset.names_are!r}: one of the latents is called so")
     with row_writer(options.out, names) as write:
         for latents in itertools.chain([first], parts):
             rows = torch.cat([latents.mean, latents.standard_deviation], 1)

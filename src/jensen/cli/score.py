@@ -71,8 +71,6 @@ def main(arguments: Sequence[str]) -> None:
         names += [f"{name} (column)" if name in names else name for name in column_names(run)]
     total, rows = 0.0, len(dataset.x)
     beside = Beside(dataset, names)
-    if dataset.names and not beside.names:
-        say(f"{options.out} goes without the column {dataset.names_are!r}: one of the figures is called so")
     with row_writer(options.out, names) as write:
         for scores in parts:
             write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))

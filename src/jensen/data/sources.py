@@ -131,6 +131,20 @@ def _folder_or_file(path: Path, reading: Reading) -> Named:
     raise UserError(f"unknown data set {str(path)!r}{nearest}; give {', '.join(NAMED)}, or {KINDS}")
 
 
+def is_of(source: str, file: Path) -> bool:
+    """Whether a file that exists is what a source names, or one of its tables or images."""
+    from jensen.data.images.folder import image_files
+    from jensen.data.tables.read import table_files
+
+    if source in NAMED or source.startswith(HUB):  # a folder that is called so is something else
+        return False
+    given, _ = parse_source(source) or (Path(source).expanduser(), None)
+    path, file = given.resolve(), file.expanduser().resolve()
+    if not (path.exists() and file.exists()):
+        return False
+    return file == path or (path in file.parents and file in (*image_files(path), *table_files(path)))
+
+
 def name_of(source: Any) -> str:
     """What to call a source: its name or path, or the class of a Python object."""
     return str(source) if isinstance(source, str | Path) else f"the {type(source).__name__}"

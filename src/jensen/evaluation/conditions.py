@@ -1,7 +1,7 @@
 """New data under a condition, by importance resampling of the latents."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,17 @@ def _columns(p: Any) -> Any:
 
 
 def _log_probability(p: Columns, c: Any) -> Tensor:
+    measure, _, allowed = _functions(p, c)
+    return measure(p, c.place, *allowed)
+
+
+def _functions(p: Columns, c: Any) -> tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[Any, ...]]:
+    """What measures a condition on a column, what draws the column under it, and what it allows."""
     if c.levels is not None:
-        return log_probability_of_levels(p, c.place, torch.tensor(c.levels, device=p.logits.device))
+        return log_probability_of_levels, draw_level, (torch.tensor(c.levels, device=p.logits.device),)
     if c.values is not None:
-        return log_probability_of_values(p, c.place, c.values)
-    return log_probability_between(p, c.place, c.low, c.high)
+        return log_probability_of_values, draw_value, (c.values,)
+    return log_probability_between, draw_between, (c.low, c.high)
 
 
 @torch.no_grad()
@@ -145,13 +151,6 @@ def _draw(p: Columns | Given, conditions: Sequence[Any]) -> Tensor:
         return p.whole(_draw(p.base, conditions))
     x = p.sample()
     for c in conditions:
-        x[..., c.place] = _draw_column(p, c)
+        _, draw, allowed = _functions(p, c)
+        x[..., c.place] = draw(p, c.place, *allowed)
     return x
-
-
-def _draw_column(p: Columns, c: Any) -> Tensor:
-    if c.levels is not None:
-        return draw_level(p, c.place, torch.tensor(c.levels, device=p.logits.device))
-    if c.values is not None:
-        return draw_value(p, c.place, c.values)
-    return draw_between(p, c.place, c.low, c.high)

@@ -76,7 +76,9 @@ def typed_cells(
 def typed_storage(
     pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, first: int, *, commas: bool = False
 ) -> dict[str, str]:
-    """The Arrow type of each column of a text file in pieces: the first kind that all its cells are.
+    """The Arrow types of the columns of a text file in pieces: the first kind that all cells of each are.
+
+    A column without a cell has none.
 
     Args:
         pieces: the cells.
@@ -102,7 +104,7 @@ def typed_storage(
         first += len(piece)
     if not left:
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
-    found = {name: kinds[0] if strays[name].there else TEXT for name, kinds in left.items()}
+    found = {name: kinds[0] for name, kinds in left.items() if strays[name].there}
     for name, kind in found.items():
         if kind == TEXT and name not in storage:
             strays[name].check(name, path)

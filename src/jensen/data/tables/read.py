@@ -1,10 +1,10 @@
 """Tables from files: CSV and TSV (also gzipped), Parquet, Arrow, and folders of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jensen.data.tables.cells import storage_of, typed_cells, typed_storage, without_missing
+from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
 from jensen.data.tables.text import check_distinct, one_line, read_text, read_text_cells, text_layout
@@ -92,21 +92,11 @@ def common_storage(files: "Mapping[Path, Iterable[pa.Table]]", said: Mapping[str
     """
     found: dict[str, set[str]] = {}
     for file, pieces in files.items():
-        some: set[str] = set()
         layout = text_layout(file)
-        kinds = typed_storage(_noted(pieces, some), said, file, layout.first, commas=layout.commas)
-        for name, kind in kinds.items():
-            found.setdefault(name, set()).update({kind} if name in some else ())
+        kinds = typed_storage(pieces, said, file, layout.first, commas=layout.commas)
+        for name in layout.names:
+            found.setdefault(name, set()).update({kinds[name]} if name in kinds else ())
     return {name: _common(kinds) for name, kinds in found.items()}
-
-
-def _noted(pieces: "Iterable[pa.Table]", some: set[str]) -> "Iterator[pa.Table]":
-    """Pieces of text, with the names noted of those columns of which a cell is there."""
-    for piece in pieces:
-        for name in set(piece.column_names) - some:
-            if without_missing(piece[name]).null_count < len(piece):
-                some.add(name)
-        yield piece
 
 
 def _common(kinds: set[str]) -> str:
