@@ -14,6 +14,7 @@ from jensen.data.fitting import (
     fit_preparation,
     match_preparation,
 )
+from jensen.data.grid import image_grid
 from jensen.data.images.decode import ImageOptions, parse_size
 from jensen.data.named import NAMED
 from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
@@ -21,7 +22,7 @@ from jensen.data.python import store
 from jensen.data.seeds import derive_seed, generator
 from jensen.data.sources import absolute
 from jensen.data.splits import SPLITS
-from jensen.data.writers import WRITERS, check_suffix, image_grid, row_writer, write_rows
+from jensen.data.writers import WRITERS, check_suffix, row_writer, write_rows
 
 __all__ = [
     "BINARIZE",

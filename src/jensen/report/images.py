@@ -5,7 +5,7 @@ from markupsafe import Markup
 from torch import Tensor
 
 from jensen.data.arrays import Array
-from jensen.data.writers import enlarged
+from jensen.data.grid import enlarged
 from jensen.report.look import REACH, Look
 from jensen.report.style import Picture, plain, to_img
 

@@ -1,0 +1,54 @@
+"""Images side by side, as one picture to look at."""
+
+import math
+
+import numpy as np
+
+from jensen.data.arrays import Array, image_layout
+from jensen.errors import UserError
+
+_GAP = 2  # pixels between the tiles of a grid
+_BACKGROUND = 128
+SMALLEST_SIDE = 56
+"""Pixels of an image's longer side, at least, where it is to be looked at."""
+
+
+def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
+    """Images ``[N, *event]`` -> one picture ``[H, W]`` or ``[H, W, channels]``, uint8, about square.
+
+    Raises:
+        UserError: the event is not of the shape of an image, or there is no row.
+    """
+    layout = image_layout(x.shape[1:])
+    if layout is None or x.size == 0:
+        raise UserError(f"an array of shape {x.shape} makes no picture; give images, [N, H, W] or so")
+    tiles = _grey_levels(x, value_range)
+    if layout == "HW":
+        tiles = tiles[..., None]
+    elif layout == "CHW":
+        tiles = np.moveaxis(tiles, 1, -1)  # [N, H, W, channels] from here on
+    tiles = enlarged(tiles)
+    count, height, width, channels = tiles.shape
+    columns = math.ceil(math.sqrt(count))
+    lines = math.ceil(count / columns)
+    step_y, step_x = height + _GAP, width + _GAP
+    picture = np.full((lines * step_y + _GAP, columns * step_x + _GAP, channels), _BACKGROUND, dtype=np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = _GAP + number // columns * step_y, _GAP + number % columns * step_x
+        picture[top : top + height, left : left + width] = tile
+    return picture[..., 0] if channels == 1 else picture
+
+
+def enlarged(tiles: Array) -> Array:
+    """Images ``[N, H, W, channels]``, the small ones by a whole factor, so that their pixels are seen."""
+    factor = math.ceil(SMALLEST_SIDE / max(tiles.shape[1:3]))
+    larger: Array = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
+    return larger
+
+
+def _grey_levels(x: Array, value_range: tuple[float, float]) -> Array:
+    """``low..high`` -> 0..255, rounded; what lies outside is clipped, and NaN is black."""
+    low, high = value_range
+    scaled = (np.nan_to_num(x.astype(np.float64), nan=low) - low) / (high - low)
+    levels: Array = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+    return levels
