@@ -70,7 +70,7 @@ def trained(images: Tensor, preparation: Preparation, steps: int) -> VAE:
 
 def floor(model: VAE, num_samples: int) -> Callable[[], None]:
     """The decoder's products alone, chunk by chunk, into memory that is there already."""
-    k = chunk_sizes(num_samples, ROWS * 784)[0]
+    k = chunk_sizes(num_samples, ROWS * 784, torch.device("cpu"))[0]
     weights = [layer.weight.t() for layer in model.decoder.network if isinstance(layer, nn.Linear)]  # type: ignore[union-attr]
     z = torch.randn(k * ROWS, LATENTS)
     outputs = [torch.empty(k * ROWS, weight.shape[1]) for weight in weights]

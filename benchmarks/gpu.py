@@ -1,12 +1,12 @@
 """Training throughput on a GPU: every mode of jensen beside the peers, as shares of what the device can do.
 
-    python -m benchmarks.gpu                       # the first GPU; a few minutes
+    python -m benchmarks.gpu                       # the first GPU; about six minutes
     python -m benchmarks.gpu --device cpu --quick  # does it still run? Writes to --table
 
 Networks: the MLP 784-512-16-512-784 of the speed comparison, where the peers take part, and jensen's
-convolutional one on 3x32x32 and 3x64x64. Modes: jensen's --compile (off, and as it comes: graphs on a GPU)
-and --precision, as far as it has them. Each trains in a process of its own, the peers in turn, see
-`benchmarks.speed`.
+convolutional ones on 3x32x32 and 3x64x64. Modes of jensen: as it comes (on a GPU bfloat16 products, compiled,
+several steps a launch), --precision float32, the same in tf32 (torch's own switch), and --compile off. Each
+trains in a process of its own; they are set up side by side and timed in turn, see `benchmarks.speed`.
 
 Ceilings: the device's own products of large square matrices, in each precision, and a copy of a large array.
 A step's work is counted by torch on one eager step of the same model, so that the share is work done over
@@ -21,7 +21,6 @@ import json
 import statistics
 import tempfile
 import time
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,31 +32,34 @@ from benchmarks.speed.processes import Worker, alternate, available
 from benchmarks.speed.tasks import PARAMETERS, PIXELS, Task
 from torch.utils.flop_counter import FlopCounterMode
 
-from jensen.config import Settings
 from jensen.objectives import elbo, pathwise
 from jensen.session import start
 
+HELD_OUT = 200
 TABLE = Path(__file__).resolve().parent / "results" / "gpu.json"
-SHAPES = {"mlp": (PIXELS,), "conv 32x32": (3, 32, 32), "conv 64x64": (3, 64, 64)}
-PRECISIONS = {"float32": "fp32", "tf32": "tf32", "bf16": "bf16", "bfloat16": "bf16", "auto": "bf16"}
-"""jensen's names -> the ceiling to compare with."""
-
-
-def choices(name: str) -> tuple[str, ...]:
-    """The values of one of jensen's options; none where this version has no such option."""
-    hints = typing.get_type_hints(Settings)
-    return typing.get_args(hints[name]) if name in hints else ()
-
-
-def modes(network: str) -> dict[str, dict[str, str]]:
-    """jensen's ways of training, by name."""
-    base = {"network": "conv"} if network.startswith("conv") and "conv" in choices("network") else {}
-    found = {"jensen": base}
-    for precision in choices("precision"):
-        found[f"jensen, {precision}"] = base | {"precision": precision}
-    if "off" in choices("compile"):
-        found["jensen, eager"] = base | {"compile": "off"}
-    return found
+SHAPES = {"mlp": ((PIXELS,), 1), "conv 32x32": ((3, 32, 32), 4), "conv 64x64": ((3, 64, 64), 16)}
+"""Of one datum, and by how much an epoch has fewer rows."""
+CONVOLUTIONS = {
+    "conv 32x32": {"network": "conv", "hidden": "32,64,128", "activation": "silu"},
+    "conv 64x64": {"network": "conv", "hidden": "32,64,128,256", "activation": "silu"},
+}
+"""Settings of jensen in which they differ from the MLP: its defaults for such images."""
+TF32 = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
+MODES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
+    "jensen": ({}, {}, "bf16"),
+    "jensen, tf32": ({"precision": "float32"}, TF32, "tf32"),
+    "jensen, float32": ({"precision": "float32"}, {}, "fp32"),
+    "jensen, eager": ({"compile": "off"}, {}, "bf16"),
+}
+"""jensen's ways of training: settings, variables of the process, and the ceiling to compare with."""
+CEILINGS = {"compiled step, bf16": "bf16", "JAX": "tf32"}
+"""Of peers whose products are not in float32; JAX's are in tf32 unless it is told otherwise."""
+FEWEST_STEPS = 64
+"""Of an epoch; of larger batches an epoch would be too short to be timed."""
+SLOW = ("jensen, eager", "plain loop", "Pythae")
+"""An epoch of theirs has an eighth of the rows, for it is rows a second that count."""
+SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "OMP_PROC_BIND": "false"}
+"""Many are set up at a time: JAX shall not take all memory, and nobody is bound to the first core."""
 
 
 def seconds_of(work: Callable[[], object], device: str, repeats: int) -> float:
@@ -101,43 +103,79 @@ def flop_per_row(task: Task, batch: int = 8) -> float:
     return counter.get_total_flops() / batch
 
 
-def measure(network: str, batch: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """All modes of jensen, and for the MLP the peers, on one network and batch size."""
-    shape, held_out = SHAPES[network], 200
+def write_rows(network: str, folder: Path, options: argparse.Namespace) -> None:
+    """Zeros and ones of a network's shape; fewer for those who are slow, and a few for `flop_per_row`."""
+    shape, fewer = SHAPES[network]
+    rows = options.rows // fewer
     generator = np.random.default_rng(options.seed)
-    rows = (generator.random((options.rows + 2 * held_out, *shape)) < 0.2).astype(np.uint8)
-    np.save(folder / "data.npy", rows)
-    small = folder / "small.npy"
-    np.save(small, rows[:64])
+    x = generator.random((rows + 2 * HELD_OUT, *shape), dtype=np.float32) < 0.2
+    np.save(folder / "data.npy", x.astype(np.uint8))
+    np.save(folder / "short.npy", x[: rows // 8 + 2 * HELD_OUT].astype(np.uint8))
+    np.save(folder / "small.npy", x[:64].astype(np.uint8))
 
-    def task(extra: dict[str, str], of: str = "") -> Task:
-        (folder / of).mkdir(exist_ok=True)
-        data = folder / "data.npy"
-        return Task(data, options.rows, held_out, batch, options.seed, folder / of, extra, options.device)
 
+def contestants(folder: Path, options: argparse.Namespace) -> dict[str, Worker]:
+    """A process for each of jensen's modes, and for each peer."""
+    found = {
+        name: Worker("jensen", folder / f"{name}.log", SHARED | variables)
+        for name, (_, variables, _) in MODES.items()
+    }
     others = [name for name in available(options.device) if name not in ("jensen", "floor")]
-    peers = others if network == "mlp" else []
-    timed: dict[str, list[dict[str, Any]]] = {}
-    for i, (name, extra) in enumerate(modes(network).items()):
-        worker = Worker("jensen", folder / f"jensen{i}.log")
-        timed[name] = alternate([worker], task(extra, f"jensen{i}"), options.warmup, options.rounds)["jensen"]
-        worker.stop()
-    workers = [Worker(name, folder / f"{name}.log") for name in peers]
-    timed |= alternate(workers, task({}, "peers"), options.warmup, options.rounds)
-    for worker in workers:
-        worker.stop()
-    one = dataclasses.replace(task(modes(network)["jensen"], "flop"), data=small, rows=44, held_out=10)
-    flop = flop_per_row(one)
-    result: dict[str, Any] = {"batch_size": batch, "flop_per_row": flop, "rows_per_second": {}, "share": {}}
+    return found | {name: Worker(name, folder / f"{name}.log", SHARED) for name in others}
+
+
+def measure(
+    network: str, batch: int, workers: dict[str, Worker], folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """All contestants on one network and batch size."""
+    rows = dict[str, int]()
+    base = CONVOLUTIONS.get(network, {})
+    tasks = {}
+    for name, worker in workers.items():
+        if network != "mlp" and name not in MODES:
+            continue
+        rows[name] = options.rows // SHAPES[network][1] // (8 if name in SLOW else 1)
+        own = folder / f"{name}, {batch}"
+        own.mkdir()
+        extra = base | MODES[name][0] if name in MODES else {}
+        data = folder / ("short.npy" if name in SLOW else "data.npy")
+        one = Task(data, rows[name], HELD_OUT, batch, options.seed, own, extra, options.device)
+        tasks[name] = worker, one
+    at_once = options.device != "cpu"
+    timed = alternate(tasks, options.warmup, options.rounds, at_once, lambda said: print(said, flush=True))
+    small = dataclasses.replace(tasks["jensen"][1], data=folder / "small.npy", rows=44, held_out=10)
+    flop = flop_per_row(small)
+    result: dict[str, Any] = {"batch_size": batch, "rows": rows, "flop_per_row": flop}
+    result |= {"rows_per_second": {}, "share": {}, "loss": {}}
     for name, turns in timed.items():
-        speeds = [options.rows / turn["seconds"] for turn in turns[options.warmup :]]
+        speeds = [rows[name] / turn["seconds"] for turn in turns[options.warmup :]]
+        kind = MODES[name][2] if name in MODES else CEILINGS.get(name, "fp32")
         result["rows_per_second"][name] = speeds
-        default = "bf16" if name == "jensen" and "auto" in choices("precision") else "fp32"
-        kind = PRECISIONS.get(name.rpartition(", ")[2], default)
         result["share"][name] = statistics.median(speeds) * flop / options.ceilings[kind]
+        result["loss"][name] = turns[-1]["loss"]
     if network == "mlp":  # Adam's seven passes over the weights, for every step
         result["optimizer_seconds"] = 28 * PARAMETERS / options.ceilings["bytes"]
     return result
+
+
+def show(network: str, result: dict[str, Any]) -> None:
+    """A line for each contestant."""
+    for name, speeds in result["rows_per_second"].items():
+        print(
+            f"{network}, batch {result['batch_size']}, {name}: {statistics.median(speeds):,.0f} rows/s, "
+            f"{result['share'][name]:.1%} of the ceiling, loss {result['loss'][name]:.2f}",
+            flush=True,
+        )
+
+
+def store(table: Path, name: str, found: dict[str, Any]) -> None:
+    """Add the figures so far, under the device's name; networks that were measured before stay."""
+    stored = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
+    networks = stored.get(name, {}).get("networks", {}) | found["networks"]
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(
+        json.dumps(stored | {name: found | {"networks": networks}}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def main() -> None:
@@ -146,9 +184,9 @@ def main() -> None:
     p.add_argument("--device", default="cuda", help="cuda, or cpu to see that it runs")
     p.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     p.add_argument("--batches", type=int, nargs="+", default=[128, 1024])
-    p.add_argument("--rows", type=int, default=204_800, help="of an epoch")
+    p.add_argument("--rows", type=int, default=204_800, help="of an epoch of the MLP")
     p.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
-    p.add_argument("--warmup", type=int, default=3, help="epochs before, in which things are compiled")
+    p.add_argument("--warmup", type=int, default=2, help="epochs before, in which things are compiled")
     p.add_argument("--matrix", type=int, default=8192, help="side of the matrices of the ceilings")
     p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to add to")
     p.add_argument("--seed", type=int, default=0)
@@ -160,22 +198,23 @@ def main() -> None:
         options.batches, options.rows, options.rounds, options.warmup, options.matrix = [64], 256, 1, 1, 256
     options.ceilings = ceilings(options.device, options.matrix)
     name = "cpu" if options.device == "cpu" else torch.cuda.get_device_name(options.device)
-    found: dict[str, Any] = {"torch": torch.__version__, "ceilings": options.ceilings, "networks": {}}
-    for network in options.networks:
-        found["networks"][network] = []
-        for batch in options.batches:
-            with tempfile.TemporaryDirectory() as folder:
-                result = measure(network, batch, Path(folder), options)
-            found["networks"][network].append(result)
-            for mode, speeds in result["rows_per_second"].items():
-                print(
-                    f"{network}, batch {batch}, {mode}: {statistics.median(speeds):,.0f} rows/s, "
-                    f"{result['share'][mode]:.0%} of the ceiling",
-                    flush=True,
-                )
-    stored = json.loads(options.table.read_text(encoding="utf-8")) if options.table.exists() else {}
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    options.table.write_text(json.dumps(stored | {name: found}, indent=1) + "\n", encoding="utf-8")
+    found: dict[str, Any] = {"torch": torch.__version__, "ceilings": options.ceilings, "versions": {}}
+    found["networks"] = {}
+    with tempfile.TemporaryDirectory() as logs:
+        workers = contestants(Path(logs), options)
+        for network in options.networks:
+            found["networks"][network] = []
+            with tempfile.TemporaryDirectory() as data:
+                write_rows(network, Path(data), options)
+                for batch in options.batches:
+                    if options.rows // SHAPES[network][1] < FEWEST_STEPS * batch and not options.quick:
+                        continue
+                    found["networks"][network].append(measure(network, batch, workers, Path(data), options))
+                    show(network, found["networks"][network][-1])
+            found["versions"] = {k: v for worker in workers.values() for k, v in worker.versions.items()}
+            store(options.table, name, found)
+        for worker in workers.values():
+            worker.stop()
     print(f"{options.table}: {name}")
 
 

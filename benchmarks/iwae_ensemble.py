@@ -1,184 +1,203 @@
-"""Many VAEs of one shape, trained at once: weights stacked, one optimizer, one pass over the data."""
+"""Several VAEs of one shape, trained at once: an ordinary VAE whose linear layers are stacked."""
 
-import argparse
-import json
+import copy
+import itertools
 import math
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.vae_vs_gan.ensembles import Ensemble, WithNoise
 from torch import Tensor, nn
 
 from jensen.config import Settings
-from jensen.config.build import MARGINAL_ROWS, build_model
-from jensen.data import Dataset, Preparation, fit_preparation
-from jensen.data.blocks import evaluation_blocks
-from jensen.data.seeds import derive_seed
+from jensen.config.build import build_bound, build_estimator, build_memory
+from jensen.config.fresh import fresh_model
+from jensen.config.resolve import resolve
+from jensen.data import Dataset, Preparation, evaluation_blocks, fit_preparation
 from jensen.evaluation import estimate, evaluate
 from jensen.models import VAE
-from jensen.objectives import beta, iwae
-from jensen.tensors import load_tensors, save_tensors
+from jensen.objectives import Bound
+from jensen.tensors import save_tensors
+from jensen.training.loop import TrainingData, train
+from jensen.training.muon import MOMENTUM, MUON, SCALE, polar
+from jensen.training.optimizer import Optimizer
+from jensen.training.rule import Rule, Slot
+from jensen.training.state import TrainingState
 
-Member = tuple[str, int]
-"""Cell and seed."""
-
-
-class Objective(nn.Module):
-    """The bound of each datum with the noise given: ELBO with a weight on the KL, or IWAE."""
-
-    def __init__(self, model: VAE, is_iwae: bool) -> None:
-        super().__init__()
-        self.model = model
-        self.is_iwae = is_iwae
-
-    def forward(self, x: Tensor, eps: Tensor, weight: Tensor) -> Tensor:
-        """``(x [B, *event], eps [K, B, M], KL's weight) -> [B]``, nats."""
-        (q,) = self.model.posterior(x)
-        trace = self.model.trace(x, len(eps), posterior=(WithNoise(q, eps),))
-        return (iwae if self.is_iwae else beta(weight))(trace)  # type: ignore[arg-type]
+PILOT_EPOCHS = 8
 
 
-class Cells:
-    """An ensemble for each cell, whose members are its seeds; all are trained by one optimizer."""
+class StackedLinear(nn.Module):
+    """S linear layers on a batch in which each datum has S rows beside each other, one for each layer.
 
-    def __init__(
-        self, settings: dict[Member, Settings], event_shape: tuple[int, ...], data: Preparation, rows: Tensor
-    ) -> None:
-        """``rows``: some of the training rows, prepared, at whose rates the decoders start."""
-        self.settings = settings
-        self.device = next(iter(settings.values())).device
-        self.models: dict[Member, VAE] = {}
-        for member, one in settings.items():
-            torch.manual_seed(derive_seed(one.seed, "weights"))
-            resolved = one.replace(likelihood="bernoulli", posterior="diagonal", prior="standard")
-            self.models[member] = build_model(resolved, event_shape, data, rows).to(self.device)
-        self.members: dict[str, list[Member]] = {}
-        for member in settings:
-            self.members.setdefault(member[0], []).append(member)
-        self.ensembles = {
-            cell: Ensemble([Objective(self.models[m], settings[m].bound == "iwae") for m in members])
-            for cell, members in self.members.items()
-        }
-        parameters = [p for ensemble in self.ensembles.values() for p in ensemble.parameters.values()]
-        self.optimizer = torch.optim.Adam(parameters, fused=True)
-
-    def bounds(self, x: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """The mean bound of each member, by cell ``[members]``: the same ``x``, noise of their own."""
-        found = {}
-        for cell, members in self.members.items():
-            one, count = self.settings[members[0]], len(members)
-            eps = torch.randn(count, one.num_samples, len(x), one.latent_dim, device=x.device)
-            shared = x.expand(count, *x.shape), eps, weight.expand(count)
-            found[cell] = self.ensembles[cell](*shared).mean(1)
-        return found
-
-    def step(self, x: Tensor, weight: Tensor, lr: float) -> dict[str, Tensor]:
-        """One update of all members; they do not meet, so the gradient of the sum is each one's own."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        found = self.bounds(x, weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        (-torch.cat(list(found.values())).sum()).backward()
-        self.optimizer.step()
-        return {cell: values.detach() for cell, values in found.items()}
-
-    def model(self, member: Member) -> VAE:
-        """A member with its weights."""
-        objective = self.ensembles[member[0]].member(self.members[member[0]].index(member))
-        model: VAE = objective.model  # type: ignore[assignment]
-        return model.eval()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights and the optimizer's moments, for a checkpoint."""
-        found = {
-            f"weight/{cell}/{name}": p
-            for cell, ensemble in self.ensembles.items()
-            for name, p in ensemble.parameters.items()
-        }
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
-        return found
-
-    @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take `tensors` back."""
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            kind, index, name = key.split("/", 2)
-            if kind == "weight":
-                self.ensembles[index].parameters[name].copy_(value)
-            else:
-                slots.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
-
-
-def train_ensemble(
-    settings: dict[Member, Settings], dataset: Dataset, options: argparse.Namespace
-) -> Iterator[tuple[Member, dict[str, Any]]]:
-    """Train all members, save after every epoch, and yield each with its figure.
-
-    With --minutes, the schedule follows the clock: the share of the time that has gone is the share of the
-    cosine that has gone.
+    So ``[N * S, in] -> [N * S, out]``, whatever N counts: data, or samples of data.
     """
-    any_settings = next(iter(settings.values()))
-    device, epochs = any_settings.device, any_settings.epochs
-    preparation = fit_preparation(dataset, support="binary", binarize="dynamic", scaling="none").to(device)
-    rows = dataset.rows("train").to(device)
-    start = preparation(rows[:MARGINAL_ROWS], torch.Generator(device).manual_seed(0))
-    ensemble = Cells(settings, tuple(rows.shape[1:]), preparation, start)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path, spent, epoch = options.out / "ensemble.safetensors", 0.0, 0
-    names = json.dumps([list(member) for member in settings])
-    if path.exists():
-        tensors, metadata = load_tensors(path)
-        if metadata["members"] != names:
-            raise SystemExit(f"{path} holds other cells or seeds; remove it, or choose another --out")
-        ensemble.load(tensors)
-        spent, epoch = float(metadata["seconds"]), int(metadata["epoch"])
-    limit = 60 * options.minutes if options.minutes else math.inf
-    warmup = min(50, epochs // 5) if math.isinf(limit) else 20
-    while epoch < epochs and spent < limit:
-        began = time.perf_counter()
-        done = epoch / epochs if math.isinf(limit) else spent / limit
-        lr = options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        weight = torch.tensor(min(1.0, epoch / warmup) if warmup else 1.0, device=device)
-        torch.manual_seed(derive_seed(0, "epoch", epoch))
-        noise = torch.Generator(device).manual_seed(derive_seed(0, "rows", epoch))
-        order = torch.randperm(len(rows), generator=noise, device=device)
-        totals: dict[str, Tensor] = {}
-        for batch in order.split(options.batch_size):
-            found = ensemble.step(preparation(rows[batch], noise), weight, lr)
-            for cell, values in found.items():
-                totals[cell] = totals.get(cell, torch.zeros_like(values)) + values * len(batch)
-        means = {cell: [round(v, 2) for v in (t / len(rows)).tolist()] for cell, t in totals.items()}
-        spent, epoch = spent + time.perf_counter() - began, epoch + 1
-        record = {"members": names, "seconds": str(spent), "epoch": str(epoch)}
-        save_tensors(path, ensemble.tensors(), record)
-        print(f"epoch {epoch}: {means}, {spent:.0f} s", flush=True)
-    yield from figures(ensemble, dataset, preparation, options, {"epochs": epoch, "training_seconds": spent})
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One product of S matrices."""
+        rows = x.unflatten(0, (-1, len(self.weight))).transpose(0, 1)
+        return torch.baddbmm(self.bias[:, None], rows, self.weight.mT).transpose(0, 1).flatten(0, 1)
+
+
+def stacked(members: Sequence[VAE]) -> VAE:
+    """The members, which differ in the weights of their linear layers alone, as one VAE.
+
+    Raises:
+        ValueError: a member has other parameters, which would be the first's for all.
+    """
+    whole = copy.deepcopy(members[0])
+    for name, layer in list(whole.named_modules()):
+        if isinstance(layer, nn.Linear):
+            parent, _, own = name.rpartition(".")
+            layers = [member.get_submodule(name) for member in members]
+            setattr(whole.get_submodule(parent), own, StackedLinear(layers))  # type: ignore[arg-type]
+    if len(dict(whole.named_parameters())) != 2 * sum(isinstance(m, StackedLinear) for m in whole.modules()):
+        raise ValueError("only linear layers are stacked, and the members have other parameters")
+    return whole
+
+
+def member(whole: VAE, i: int, like: VAE) -> VAE:
+    """Member i of `stacked`, as a VAE of its own, ``like`` the one that it was made of."""
+    model = copy.deepcopy(like)
+    model.load_state_dict({name: tensor[i] for name, tensor in whole.state_dict().items()})
+    return model.to(next(whole.parameters()).device).eval()
+
+
+def _move(parameter: Tensor, gradient: Tensor, slot: Slot, rates: Tensor) -> None:
+    ahead = gradient.lerp(slot[0], MOMENTUM)
+    parameter.sub_((rates[0] * SCALE * math.sqrt(max(ahead.shape[1:]))) * polar(ahead))
+
+
+STACKED_MUON = Rule(MUON.names, MUON.remember, _move)
+"""`MUON`, for matrices ``[S, m, n]``."""
+
+
+def optimizer_of(whole: VAE, settings: Settings) -> Optimizer:
+    """The settings' own, for stacks; members do not meet, so each moves as it would alone."""
+    weights = [m.weight for m in whole.modules() if isinstance(m, StackedLinear)]
+    matrices = weights if settings.optimizer == "muon" else []
+    optimizer = Optimizer(whole.parameters(), settings.lr, settings.weight_decay, matrices)
+    optimizer.rules = [STACKED_MUON if rule is MUON else rule for rule in optimizer.rules]
+    return optimizer
+
+
+def summed(settings: Settings, size: int) -> Callable[[Bound, Any, Tensor, int], Tensor]:
+    """The settings' estimator, ``[B * S]``, summed over members, ``[B]``: the gradient is each one's own."""
+    estimator = build_estimator(settings, build_memory(settings))
+    return lambda bound, model, x, k: estimator(bound, model, x, k).unflatten(0, (-1, size)).sum(1)
+
+
+def trained(
+    settings: Sequence[Settings],
+    dataset: Dataset,
+    preparation: Preparation,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+) -> list[VAE]:
+    """The runs of these settings, which differ in their seed alone, by one training of them all.
+
+    Each has the weights that its seed starts from alone. The order of rows is that of the first seed; each
+    member has binarizations and noise of its own. ``train_bound`` in the history is summed over members.
+    """
+    first, size = settings[0], len(settings)
+    likes = [fresh_model(one, dataset, preparation) for one in settings]
+    whole = stacked(likes).to(first.device)
+    state = TrainingState.start(whole, first)
+    state.optimizer = optimizer_of(whole, first)
+    on_device = preparation.to(torch.device(first.device))
+
+    def validation() -> Any:
+        blocks = evaluation_blocks(dataset, preparation, "validation", seed=first.seed)
+        return (x.repeat_interleave(size, 0) for x in blocks)
+
+    data = TrainingData(
+        rows=dataset.rows("train"),
+        prepare=lambda rows, generator: on_device(rows.repeat_interleave(size, 0), generator),
+        validation=validation,
+    )
+    train(state, data, build_bound(first), summed(first, size), first, on_epoch, lambda said: print(said))
+    return [member(whole, i, like) for i, like in enumerate(likes)]
+
+
+class _Enough(Exception):  # noqa: N818
+    """The pilot has seen what it was for."""
+
+
+def epoch_seconds(settings: Sequence[Settings], dataset: Dataset, preparation: Preparation) -> float:
+    """Of one epoch of these runs together, compiled: the median of those after the first two."""
+    seconds = [0.0]
+
+    def on_epoch(state: TrainingState) -> None:
+        seconds.append(state.seconds)
+        if state.epoch == PILOT_EPOCHS:
+            raise _Enough
+
+    pilots = [one.replace(epochs=1000, kl_warmup=0, compile="on") for one in settings]
+    with suppress(_Enough):
+        trained(pilots, dataset, preparation, on_epoch)
+    return statistics.median(b - a for a, b in itertools.pairwise(seconds[2:]))
 
 
 def figures(
-    ensemble: Cells,
+    name: str,
+    settings: Sequence[Settings],
     dataset: Dataset,
-    preparation: Preparation,
-    options: argparse.Namespace,
-    notes: dict[str, float],
-) -> Iterator[tuple[Member, dict[str, Any]]]:
-    """NLL and ELBO of each member on the test images."""
-    for member in ensemble.settings:
+    samples: int,
+    images: int | None,
+    out: Path,
+    minutes: float | None = None,
+) -> list[dict[str, Any]]:
+    """Train one cell's seeds together and keep their weights; NLL and ELBO of each on the test images.
+
+    With ``minutes``, for as many epochs as a pilot says will fit. On a GPU products of training are taken in
+    tf32, those of the evaluation in float32.
+    """
+    preparation = fit_preparation(dataset, support="binary", binarize="dynamic", scaling="none")
+    settings = [resolve(one, dataset)[0] for one in settings]
+    size = len(settings)
+    history: list[dict[str, Any]] = []
+
+    def on_epoch(state: TrainingState) -> None:
+        history.append(record := state.history[-1])
+        if state.epoch % 10 == 0:
+            print(
+                f"{name}, {size} seeds, epoch {state.epoch}: bound {record['train_bound'] / size:.2f} in "
+                f"training, {record['validation_bound']:.2f} on validation rows, {record['seconds']:.0f} s",
+                flush=True,
+            )
+
+    torch.set_float32_matmul_precision("high")
+    if minutes:
+        epochs = max(5, int(60 * minutes / epoch_seconds(settings, dataset, preparation)))
+        warmup = min(50, epochs // 5) if settings[0].bound == "elbo" else 0
+        settings = [one.replace(epochs=epochs, kl_warmup=warmup) for one in settings]
+        print(f"{name}, {size} seeds: {epochs} epochs", flush=True)
+    models = trained(settings, dataset, preparation, on_epoch)
+    torch.set_float32_matmul_precision("highest")
+    found = []
+    for one, model in zip(settings, models, strict=True):
+        save_tensors(out / f"{name}-seed{one.seed}.safetensors", model.state_dict(), {})
         began = time.perf_counter()
-        blocks = evaluation_blocks(dataset, preparation, "test", seed=member[1], limit=options.images)
-        x = (block.to(ensemble.device) for block in blocks)
-        values = evaluate(ensemble.model(member), x, options.samples)
-        yield (
-            member,
+        blocks = evaluation_blocks(dataset, preparation, "test", seed=one.seed, limit=images)
+        values = evaluate(model, (x.to(one.device) for x in blocks), samples)
+        found.append(
             {
                 "nll": estimate(-values["iwae"]).to_dict(),
                 "elbo": estimate(values["elbo"]).to_dict(),
-                **notes,
+                "epochs": len(history),
+                "training_seconds": history[-1]["seconds"],
+                "compiling_seconds": sum(record["compiling"] for record in history),
+                "seeds_together": size,
                 "evaluation_seconds": time.perf_counter() - began,
-            },
+            }
         )
+        print(f"{name}, seed {one.seed}: NLL {found[-1]['nll']['value']:.2f} nats", flush=True)
+    return found

@@ -4,28 +4,34 @@
     python -m benchmarks.iwae_table --seeds 0 1 2           # on a GPU: all cells and seeds at once
 
 Network 784-200-200-50-200-200-784, tanh, Bernoulli decoder, dynamic binarization, as theirs. The optimizer's
-settings are ours: a cosine schedule, KL warm-up for the VAE; on the CPU Muon at 0.01 with batches of 512, and
-doubly reparameterized gradients for IWAE; the ensemble has Adam at 0.001. A cell is trained for as many
-epochs as fit its minutes, by a pilot of two minutes, or for --epochs. Optimizer, batch and rate had the best
-validation bound after equal times of a few minutes (docs/results.md).
+settings are ours: Muon at 0.01 with batches of 512, a cosine schedule, KL warm-up for the VAE, doubly
+reparameterized gradients for IWAE. Optimizer, batch and rate had the best validation bound after equal times
+of a few minutes (docs/results.md).
 NLL: -log p(x) by the importance-weighted bound with K = 5,000, on all 10,000 test images.
 
-A run that was broken off goes on where it was; a cell that has its figure is not trained again (remove its
-entry from the JSON to have it anew). Writes benchmarks/results/iwae_table.json.
+On a CPU a cell is trained for as many epochs as fit its minutes, by a pilot of two minutes, or for --epochs;
+a run that was broken off goes on where it was. On a GPU the seeds of a cell are trained together, as one
+model of stacked layers, the cells side by side, each in a process of its own; for --epochs, or 440, or for as
+many as fit --minutes.
+A cell that has its figure is not trained again (remove its entry from the JSON to have it anew). Writes
+benchmarks/results/iwae_table.json.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.iwae_ensemble import train_ensemble
+from benchmarks import iwae_ensemble
 
 from jensen.config import Settings
 from jensen.config.resolve import LEARNING_RATE
@@ -141,6 +147,26 @@ def nll_of(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def together(
+    missing: list[tuple[str, int]], options: argparse.Namespace
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Cell, seed and figure, as they come: each cell's seeds as one ensemble, the cells side by side."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    dataset = load("mnist", options.data_dir)
+    seeds = {name: [seed for other, seed in missing if other == name] for name, _ in missing}
+    spawn = multiprocessing.get_context("spawn")  # a forked process could not use the GPU
+    with ProcessPoolExecutor(len(seeds) if options.device != "cpu" else 1, mp_context=spawn) as pool:
+        tasks = {}
+        for name, some in seeds.items():
+            settings = [settings_of(CELLS[name], seed, options, options.epochs or 440) for seed in some]
+            task = name, settings, dataset, options.samples, options.images, options.out, options.minutes
+            tasks[pool.submit(iwae_ensemble.figures, *task)] = name
+        for task in as_completed(tasks):
+            name = tasks[task]
+            for seed, figure in zip(seeds[name], task.result(), strict=True):
+                yield name, seed, figure
+
+
 def show(results: dict[str, Any]) -> None:
     """The table, ours beside the published."""
     print(f"\n{'NLL, nats':<12}{'published':>10}   ours (seed: figure)")
@@ -161,23 +187,18 @@ def main() -> None:
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--together", action="store_true", help="as one ensemble also on a CPU")
     p.add_argument("--epochs", type=int, help="of each cell, in place of its minutes; 3280 are theirs")
-    p.add_argument("--minutes", type=float, help="of training: each cell's, or the ensemble's")
+    p.add_argument("--minutes", type=float, help="of training a cell")
     p.add_argument("--samples", type=int, default=5000, help="K of the figure")
     p.add_argument("--images", type=int, help="only the first so many test images")
-    p.add_argument("--batch-size", type=int, help="left out: 512, of the ensemble 32")
+    p.add_argument("--batch-size", type=int, default=512)
     p.add_argument("--lr", type=float, help="left out: 0.01 of muon, 0.001 of adam")
-    p.add_argument("--optimizer", choices=["muon", "adam"], help="left out: muon, of the ensemble adam")
+    p.add_argument("--optimizer", choices=["muon", "adam"], default="muon")
     p.add_argument("--hidden", type=int, nargs="+", default=[200, 200], help="for tests alone")
     p.add_argument("--latent-dim", type=int, default=50, help="for tests alone")
     p.add_argument("--out", type=Path, default=Path("runs") / "iwae-table", help="folder of the runs")
     p.add_argument("--data-dir", type=Path, help="folder with the MNIST files; else $JENSEN_DATA, ...")
     p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to write")
     options = p.parse_args()
-    together = options.together or options.device.startswith("cuda")
-    options.optimizer = options.optimizer or ("adam" if together else "muon")
-    if together and options.optimizer != "adam":
-        p.error(f"--optimizer {options.optimizer}: the ensemble is trained by adam; leave the option out")
-    options.batch_size = options.batch_size or (32 if together else 512)
     options.lr = options.lr or LEARNING_RATE[options.optimizer]
     stored = json.loads(options.table.read_text(encoding="utf-8")) if options.table.exists() else {}
     results: dict[str, Any] = stored.get("results", {})
@@ -185,7 +206,7 @@ def main() -> None:
 
     def keep(name: str, seed: int, figure: dict[str, Any]) -> None:
         results[f"{name}-seed{seed}"] = figure | {
-            "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.processor(),
+            "device": torch.cuda.get_device_name() if options.device != "cpu" else platform.processor(),
             "cores": os.cpu_count(),
             "torch": torch.__version__,
             "settings": {
@@ -197,13 +218,8 @@ def main() -> None:
         options.table.parent.mkdir(parents=True, exist_ok=True)
         options.table.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-    if missing and together:
-        settings = {
-            (name, seed): settings_of(CELLS[name], seed, options, options.epochs or 3280)
-            for name, seed in missing
-        }
-        dataset = load("mnist", options.data_dir)
-        for (name, seed), figure in train_ensemble(settings, dataset, options):
+    if missing and (options.together or options.device != "cpu"):
+        for name, seed, figure in together(missing, options):
             keep(name, seed, figure)
     else:
         for name, seed in missing:

@@ -51,7 +51,7 @@ def write_data(options: argparse.Namespace, folder: Path) -> Path:
 def compare(workers: list[Worker], task: Task, options: argparse.Namespace) -> dict[str, Any]:
     """One batch size: seconds of every round, and the losses at its end."""
     began = time.perf_counter()
-    answers = alternate(workers, task, options.warmup, options.rounds)
+    answers = alternate({w.name: (w, task) for w in workers}, options.warmup, options.rounds)
     result: dict[str, Any] = {"batch_size": task.batch_size}
     for name, turns in answers.items():
         timed = turns[options.warmup :]

@@ -36,7 +36,8 @@ def starts(folder: Path, seed: int, repeats: int) -> dict[str, list[float]]:
                 _first_line_of_jensen(folder / "start")
             else:
                 worker = Worker(name, folder / f"{name} start.log")
-                worker.begin(task)
+                worker.order(task)
+                worker.answer()
             found.append(time.perf_counter() - began)
             if name != "jensen":
                 worker.end()

@@ -68,10 +68,16 @@ def peak_mib() -> float:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Installed versions, for the record."""
-    from importlib.metadata import version
+    """The versions of packages, for the record; jensen may run from its source."""
+    from importlib.metadata import PackageNotFoundError, version
 
-    return {name: version(name) for name in packages}
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = importlib.import_module(name).__version__
+    return found
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.priors import StandardNormal
 
+CPU = torch.device("cpu")
 D, M, B = 3, 2, 40
 
 
@@ -67,14 +68,16 @@ def largest(model: VAE) -> int:
 def test_chunks_of_samples_count_what_is_decoded(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.decoded == Observed.num_outputs
     whole = importance_weighted(model, rows(), 4000)["distortion"]
-    assert largest(model) <= log_likelihood.CHUNK * log_likelihood.PER_NUMBER
-    assert len(log_likelihood.chunk_sizes(4000, B * D)) == 1, "by the numbers of the data, one chunk would do"
-    monkeypatch.setattr(log_likelihood, "CHUNK", B * 100 * 7)
+    assert largest(model) <= log_likelihood.CHUNK["cpu"] * log_likelihood.PER_NUMBER
+    assert len(log_likelihood.chunk_sizes(4000, B * D, CPU)) == 1, (
+        "by the numbers of the data, one chunk would do"
+    )
+    monkeypatch.setitem(log_likelihood.CHUNK, "cpu", B * 100 * 7)
     parts = importance_weighted(model, rows(), 4000)["distortion"]
     assert largest(model) == 7 * B * Observed.num_outputs
     # Means of 4,000: the standard deviation of -log p(x | z) over z is a few nats.
     assert (whole - parts).abs().max() < 0.5
-    monkeypatch.setattr(log_likelihood, "CHUNK", BLOCK * 100 * 3)
+    monkeypatch.setitem(log_likelihood.CHUNK, "cpu", BLOCK * 100 * 3)
     score(model, [rows()], 100)
     assert largest(model) == 3 * B * Observed.num_outputs
 

@@ -1,6 +1,7 @@
 """The compiled step computes what the eager step does, from the same draws."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from jensen.training.compiler import Backend, Compiled, compile_step, inductor
+from jensen.training.agreement import _close, _each_close
+from jensen.training.compiler import Backend, Compiled, _every_core, compile_step, inductor
 from jensen.training.optim import build_optimizer
 from jensen.training.step import Step
-from jensen.training.tracing import CompilationError
+from jensen.training.tracing import CompilationError, lift_draws, trace_step
 from tests.training.cases import CASES, Problem, problem
 
 SPARSE = ("poisson", "negative-binomial", "zero-inflated-negative-binomial")
@@ -150,3 +152,55 @@ def test_a_parameter_without_influence_stays_where_it_is() -> None:
     for step in (None, stand_in):
         steps(it, step)
         assert it.slope.model.idle.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["dynamic binarization", "likelihood bernoulli", "bound iwae"])
+def test_draws_can_be_taken_out_of_a_graph(name: str) -> None:
+    """As on a GPU: the same steps from the same draws."""
+    eager, traced = problem(name), problem(name)
+    stand_in = compiled(traced)
+    stand_in.draws = lift_draws(stand_in.graph)
+    assert stand_in.draws
+    assert_alike(steps(eager), steps(traced, stand_in))
+
+
+def test_draws_after_one_that_depends_on_something_stay() -> None:
+    def step(p: Tensor) -> list[Tensor]:
+        return [torch.rand(3) + torch.bernoulli(p) + torch.rand(3)]
+
+    graph = trace_step(step, [torch.full((3,), 0.5)])
+    torch.manual_seed(0)
+    before = graph(torch.full((3,), 0.5))
+    draws = lift_draws(graph)
+    assert len(draws) == 1
+    torch.manual_seed(0)
+    assert torch.equal(graph(draws[0](), torch.full((3,), 0.5))[0], before[0])
+
+
+def test_one_wrong_gradient_among_larger_ones_is_found() -> None:
+    """As would be that of a layer whose gradient is a hundredth of all."""
+    large, small = torch.full((100,), 10.0), torch.full((10,), 0.3)
+    right = [(large,), (small,)]
+    off = [(large,), (-small,)]
+    assert _each_close(right, right, 1e-2)
+    assert not _each_close(off, right, 1e-2)
+    assert _close(torch.cat([large, -small]), torch.cat([large, small]), 2e-2), "as one vector it is lost"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or os.cpu_count() == 1, reason="threads are not bound"
+)
+def test_the_compiler_may_use_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where OpenMP has bound this thread to one, whose children would inherit it."""
+    before = os.sched_getaffinity(0)
+    one = {min(before)}
+    os.sched_setaffinity(0, one)
+    try:
+        with _every_core():
+            assert os.sched_getaffinity(0) == one, "nobody has bound it for speed: it is the user's choice"
+        monkeypatch.setenv("OMP_PROC_BIND", "true")
+        with _every_core():
+            assert os.sched_getaffinity(0) >= before
+        assert os.sched_getaffinity(0) == one
+    finally:
+        os.sched_setaffinity(0, before)

@@ -184,7 +184,7 @@ def test_work_is_counted() -> None:
 
 def test_compiling_waits_until_it_is_worth_it() -> None:
     work = Work(operations=1000, flops=0)
-    a_step, cost = work.seconds(CPU), work.compilation
+    a_step, cost = work.seconds(CPU), work.compilation(CPU)
     assert (a_step, cost) == pytest.approx((8e-3, 160.0))
     steps = 1000  # an epoch of 8 nominal seconds
     epochs = lambda n, **more: Plan(epochs=n, **{"patience": 10, **more})  # noqa: E731
@@ -198,7 +198,7 @@ def test_compiling_waits_until_it_is_worth_it() -> None:
 
 def test_a_run_that_is_surely_long_is_compiled_at_once() -> None:
     work, steps = Work(operations=1000, flops=0), 1000
-    enough = math.ceil(work.compilation / 0.2 / 8)  # epochs
+    enough = math.ceil(work.compilation(CPU) / 0.2 / 8)  # epochs
     assert is_worth_it(work, steps, 0, Plan(epochs=enough + 1, patience=0), CPU)
     assert not is_worth_it(work, steps, 0, Plan(epochs=enough, patience=0), CPU)
     assert is_worth_it(work, steps, 0, Plan(epochs=1000, patience=enough), CPU)

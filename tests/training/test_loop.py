@@ -14,6 +14,7 @@ from jensen.families import Conditional, NetworkScale, Normal, PointMass, Shared
 from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.objectives import elbo, iwae, pathwise
+from jensen.training.held_out import near
 from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
 from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.plan import Plan
@@ -173,3 +174,29 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
     assert all(torch.equal(old[name], new[name]) for name in old)
     with pytest.raises(UserError, match="altered"):
         TrainingState.load(path, other, plan, config="other settings")
+
+
+def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows, in their order, once each; prepared once, and every time where there are too many."""
+    made = []
+
+    def blocks() -> Iterator[Tensor]:
+        for start in range(0, 50, 10):
+            made.append(start)
+            yield torch.arange(start, start + 10.0)[:, None].expand(10, 3)
+
+    monkeypatch.setattr(Tensor, "to", lambda tensor, device: tensor)
+    gpu, rows = torch.device("cuda"), torch.arange(50.0)
+    assert near(blocks, torch.device("cpu"), 1) is blocks
+    monkeypatch.setattr("jensen.training.held_out.AT_ONCE", 20 * 4)
+    few = near(blocks, gpu, 4)
+    for _ in range(2):
+        found = list(few())
+        assert [len(x) for x in found] == [20, 20, 10]
+        torch.testing.assert_close(torch.cat(found)[:, 0], rows)
+    assert len(made) == 5
+    assert [len(x) for x in near(blocks, gpu, 1000)()] == [10] * 5, "no fewer than came"
+    monkeypatch.setattr("jensen.training.held_out.KEPT", 100)
+    many = near(blocks, gpu, 1)
+    for _ in range(2):
+        torch.testing.assert_close(torch.cat(list(many()))[:, 0], rows)

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.float32 import full_float32
 from jensen.trace import Model
 
-CHUNK = 1 << 21
-"""Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32."""
+CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
+"""Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32, which a processor's cache may hold, and
+256 MiB, which keep a GPU busy."""
 PER_NUMBER = 8
 """Numbers of a decoder that may stand for one of the data in a chunk: a table's levels are many more."""
 MOST_DECODED = 1 << 24
@@ -32,13 +34,15 @@ def rows_at_once(model: Model, num_samples: int) -> int:
     return max(1, MOST_DECODED // (num_samples * max(1, numbers_decoded(model))))
 
 
-def chunk_sizes(num_samples: int, numbers_per_sample: int) -> list[int]:
+def chunk_sizes(num_samples: int, numbers_per_sample: int, device: torch.device) -> list[int]:
     """K split into chunks of at most `CHUNK` numbers each (at least one sample)."""
-    size = max(1, min(num_samples, CHUNK // max(1, numbers_per_sample)))
+    most = CHUNK.get(device.type, CHUNK["cpu"])
+    size = max(1, min(num_samples, most // max(1, numbers_per_sample)))
     full, rest = divmod(num_samples, size)
     return [size] * full + ([rest] if rest else [])
 
 
+@full_float32()
 @torch.no_grad()
 def importance_weighted(
     model: Model,
@@ -74,9 +78,9 @@ def importance_weighted(
     if posterior is None:  # once, not in every chunk
         posterior = model.posterior(x, context=context)
     has_density = True
-    for number, k in enumerate(
-        chunk_sizes(num_samples, len(x) * numbers_of(model, x[0].numel())) if chunks is None else chunks
-    ):
+    if chunks is None:
+        chunks = chunk_sizes(num_samples, len(x) * numbers_of(model, x[0].numel()), x.device)
+    for number, k in enumerate(chunks):
         trace = model.trace(x, k, context=context, posterior=posterior)
         log_px = trace.log_px
         total_px = total_px + log_px.double().sum(0)

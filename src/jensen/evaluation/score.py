@@ -11,6 +11,7 @@ from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
+from jensen.float32 import full_float32
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
@@ -87,6 +88,7 @@ def score(model: Model, blocks: Iterable[Tensor], num_samples: int = 200, **opti
     )
 
 
+@full_float32()
 def _score_block(
     model: Model,
     x: Tensor,
@@ -96,7 +98,7 @@ def _score_block(
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
     posterior = tuple(share_noise(q) for q in model.posterior(x))
     log_w, shares = [], []
-    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, SMALLER * x[0].numel())):
+    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, SMALLER * x[0].numel()), x.device):
         trace = model.trace(x, k, posterior=posterior)
         log_w.append(trace.log_w.double())
         if per_column is not None:

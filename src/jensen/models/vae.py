@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -63,7 +64,7 @@ class VAE(nn.Module):
         context = self.context_of(x) if context is None else context
         (q,) = self.posterior(x, context=context) if posterior is None else posterior
         reparameterized = _the_only(pathwise) and q.has_rsample
-        z = q.rsample((num_samples,)) if reparameterized else anonymous(q.sample((num_samples,)))
+        z = q.rsample((num_samples,)) if reparameterized else _without_path(q, num_samples)
         return Trace(
             x=x,
             z=(z,),
@@ -93,6 +94,17 @@ class VAE(nn.Module):
         """
         likelihood: Distribution = self.decoder(self.prior().sample((n,)), context)
         return center(likelihood) if mean else likelihood.sample()
+
+
+def _without_path(q: Distribution, num_samples: int) -> Tensor:
+    """Draws that carry no gradient.
+
+    By ``rsample`` where there is one: torch's ``Normal.sample`` looks at its scales first, which a step on a
+    GPU would wait for.
+    """
+    with torch.no_grad():
+        draw = q.rsample if q.has_rsample else q.sample
+        return anonymous(draw((num_samples,)))
 
 
 def _the_only(pathwise: bool | Sequence[bool]) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from jensen.data.seeds import seeded
-from jensen.training.rule import Slot
+from jensen.training.rule import Rule, Slot
 from jensen.training.step import Gradients, Slope, trial
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Grad
 def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
     """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
 
-    What it remembers is compared with what the rules make of the eager gradients: a step of Adam itself is
-    not smooth in them (a gradient of 1e-9 that is rounded to -1e-9 turns it round). It must be the one that
-    these memories give.
+    What it remembers is compared with what the rules make of the eager gradients: a step itself is not smooth
+    in them (a gradient of 1e-9 that is rounded to -1e-9 turns that of Adam round; that of Muon enlarges what
+    is smallest). It must be the one that its own memories give.
     """
     optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
     value, gradients = expected(slope, stored, weight)
@@ -44,12 +44,13 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
         with seeded(0):
             compiled(stored, weight, total)
         reached, averages = _vector(moved), [slot[-1].clone() for slot in compiled.slots]
-        steps = zip(moved, starts, gradient, compiled.slots, compiled.rules, strict=True)
-        for parameter, start, g, slot, rule in steps:
+        steps = zip(moved, starts, compiled.slots, compiled.rules, strict=True)
+        for parameter, start, slot, rule in steps:
             parameter.copy_(start)
-            optimizer.move(parameter, g, slot, rule, rates)
+            optimizer.move(parameter, _gradient(rule, slot), slot, rule, rates)
         return (
             _close(total, value, most)
+            and _each_close(compiled.slots, remembered, most)
             and all(
                 _close(_memories(compiled.slots, remembered, i), _memories(remembered, remembered, i), m)
                 for i, m in enumerate((most, 2 * most))  # the second are squares, and differ by twice as much
@@ -71,9 +72,27 @@ def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot
     return remembered
 
 
+def _gradient(rule: Rule, slot: Slot) -> Tensor:
+    """The gradient whose first memory this is: a share of it, the same for all."""
+    one = tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)])
+    rule.remember(torch.ones_like(slot[0]), one)
+    return slot[0] / one[0]
+
+
 def _memories(slots: Sequence[Slot], like: Sequence[Slot], i: int) -> Tensor:
     """What lies in place ``i`` of the slots that have one in ``like``."""
     return _vector([slot[i] for slot, one in zip(slots, like, strict=True) if len(one) > i])
+
+
+def _each_close(slots: Sequence[Slot], remembered: Sequence[Slot], most: float) -> bool:
+    """Whether the gradient of each parameter alone is there: one that is small beside others is not lost.
+
+    That of a small one is rounded in units of what it was added up from, and may be further off.
+    """
+    all_of_it = _vector([mine[0] for mine in remembered]).norm()
+    pairs = ((slot[0].double(), mine[0].double()) for slot, mine in zip(slots, remembered, strict=True))
+    allowed = ((one - other, 3 * other.norm() + 0.01 * all_of_it) for one, other in pairs)
+    return all(bool(d[d.isfinite()].norm() <= most * a) or not a.isfinite() for d, a in allowed)
 
 
 def _vector(parts: Sequence[Tensor]) -> Tensor:

@@ -17,7 +17,14 @@ from jensen.data.download import cache_dir
 from jensen.training.agreement import agrees, expected
 from jensen.training.optimizer import Optimizer
 from jensen.training.step import Slope, trial
-from jensen.training.tracing import BY_ITS_NUMBERS, CompilationError, lift_constants, trace_step
+from jensen.training.tracing import (
+    BY_ITS_NUMBERS,
+    CompilationError,
+    Draw,
+    lift_constants,
+    lift_draws,
+    trace_step,
+)
 
 Backend = Callable[[torch.fx.GraphModule, Sequence[Tensor]], Callable[..., Any]]
 """``(graph, example inputs) -> function``."""
@@ -139,14 +146,19 @@ class Compiled:
         self.graph = trace_step(flat, inputs)
         self.constants = lift_constants(self.graph)
         """Tensors that a step reads and nothing holds that was named, as the scales of the data."""
+        self.draws: list[Draw] = lift_draws(self.graph) if stored.is_cuda else []
+        """What draws before the machine code runs; on a processor it keeps the order of draws itself."""
         with torch.no_grad():
-            self.run = backend(self.graph, [*self.constants, *inputs])
+            self.run = backend(self.graph, [*self._drawn(), *self.constants, *inputs])
+
+    def _drawn(self) -> list[Tensor]:
+        return [draw() for draw in self.draws]
 
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
         """Take a step, and add the sum of the bound over the rows to ``total``, ``[]``, float64."""
         with torch.no_grad():
             self.optimizer.refresh()
-            self.run(*self.constants, *self.state, stored, weight, total)
+            self.run(*self._drawn(), *self.constants, *self.state, stored, weight, total)
 
 
 def compile_step(
@@ -165,7 +177,7 @@ def compile_step(
     # Before the step is traced, or torch sets another folder.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     try:
-        with trial(slope), _quiet():
+        with trial(slope), _quiet(), _every_core():
             compiled = Compiled(slope, optimizer, stored, weight, backend)
         agree = agrees(compiled, stored, weight)
     except CompilationError:
@@ -175,6 +187,23 @@ def compile_step(
     if not agree:
         raise CompilationError("the compiled code takes another step than the eager code")
     return compiled
+
+
+@contextmanager
+def _every_core() -> Iterator[None]:
+    """Inside, what this thread starts may run on every core, also where the thread itself is bound to one.
+
+    Else the compiler's processes, of which a GPU's code takes many, would share that one.
+    """
+    bound = set[int]()
+    if os.environ.get("OMP_PROC_BIND", "").lower() == "true" and hasattr(os, "sched_setaffinity"):
+        bound = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        if bound:
+            os.sched_setaffinity(0, bound)
 
 
 @contextmanager

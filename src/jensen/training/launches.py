@@ -1,11 +1,13 @@
 """Several steps a launch: on a GPU, a CUDA graph replays them without Python and without a wait."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from jensen.training.step import Step
+from jensen.training.step import Step, trial
 
 STEPS = 16
 """Steps that one launch takes."""
@@ -18,10 +20,32 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
     """`Capture` by a CUDA graph. Nothing is executed while it is recorded, draws advance at every replay."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        function()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            function()
+    except RuntimeError:  # torch leaves its generator as if the capture went on, and another stream
+        torch.cuda.set_stream(stream)
+        generator = torch.cuda.default_generators[stream.device_index]
+        generator.graphsafe_set_state(generator.clone_state())
+        raise
     return graph.replay
+
+
+@contextmanager
+def _waits_refused() -> Iterator[None]:
+    """Inside, what waits for a GPU raises a RuntimeError; elsewhere nothing waits."""
+    if not torch.cuda.is_initialized():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the mode is a prototype
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
 
 
 class Launches:
@@ -35,6 +59,9 @@ class Launches:
         batch_size: B.
         capture: how to record; `cuda_graph` on a GPU.
         steps: steps of a launch.
+
+    Raises:
+        RuntimeError: a step waits for the host, and cannot be captured.
     """
 
     def __init__(
@@ -42,6 +69,11 @@ class Launches:
     ) -> None:
         self.step, self.rows, self.batch_size = step, rows, batch_size
         self.inbox = torch.empty((steps * batch_size, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
+        with (
+            trial(step.slope),
+            _waits_refused(),
+        ):  # seen before, for a capture that fails leaves things behind
+            step.slope(rows[:batch_size], step.weight)
         self.replay = capture(self._all)
 
     def _all(self) -> None:

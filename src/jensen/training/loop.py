@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from jensen.data.seeds import derive_seed
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
+from jensen.float32 import full_float32
 from jensen.objectives import Bound
 from jensen.trace import Model
 from jensen.training.engine import Engine, Say, place
+from jensen.training.held_out import near
 from jensen.training.memory import within_memory
 from jensen.training.optim import kl_weight
 from jensen.training.plan import Plan
@@ -36,6 +38,7 @@ class TrainingData:
     """Added to every bound, so that it is in nats of the data as given."""
 
 
+@full_float32()
 def train(
     state: TrainingState,
     data: TrainingData,
@@ -65,6 +68,8 @@ def train(
     """
     state.stopped = _reason_to_stop(state, plan)
     device = next(state.model.parameters()).device
+    numbers = plan.num_samples * int(getattr(state.model, "decoded", 0))
+    data = replace(data, validation=near(data.validation, device, numbers))
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
     with within_memory(plan, state), torch.random.fork_rng(devices=_cuda_devices(state.model)):
         engine = Engine(state, place(data.rows, device), slope, plan, say)

@@ -17,17 +17,17 @@ SCALE = 0.2
 
 
 def polar(m: Tensor) -> Tensor:
-    """Nearly the polar factor U V' of a matrix U S V', ``[m, n]``: singular values near 1, or still growing.
+    """Nearly the polar factor U V' of a matrix U S V', ``[..., m, n]``: singular values near 1, or growing.
 
     Jordan et al. 2024: ``X <- a X + b (X X') X + c (X X')^2 X`` from X = M / |M|. All these are polynomials
     in X X' times M: they are multiplied on the smaller side, and M comes in at the end.
     """
-    if m.shape[0] > m.shape[1]:
-        return polar(m.T).T
+    if m.shape[-2] > m.shape[-1]:
+        return polar(m.mT).mT
     a, b, c = COEFFICIENTS
-    gram = m @ m.T
-    norm = m.square().sum().clamp_min(torch.finfo(m.dtype).tiny)
-    gram, one = gram / norm, torch.eye(len(gram), dtype=m.dtype, device=m.device)
+    gram = m @ m.mT
+    norm = m.square().sum((-2, -1), keepdim=True).clamp_min(torch.finfo(m.dtype).tiny)
+    gram, one = gram / norm, torch.eye(m.shape[-2], dtype=m.dtype, device=m.device)
     factor = one
     for i in range(ITERATIONS):
         grown = a * one + b * gram + c * (gram @ gram)

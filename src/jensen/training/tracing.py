@@ -1,5 +1,6 @@
 """A step as one graph: the record of its operations on tensors that have shapes and no numbers."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,6 +14,10 @@ BY_ITS_NUMBERS = (
     "of counts looks at those above zero alone"
 )
 """Why a step has no graph; torch's versions find out at different moments."""
+
+
+Draw = Callable[[], Tensor]
+"""Draws from torch's own generator."""
 
 
 class CompilationError(Exception):
@@ -29,7 +34,11 @@ def trace_step(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.G
 
     tracer = make_fx(
         function,
-        decomposition_table={torch.ops.aten.normal_.default: _normal, torch.ops.aten.addmm.default: _addmm},
+        decomposition_table={
+            torch.ops.aten.normal_.default: _normal,
+            torch.ops.aten.addmm.default: _addmm,
+            torch.ops.aten.convolution_backward.default: _convolution_backward,
+        },
         tracing_mode="fake",
         _allow_non_fake_inputs=True,
     )
@@ -56,6 +65,31 @@ def lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
     return constants
 
 
+def lift_draws(graph: torch.fx.GraphModule) -> list[Draw]:
+    """Make inputs, before all others, of draws that depend on nothing; what draws them is given back.
+
+    A compiler may change their order, and with it what each draws. Draws after one that depends on something,
+    as that of a Bernoulli variable does on its probability, are left where they are.
+    """
+    lifted, draws = [], list[Draw]()
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+            continue
+        if node.all_input_nodes:
+            break
+        lifted.append(node)
+        draws.append(functools.partial(node.target, *node.args, **node.kwargs))
+    first = next(iter(graph.graph.nodes))
+    for node in lifted:
+        with graph.graph.inserting_before(first):
+            placeholder = graph.graph.placeholder(f"draw_{node.name}")
+        placeholder.meta = node.meta
+        node.replace_all_uses_with(placeholder)
+        graph.graph.erase_node(node)
+    graph.recompile()
+    return draws
+
+
 def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
     """Refuse tensors whose size depends on the data, as that of counts above zero: code has fixed sizes."""
     for node in graph.graph.nodes:
@@ -78,3 +112,31 @@ def _addmm(bias: Tensor, x: Tensor, weight: Tensor, *, beta: float = 1, alpha: f
     if bias.is_cuda or beta != 1 or alpha != 1:
         return NotImplemented
     return ((x @ weight).unsqueeze(0) + bias).squeeze(0)
+
+
+def _convolution_backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    output_mask: list[bool],
+) -> Any:
+    """On a GPU, the gradient by the input of a transposed convolution as the convolution that it is.
+
+    Of one plane coming out, as of a grey image, torch's own lays that gradient out otherwise than it says,
+    and compiled code would read it in a wrong order.
+    """
+    if not (gradient.is_cuda and transposed and output_mask[0]):
+        return NotImplemented
+    aten = torch.ops.aten
+    zeros = [0] * len(stride)
+    by_input = aten.convolution(gradient, weight, None, stride, padding, dilation, False, zeros, groups)
+    how = (bias_sizes, stride, padding, dilation, transposed, output_padding, groups)
+    _, *others = aten.convolution_backward(gradient, x, weight, *how, [False, *output_mask[1:]])
+    return by_input, *others
