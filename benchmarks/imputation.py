@@ -79,7 +79,7 @@ def beside(imputer: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """One of scikit-learn's imputers, on standardised numbers and columns of zeros and ones for levels."""
     numbers = frame.select_dtypes("number").columns
     texts = [name for name in frame.columns if name not in numbers]
-    mean, deviation = frame[numbers].mean(), frame[numbers].std()
+    mean, deviation = frame[numbers].mean(), frame[numbers].std().replace(0.0, 1.0)  # one value seen, e.g. 0
     parts = [(frame[numbers] - mean) / deviation]
     first = int(isinstance(imputer, IterativeImputer))
     for name in texts:
