@@ -1,12 +1,9 @@
 """Several VAEs of one shape, trained at once: an ordinary VAE whose linear layers are stacked."""
 
 import copy
-import itertools
 import math
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +21,14 @@ from jensen.objectives import Bound
 from jensen.tensors import save_tensors
 from jensen.training.loop import TrainingData, train
 from jensen.training.muon import MOMENTUM, MUON, SCALE, polar
+from jensen.training.optim import LearningRate
 from jensen.training.optimizer import Optimizer
+from jensen.training.plan import Plan
 from jensen.training.rule import Rule, Slot
 from jensen.training.state import TrainingState
 
-PILOT_EPOCHS = 8
+CLOCK_WARMUP = 20
+"""Epochs over which the KL's weight rises where the clock says how many there will be."""
 
 
 class StackedLinear(nn.Module):
@@ -81,6 +81,20 @@ STACKED_MUON = Rule(MUON.names, MUON.remember, _move)
 """`MUON`, for matrices ``[S, m, n]``."""
 
 
+class ByClock(LearningRate):
+    """A cosine to zero over the time that a run may take: the share of it that has gone is how far it is."""
+
+    def __init__(self, plan: Plan, state: TrainingState) -> None:
+        super().__init__(plan)
+        self.state = state
+
+    def at(self, epoch: int) -> float:
+        """The rate now; the epoch does not matter."""
+        assert self.plan.max_time is not None
+        done = min(1.0, self.state.seconds / self.plan.max_time)
+        return self.plan.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
 def optimizer_of(whole: VAE, settings: Settings) -> Optimizer:
     """The settings' own, for stacks; members do not meet, so each moves as it would alone."""
     weights = [m.weight for m in whole.modules() if isinstance(m, StackedLinear)]
@@ -112,6 +126,8 @@ def trained(
     whole = stacked(likes).to(first.device)
     state = TrainingState.start(whole, first)
     state.optimizer = optimizer_of(whole, first)
+    if first.max_time is not None:
+        state.learning_rate = ByClock(first, state)
     on_device = preparation.to(torch.device(first.device))
 
     def validation() -> Any:
@@ -127,25 +143,6 @@ def trained(
     return [member(whole, i, like) for i, like in enumerate(likes)]
 
 
-class _Enough(Exception):  # noqa: N818
-    """The pilot has seen what it was for."""
-
-
-def epoch_seconds(settings: Sequence[Settings], dataset: Dataset, preparation: Preparation) -> float:
-    """Of one epoch of these runs together, compiled: the median of those after the first two."""
-    seconds = [0.0]
-
-    def on_epoch(state: TrainingState) -> None:
-        seconds.append(state.seconds)
-        if state.epoch == PILOT_EPOCHS:
-            raise _Enough
-
-    pilots = [one.replace(epochs=1000, kl_warmup=0, compile="on") for one in settings]
-    with suppress(_Enough):
-        trained(pilots, dataset, preparation, on_epoch)
-    return statistics.median(b - a for a, b in itertools.pairwise(seconds[2:]))
-
-
 def figures(
     name: str,
     settings: Sequence[Settings],
@@ -157,8 +154,8 @@ def figures(
 ) -> list[dict[str, Any]]:
     """Train one cell's seeds together and keep their weights; NLL and ELBO of each on the test images.
 
-    With ``minutes``, for as many epochs as a pilot says will fit. On a GPU products of training are taken in
-    tf32, those of the evaluation in float32.
+    With ``minutes``, for as long, compiling included. On a GPU the products of training are in tf32, those of
+    the evaluation in float32.
     """
     preparation = fit_preparation(dataset, support="binary", binarize="dynamic", scaling="none")
     settings = [resolve(one, dataset)[0] for one in settings]
@@ -176,10 +173,10 @@ def figures(
 
     torch.set_float32_matmul_precision("high")
     if minutes:
-        epochs = max(5, int(60 * minutes / epoch_seconds(settings, dataset, preparation)))
-        warmup = min(50, epochs // 5) if settings[0].bound == "elbo" else 0
-        settings = [one.replace(epochs=epochs, kl_warmup=warmup) for one in settings]
-        print(f"{name}, {size} seeds: {epochs} epochs", flush=True)
+        settings = [
+            one.replace(epochs=100_000, max_time=60 * minutes, kl_warmup=min(CLOCK_WARMUP, one.kl_warmup))
+            for one in settings
+        ]
     models = trained(settings, dataset, preparation, on_epoch)
     torch.set_float32_matmul_precision("highest")
     found = []

@@ -11,8 +11,8 @@ NLL: -log p(x) by the importance-weighted bound with K = 5,000, on all 10,000 te
 
 On a CPU a cell is trained for as many epochs as fit its minutes, by a pilot of two minutes, or for --epochs;
 a run that was broken off goes on where it was. On a GPU the seeds of a cell are trained together, as one
-model of stacked layers, the cells side by side, each in a process of its own; for --epochs, or 440, or for as
-many as fit --minutes.
+model of stacked layers, the cells side by side, each in a process of its own; for --epochs, or 440, or for
+--minutes, whose clock the cosine then follows.
 A cell that has its figure is not trained again (remove its entry from the JSON to have it anew). Writes
 benchmarks/results/iwae_table.json.
 """
