@@ -1,7 +1,7 @@
 """A step as one graph: the record of its operations on tensors that have shapes and no numbers."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -52,16 +52,9 @@ def lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
     """Make inputs, before all others, of the tensors that the graph itself holds; they are given back."""
     nodes = graph.graph.find_nodes(op="get_attr")
     constants = [cast(Tensor, getattr(graph, node.target)) for node in nodes]
-    first = next(iter(graph.graph.nodes))
-    for node in nodes:
-        with graph.graph.inserting_before(first):
-            placeholder = graph.graph.placeholder(f"constant_{node.name}")
-        placeholder.meta = node.meta
-        node.replace_all_uses_with(placeholder)
-        graph.graph.erase_node(node)
+    _make_inputs(graph, nodes, "constant")
     for name in {str(node.target) for node in nodes}:
         delattr(graph, name)  # the compiler would make an input of it, used or not
-    graph.recompile()
     return constants
 
 
@@ -79,15 +72,20 @@ def lift_draws(graph: torch.fx.GraphModule) -> list[Draw]:
             break
         lifted.append(node)
         draws.append(functools.partial(node.target, *node.args, **node.kwargs))
+    _make_inputs(graph, lifted, "draw")
+    return draws
+
+
+def _make_inputs(graph: torch.fx.GraphModule, nodes: Sequence[torch.fx.Node], kind: str) -> None:
+    """Put an input, before all others and in their order, in the place of each node."""
     first = next(iter(graph.graph.nodes))
-    for node in lifted:
+    for node in nodes:
         with graph.graph.inserting_before(first):
-            placeholder = graph.graph.placeholder(f"draw_{node.name}")
+            placeholder = graph.graph.placeholder(f"{kind}_{node.name}")
         placeholder.meta = node.meta
         node.replace_all_uses_with(placeholder)
         graph.graph.erase_node(node)
     graph.recompile()
-    return draws
 
 
 def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
