@@ -18,6 +18,8 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) in nats where torch has the pair registered, else None. Shape: q's batch shape."""
     try:
         return kl_divergence(q, p)
+    except IndexError:  # torch's formula does not broadcast, as that of Bernoulli variables
+        return kl_divergence(q, p.expand(q.batch_shape))
     except NotImplementedError:
         return None
 
