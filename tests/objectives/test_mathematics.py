@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jensen.objectives import decoder_gradient, elbo, pathwise
+from jensen.objectives import decoder_gradient, elbo, gaussian_kl, pathwise, risk
 from tests.chance import within_chance
 from tests.oracles.linear_gaussian import DiagonalEncoder, random_model
 
@@ -50,3 +50,49 @@ def test_the_decoder_gradient_is_that_of_the_elbo() -> None:
     total = pathwise(elbo, model, x, 20_000).mean()
     exact = torch.autograd.grad(total, parameters)[1]
     assert within_chance(ours - exact, torch.zeros(4, dtype=torch.float64))
+
+
+ZEROS, ONES = torch.zeros(4, 3), torch.ones(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("eta", "sigma"),
+    [
+        (torch.zeros(3), torch.tensor(2.0)),  # A(sigma^2) would have one term instead of three: a KL of -0.19
+        (torch.zeros(3), torch.ones(1)),
+        (torch.zeros(1), torch.ones(3)),
+        (torch.zeros(3), torch.ones(4)),
+        (torch.tensor(0.0), torch.tensor(1.0)),
+    ],
+)
+def test_the_kl_of_shapes_that_do_not_fit_is_refused(eta, sigma) -> None:
+    with pytest.raises(ValueError, match=r"eta has shape .* and sigma .*; both must end in the same \[M\]: "):
+        gaussian_kl(eta, sigma)
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.0, float("nan")])
+def test_a_standard_deviation_is_positive(bad) -> None:
+    sigma = ONES.clone()
+    sigma[1, 2] = bad
+    for formula in (gaussian_kl, lambda eta, sigma: risk(ZEROS, ZEROS[None], eta, sigma)):
+        with pytest.raises(ValueError, match=r"sigma has an entry of .* is above 0: give exp"):
+            formula(ZEROS, sigma)
+
+
+def test_the_blackboard_takes_any_batch_and_a_single_datum() -> None:
+    assert gaussian_kl(torch.zeros(2, 4, 3), torch.ones(3)).shape == (2, 4)
+    assert risk(ZEROS[0], ZEROS, ZEROS[0], ONES[0]).shape == ()
+
+
+@pytest.mark.parametrize("means", [ZEROS, ZEROS[None, :, :1], ZEROS[None, :1], ZEROS[None, None]])
+def test_the_risk_needs_means_of_each_sample_and_datum(means) -> None:
+    with pytest.raises(
+        ValueError, match=r"means has shape .* for x of shape .*; .* give means\[None\]"
+    ):
+        risk(ZEROS, means, ZEROS, ONES)
+
+
+def test_the_risk_needs_a_posterior_of_each_datum() -> None:
+    for eta, sigma in [(ZEROS[0], ONES[0]), (ZEROS[None], ONES[None]), (ZEROS, ONES[0])]:
+        with pytest.raises(ValueError, match=r"eta has shape .* for x of shape .* use eta.expand\(B, M\)"):
+            risk(ZEROS, ZEROS[None], eta, sigma)

@@ -5,12 +5,27 @@ import math
 import torch
 from torch import Tensor, nn
 
+from jensen.distributions.recording import is_recorded
 from jensen.trace import Model
 
 
 def _a(u: Tensor) -> Tensor:
     """A(u) = sum_i (u_i - log u_i), ``[..., M] -> [...]``."""
     return (u - u.log()).sum(-1)
+
+
+def _check_posterior(eta: Tensor, sigma: Tensor) -> None:
+    """Refuse what broadcasting would make a wrong number of: the sums run over the M entries of each."""
+    if not eta.dim() or eta.shape[-1:] != sigma.shape[-1:]:
+        raise ValueError(
+            f"eta has shape {tuple(eta.shape)} and sigma {tuple(sigma.shape)}; both must end in the same "
+            "[M]: for one sigma in all dimensions give sigma.expand(eta.shape)"
+        )
+    if sigma.device.type == "cpu" and not is_recorded() and not bool((sigma > 0).all()):
+        raise ValueError(
+            f"sigma has an entry of {sigma.min().item():g}; a standard deviation is above 0: give exp(raw), "
+            "if the network says log sigma"
+        )
 
 
 def gaussian_kl(eta: Tensor, sigma: Tensor) -> Tensor:
@@ -22,7 +37,12 @@ def gaussian_kl(eta: Tensor, sigma: Tensor) -> Tensor:
 
     Returns:
         The divergence, ``[...]``, nats.
+
+    Raises:
+        ValueError: eta and sigma do not end in the same ``[M]``, or some sigma is not above 0 (looked at on
+            the CPU only: a GPU would have to be waited for).
     """
+    _check_posterior(eta, sigma)
     return (_a(sigma.square()) + eta.square().sum(-1) - eta.shape[-1]) / 2
 
 
@@ -32,14 +52,28 @@ def risk(x: Tensor, means: Tensor, eta: Tensor, sigma: Tensor) -> Tensor:
     It is the ELBO in other units: ``R = -2 ELBO - D log(2 pi) + M``, with the same samples z_k.
 
     Args:
-        x: data, ``[B, D]``.
+        x: data, ``[B, D]`` (or one datum, ``[D]``, and all the others without B).
         means: decoder means G(z_k), ``[K, B, D]``.
         eta: posterior means, ``[B, M]``.
         sigma: posterior standard deviations, ``[B, M]``.
 
     Returns:
         The risk of each datum, ``[B]``; smaller is better.
+
+    Raises:
+        ValueError: the shapes are others, or some sigma is not above 0, as in `gaussian_kl`.
     """
+    if not x.dim() or means.dim() != x.dim() + 1 or means.shape[1:] != x.shape:
+        raise ValueError(
+            f"means has shape {tuple(means.shape)} for x of shape {tuple(x.shape)}; it must be that of x "
+            "with the K samples in front, [K, B, D]: for one sample give means[None], and flatten images"
+        )
+    _check_posterior(eta, sigma)
+    if eta.shape[:-1] != x.shape[:-1] or sigma.shape != eta.shape:
+        raise ValueError(
+            f"eta has shape {tuple(eta.shape)} and sigma {tuple(sigma.shape)} for x of shape "
+            f"{tuple(x.shape)}; each datum has its own, [B, M]: use eta.expand(B, M), if all share one"
+        )
     return (x - means).square().sum(-1).mean(0) + _a(sigma.square()) + eta.square().sum(-1)
 
 
