@@ -126,6 +126,26 @@ def test_sticking_the_landing_is_for_averages(bound):
         sticking_the_landing(bound, model, model.x, 2)
 
 
+def test_sticking_the_landing_is_not_for_integrands_bent_in_the_kl():
+    """The left-out score does not have mean zero there: measured, a gradient wrong in sign."""
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    capacity = Bound("cap", lambda t: t.log_px - 4 * (t.kl.sum(-1) - 1.0).abs(), objectives.mean)
+    with pytest.raises(
+        ValueError, match=r"given cap; .* linear in the KL; .* pathwise for others, or"
+    ):
+        sticking_the_landing(capacity, model, model.x, 2)
+
+
+def test_a_reduction_over_the_data_too_is_refused():
+    """``v.mean()`` was broadcast to the batch, and the sum over data was wrong by the batch's size."""
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    for reduction in (lambda v: v.mean(), lambda v: v.mean(1), lambda v: v.mean(0, keepdim=True)):
+        bound = Bound("mine", lambda t: t.log_px, reduction)
+        for value in (pathwise, score_function, lambda bound, *how: bound(model.trace(*how[1:]))):
+            with pytest.raises(ValueError, match=r"reduction makes .* must be \(4,\): .* v.mean\(0\)"):
+                value(bound, model, model.x, 3)
+
+
 CUSTOM = Bound("custom", lambda t: t.log_px, objectives.PowerMean(1))
 
 
@@ -258,7 +278,7 @@ def test_a_distribution_of_single_numbers_is_refused(part, size):
 
 def test_an_own_bound_made_of_these_parts_is_accepted():
     model = RowModel(PROBLEMS["diagonal"], 4)
-    average = Bound("mine", lambda t: t.log_w, objectives.mean)
+    average = Bound("mine", lambda t: t.log_w, objectives.mean, linear=True)
     sticking_the_landing(average, model, model.x, 2).sum().backward()
     weighted = Bound("mine", objectives.log_weight, objectives.PowerMean(0.7))
     doubly_reparameterized(weighted, model, model.x, 2).sum().backward()

@@ -86,9 +86,7 @@ def test_the_blackboard_takes_any_batch_and_a_single_datum() -> None:
 
 @pytest.mark.parametrize("means", [ZEROS, ZEROS[None, :, :1], ZEROS[None, :1], ZEROS[None, None]])
 def test_the_risk_needs_means_of_each_sample_and_datum(means) -> None:
-    with pytest.raises(
-        ValueError, match=r"means has shape .* for x of shape .*; .* give means\[None\]"
-    ):
+    with pytest.raises(ValueError, match=r"means has shape .* for x of shape .*; .* give means\[None\]"):
         risk(ZEROS, means, ZEROS, ONES)
 
 

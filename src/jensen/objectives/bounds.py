@@ -33,6 +33,9 @@ class Bound:
     separable: bool = True
     """Whether integrand[k, b] depends on sample k of datum b alone, as score-function terms require.
     A bound that is not separable couples the samples through a Monte Carlo KL (see `free_bits`)."""
+    linear: bool = False
+    """Whether the integrand is a constant times the trace's ``kl`` or ``log_qz`` plus what has neither, as
+    `sticking_the_landing` requires: the score that it leaves out has mean zero only then."""
 
     def values(self, trace: Trace) -> Tensor:
         """The integrand at each sample, ``[K, B]``, nats.
@@ -48,9 +51,28 @@ class Bound:
             )
         return values
 
+    def reduced(self, values: Tensor) -> Tensor:
+        """Its reduction of ``[K, B]`` numbers, ``[B]``, or a ValueError if that has another shape."""
+        return reduced(self.reduction, values)
+
     def __call__(self, trace: Trace) -> Tensor:
         """The bound of each datum, ``[B]``, nats."""
-        return self.reduction(self.values(trace))
+        return self.reduced(self.values(trace))
+
+
+def reduced(reduction: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """``reduction(values)``, ``[K, *batch] -> [*batch]``.
+
+    Raises:
+        ValueError: it has another shape, which would be broadcast to sums that are wrong by a factor.
+    """
+    result = reduction(values)
+    if result.shape != values.shape[1:]:
+        raise ValueError(
+            f"the reduction makes {tuple(result.shape)} of values of shape {tuple(values.shape)}; it must be "
+            f"{tuple(values.shape[1:])}: reduce the samples, dimension 0, and not the data: v.mean(0)"
+        )
+    return result
 
 
 NEAR_ZERO = 0.01
@@ -94,20 +116,20 @@ def log_weight(trace: Trace) -> Tensor:
     return trace.log_w
 
 
-elbo = Bound("elbo", lambda t: t.log_px - t.kl.sum(-1), mean)
+elbo = Bound("elbo", lambda t: t.log_px - t.kl.sum(-1), mean, linear=True)
 """E_q log p(x | z) - KL(q(z | x) || p(z)) <= log p(x) (Kingma & Welling 2014, eq. 3).
 
 The KL is the closed form where one is registered."""
 
-elbo_monte_carlo = Bound("elbo-monte-carlo", log_weight, mean)
+elbo_monte_carlo = Bound("elbo-monte-carlo", log_weight, mean, linear=True)
 """E_q [log p(x, z) - log q(z | x)] <= log p(x), all by sampling (Kingma & Welling 2014, eq. 2).
 
 The same expectation as `elbo`; at the exact posterior every sample of it equals log p(x)."""
 
-iwae = Bound("iwae", log_weight, log_mean_exp)
+iwae = Bound("iwae", log_weight, log_mean_exp, linear=True)
 """log (1/K) sum_k p(x, z_k) / q(z_k | x) <= log p(x) (Burda, Grosse & Salakhutdinov 2016, eq. 8)."""
 
-reconstruction = Bound("reconstruction", lambda t: t.log_px, mean, needs_density=False)
+reconstruction = Bound("reconstruction", lambda t: t.log_px, mean, needs_density=False, linear=True)
 """E_q log p(x | z): the vanilla autoencoder's objective. No bound on log p(x), for want of the KL."""
 
 
@@ -116,7 +138,7 @@ def beta(weight: float | Tensor) -> Bound:
 
     The weight multiplies nats against nats, so that it means the same at every image size.
     """
-    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean)
+    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean, linear=True)
 
 
 def free_bits(minimum: float) -> Bound:
@@ -152,7 +174,7 @@ def renyi(alpha: float) -> Bound:
     log p(x) at every K. For alpha < 0 the limit of many samples is above log p(x), and the flag
     ``upper`` is set, with the reservation made in `cubo`.
     """
-    return Bound("renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0)
+    return Bound("renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=True)
 
 
 def cubo(order: float = 2.0) -> Bound:
@@ -172,4 +194,4 @@ def cubo(order: float = 2.0) -> Bound:
     """
     if order < 1:
         raise ValueError(f"order is {order}; an upper bound needs 1 or more; below 1 use renyi(1 - order)")
-    return Bound("cubo", log_weight, PowerMean(order), upper=True)
+    return Bound("cubo", log_weight, PowerMean(order), upper=True, linear=True)

@@ -7,7 +7,7 @@ are unbiased for the gradient of the expectation of that value, for these poster
 |---|---|---|
 | `pathwise` | with ``rsample`` | any, if the decoder is differentiable by z |
 | `score_function` | with ``log_prob`` in groups not drawn pathwise | any; `free_bits` if the KL is exact |
-| `sticking_the_landing` | with both | averages: `elbo`, `elbo_monte_carlo`, `beta`, ... |
+| `sticking_the_landing` | with both | averages, linear in the KL: `elbo`, `elbo_monte_carlo`, `beta`, ... |
 | `doubly_reparameterized` | with both, groups independent given x | `iwae`, `renyi`, `cubo` |
 """
 
@@ -46,7 +46,7 @@ def pathwise(
         ValueError: some posterior has no pathwise sampler, or no density where the bound needs one.
     """
     trace = _pathwise_trace("pathwise", model, x, num_samples, context)
-    return bound.reduction(_integrand(bound, trace))
+    return bound.reduced(_integrand(bound, trace))
 
 
 def score_function(
@@ -101,7 +101,7 @@ def score_function(
         raise ValueError(_no_density("the score-function estimator", trace)) from None
     values = _integrand(bound, trace)
     if not log_q:
-        return bound.reduction(values)
+        return bound.reduced(values)
     score = torch.stack([term.expand_as(values) for term in log_q]).sum(0)
     return score_surrogate(values, score, bound.reduction, find_baseline(baseline))
 
@@ -121,17 +121,18 @@ def sticking_the_landing(
     Args and returns as in `pathwise`.
 
     Raises:
-        ValueError: the bound is not an average (for IWAE the removed score has not mean zero), some
-            posterior has no pathwise sampler, or no density.
+        ValueError: the bound is not an average (for IWAE the removed score has not mean zero), or not
+            linear in the KL; some posterior has no pathwise sampler, or no density.
     """
-    if bound.reduction != mean or not bound.separable:
+    if bound.reduction != mean or not bound.separable or not bound.linear:
         raise ValueError(
             f"sticking_the_landing was given {bound.name}; it is unbiased for averages: the reduction "
-            "must be PowerMean(0), which is jensen.objectives.mean, and the bound separable; use "
-            "doubly_reparameterized for iwae and renyi, pathwise for others"
+            "must be PowerMean(0), which is jensen.objectives.mean, and the bound separable and linear in "
+            "the KL; use doubly_reparameterized for iwae and renyi, pathwise for others, or give your own "
+            "Bound linear=True if its integrand is, as log_px - c * kl.sum(-1) with a constant c"
         )
     trace = _pathwise_trace("sticking_the_landing", model, x, num_samples, context)
-    surrogate = bound.reduction(_integrand(bound, trace, score=False))
+    surrogate = bound.reduced(_integrand(bound, trace, score=False))
     with torch.no_grad():
         value = bound(trace)
     return value + (surrogate - surrogate.detach())

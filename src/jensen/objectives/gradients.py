@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
-from jensen.objectives.bounds import mean
+from jensen.objectives.bounds import mean, reduced
 from jensen.trace import anonymous
 
 
@@ -109,9 +109,13 @@ def score_surrogate(
 
     Returns:
         R(f), ``[*batch]``.
+
+    Raises:
+        ValueError: R gives another shape.
     """
+    value = reduced(reduction, values)
     credit = advantage(values.detach(), baseline, reduction)
-    return reduction(values) + (credit * (log_q - log_q.detach())).sum(0)
+    return value + (credit * (log_q - log_q.detach())).sum(0)
 
 
 def leaf_parameters(q: Distribution) -> tuple[Tensor, ...]:
