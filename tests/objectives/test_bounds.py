@@ -1,6 +1,8 @@
 """Bounds: their order, their special cases, and what they bound."""
 
 import math
+import pydoc
+import re
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from jensen.objectives import (
     elbo_monte_carlo,
     free_bits,
     iwae,
+    reconstruction,
     renyi,
 )
 from tests.chance import within_chance
@@ -151,6 +154,26 @@ def test_a_power_mean_near_the_average_keeps_its_digits(order):
     torch.testing.assert_close(PowerMean(order)(single).double(), expected, atol=atol, rtol=0)
     (slope,) = torch.autograd.grad(PowerMean(order)(single).sum(), single)
     torch.testing.assert_close(slope.double(), PowerMean(order).weights(double), atol=0, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [elbo, elbo_monte_carlo, iwae, reconstruction, beta(2.0), free_bits(1.0), renyi(0.5), cubo()],
+    ids=lambda bound: bound.name,
+)
+def test_help_and_repr_of_a_bound_show_its_formula(bound):
+    """And not the docstring of its class, which is the same for all."""
+    assert bound.formula
+    first = bound.formula.splitlines()[0]
+    assert repr(bound) == f"Bound {bound.name}: {first}"
+    assert f"\n    {first}" in pydoc.plain(pydoc.render_doc(bound))
+    assert re.search(r"log p\(x|sum_k", first)
+
+
+def test_a_bound_without_a_formula():
+    mine = Bound("mine", lambda t: t.log_px, PowerMean(0))
+    assert repr(mine) == "Bound mine: no formula given"
+    assert mine.__doc__ == Bound.__doc__
 
 
 def test_what_is_refused():

@@ -130,9 +130,7 @@ def test_sticking_the_landing_is_not_for_integrands_bent_in_the_kl():
     """The left-out score does not have mean zero there: measured, a gradient wrong in sign."""
     model = RowModel(PROBLEMS["diagonal"], 4)
     capacity = Bound("cap", lambda t: t.log_px - 4 * (t.kl.sum(-1) - 1.0).abs(), objectives.mean)
-    with pytest.raises(
-        ValueError, match=r"given cap; .* linear in the KL; .* pathwise for others, or"
-    ):
+    with pytest.raises(ValueError, match=r"given cap; .* linear in the KL; .* pathwise for others, or"):
         sticking_the_landing(capacity, model, model.x, 2)
 
 

@@ -6,7 +6,7 @@ the upper bounds, which say so.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -36,6 +36,16 @@ class Bound:
     linear: bool = False
     """Whether the integrand is a constant times the trace's ``kl`` or ``log_qz`` plus what has neither, as
     `sticking_the_landing` requires: the score that it leaves out has mean zero only then."""
+    formula: str | None = field(default=None, compare=False)
+    """What it is, with its source: ``help(bound)`` shows it, and ``repr(bound)`` its first line."""
+
+    def __post_init__(self) -> None:
+        if self.formula:
+            object.__setattr__(self, "__doc__", self.formula)  # of this instance; frozen as the others are
+
+    def __repr__(self) -> str:
+        first, *_ = (self.formula or "no formula given").strip().splitlines()
+        return f"Bound {self.name}: {first}"
 
     def values(self, trace: Trace) -> Tensor:
         """The integrand at each sample, ``[K, B]``, nats.
@@ -116,21 +126,43 @@ def log_weight(trace: Trace) -> Tensor:
     return trace.log_w
 
 
-elbo = Bound("elbo", lambda t: t.log_px - t.kl.sum(-1), mean, linear=True)
-"""E_q log p(x | z) - KL(q(z | x) || p(z)) <= log p(x) (Kingma & Welling 2014, eq. 3).
+elbo = Bound(
+    "elbo",
+    lambda t: t.log_px - t.kl.sum(-1),
+    mean,
+    linear=True,
+    formula="""E_q log p(x | z) - KL(q(z | x) || p(z)) <= log p(x) (Kingma & Welling 2014, eq. 3).
 
-The KL is the closed form where one is registered."""
+The KL is the closed form where one is registered.""",
+)
 
-elbo_monte_carlo = Bound("elbo-monte-carlo", log_weight, mean, linear=True)
-"""E_q [log p(x, z) - log q(z | x)] <= log p(x), all by sampling (Kingma & Welling 2014, eq. 2).
+elbo_monte_carlo = Bound(
+    "elbo-monte-carlo",
+    log_weight,
+    mean,
+    linear=True,
+    formula="""E_q [log p(x, z) - log q(z | x)] <= log p(x), all by sampling (Kingma & Welling 2014, eq. 2).
 
-The same expectation as `elbo`; at the exact posterior every sample of it equals log p(x)."""
+The same expectation as `elbo`; at the exact posterior every sample of it equals log p(x).""",
+)
 
-iwae = Bound("iwae", log_weight, log_mean_exp, linear=True)
-"""log (1/K) sum_k p(x, z_k) / q(z_k | x) <= log p(x) (Burda, Grosse & Salakhutdinov 2016, eq. 8)."""
+iwae = Bound(
+    "iwae",
+    log_weight,
+    log_mean_exp,
+    linear=True,
+    formula="E log (1/K) sum_k p(x, z_k) / q(z_k | x) <= log p(x) (Burda, Grosse & Salakhutdinov 2016, "
+    "eq. 8).",
+)
 
-reconstruction = Bound("reconstruction", lambda t: t.log_px, mean, needs_density=False, linear=True)
-"""E_q log p(x | z): the vanilla autoencoder's objective. No bound on log p(x), for want of the KL."""
+reconstruction = Bound(
+    "reconstruction",
+    lambda t: t.log_px,
+    mean,
+    needs_density=False,
+    linear=True,
+    formula="E_q log p(x | z), the vanilla autoencoder's objective: no bound on log p(x) for want of the KL.",
+)
 
 
 def beta(weight: float | Tensor) -> Bound:
@@ -138,7 +170,7 @@ def beta(weight: float | Tensor) -> Bound:
 
     The weight multiplies nats against nats, so that it means the same at every image size.
     """
-    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean, linear=True)
+    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean, linear=True, formula=beta.__doc__)
 
 
 def free_bits(minimum: float) -> Bound:
@@ -159,7 +191,13 @@ def free_bits(minimum: float) -> Bound:
     """
     if minimum < 0:
         raise ValueError(f"minimum is {minimum}; a KL is never negative, so give 0 or more nats per group")
-    return Bound("free-bits", lambda t: t.log_px - _at_least(minimum, t.kl).sum(-1), mean, separable=False)
+    return Bound(
+        "free-bits",
+        lambda t: t.log_px - _at_least(minimum, t.kl).sum(-1),
+        mean,
+        separable=False,
+        formula=free_bits.__doc__,
+    )
 
 
 def _at_least(minimum: float, kl: Tensor) -> Tensor:
@@ -174,7 +212,9 @@ def renyi(alpha: float) -> Bound:
     log p(x) at every K. For alpha < 0 the limit of many samples is above log p(x), and the flag
     ``upper`` is set, with the reservation made in `cubo`.
     """
-    return Bound("renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=True)
+    return Bound(
+        "renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=True, formula=renyi.__doc__
+    )
 
 
 def cubo(order: float = 2.0) -> Bound:
@@ -194,4 +234,4 @@ def cubo(order: float = 2.0) -> Bound:
     """
     if order < 1:
         raise ValueError(f"order is {order}; an upper bound needs 1 or more; below 1 use renyi(1 - order)")
-    return Bound("cubo", log_weight, PowerMean(order), upper=True, linear=True)
+    return Bound("cubo", log_weight, PowerMean(order), upper=True, linear=True, formula=cubo.__doc__)
