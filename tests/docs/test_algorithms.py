@@ -4,6 +4,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,14 @@ def find(name: str) -> object:
 def test_each_named_function_exists_and_says_what_it_is(name: str) -> None:
     found = find(name)
     assert inspect.getdoc(found)
+
+
+def test_each_name_of_training_resolves_after_import_jensen_alone() -> None:
+    names = [name for name in NAMES if name.startswith("jensen.training.")]
+    code = "\n".join(["import jensen", *names, "assert 'loop' in dir(jensen.training)"])
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute .loops"):
+        jensen.training.loops  # noqa: B018
 
 
 ROOMS = ("distributions", "families", "priors", "models", "objectives", "evaluation", "training")
