@@ -41,7 +41,7 @@ def test_each_name_of_training_resolves_after_import_jensen_alone() -> None:
     names = [name for name in NAMES if name.startswith("jensen.training.")]
     code = "\n".join(["import jensen", *names, "assert 'loop' in dir(jensen.training)"])
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(AttributeError, match="has no attribute .loops"):
+    with pytest.raises(AttributeError, match="has no attribute"):
         jensen.training.loops  # noqa: B018
 
 

@@ -122,7 +122,7 @@ log_mean_exp = PowerMean(1)
 
 
 def log_weight(trace: Trace) -> Tensor:
-    """log w = log p(x, z) - log q(z | x), ``[K, B]``: the integrand of every importance-weighted bound."""
+    """log r = log p(x, z) - log q(z | x), ``[K, B]``: the integrand of every importance-weighted bound."""
     return trace.log_w
 
 
@@ -206,7 +206,7 @@ def _at_least(minimum: float, kl: Tensor) -> Tensor:
 
 
 def renyi(alpha: float) -> Bound:
-    """(1 / (1 - alpha)) log (1/K) sum_k w_k^(1 - alpha) (Li & Turner 2016, section 4): order s = 1 - alpha.
+    """(1 / (1 - alpha)) log (1/K) sum_k r_k^(1 - alpha) (Li & Turner 2016, section 4): order s = 1 - alpha.
 
     alpha = 1 is the (Monte Carlo) ELBO, alpha = 0 the IWAE bound. For alpha >= 0 its expectation is below
     log p(x) at every K. For alpha < 0 the limit of many samples is above log p(x), and the flag
@@ -218,10 +218,10 @@ def renyi(alpha: float) -> Bound:
 
 
 def cubo(order: float = 2.0) -> Bound:
-    """(1/n) log (1/K) sum_k w_k^n, an upper bound on log p(x) (Dieng et al. 2017, section 2): order s = n.
+    """(1/n) log (1/K) sum_k r_k^n, an upper bound on log p(x) (Dieng et al. 2017, section 2): order s = n.
 
-    ``CUBO_n = (1/n) log E_q w^n >= log p(x)`` for n >= 1 by Jensen's inequality, with equality at n = 1 or
-    at the exact posterior. The guarantee is for the exponentiated value: ``E exp(n value) = E_q w^n >=
+    ``CUBO_n = (1/n) log E_q r^n >= log p(x)`` for n >= 1 by Jensen's inequality, with equality at n = 1 or
+    at the exact posterior. The guarantee is for the exponentiated value: ``E exp(n value) = E_q r^n >=
     p(x)^n`` at every K. The value itself, a log of a mean, is too low on average: at K = 1 it is the ELBO,
     and it rises to CUBO_n as K grows. The same holds of its gradient: the estimators are unbiased for
     the expectation of the K-sample value.

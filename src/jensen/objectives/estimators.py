@@ -1,7 +1,8 @@
 """Gradient estimators: ``(bound, model, x, K) -> [B]``.
 
 The value returned is always the bound; its autograd gradient is always the named estimator's. All of them
-are unbiased for the gradient of the expectation of that value, for these posteriors and bounds:
+are unbiased for the gradient of the expectation of that value, for these posteriors and bounds (w are the
+parameters of q, theta those of the decoder, and r = p(x, z) / q(z | x) is the trace's ``log_w.exp()``):
 
 | estimator | posterior | bound |
 |---|---|---|
@@ -111,9 +112,9 @@ def sticking_the_landing(
 ) -> Tensor:
     """The path derivative: pathwise, less a score of mean zero (Roeder, Wu & Duvenaud 2017, section 3).
 
-    ``grad_w log w(f_w(eps)) + [grad_w log q_w(z)] at fixed z = grad_z log w(z) grad_w f_w(eps)``
+    ``grad_w log r(f_w(eps)) + [grad_w log q_w(z)] at fixed z = grad_z log r(z) grad_w f_w(eps)``
 
-    At the exact posterior log w is constant in z, and the gradient by w is zero for every sample, not only
+    At the exact posterior log r is constant in z, and the gradient by w is zero for every sample, not only
     on average. That needs log q(z | x) by sampling: the gradient is that of the Monte Carlo ELBO, even
     where the value has the closed-form KL. In a hierarchy, where one group's q depends on another's z, the
     estimator remains unbiased, but the score removed there belongs to both and some variance remains.
@@ -143,11 +144,11 @@ def doubly_reparameterized(
 ) -> Tensor:
     """DReG, for importance-weighted bounds (Tucker, Lawson, Gu & Maddison 2019, section 3).
 
-    ``sum_k v_k grad_theta log w_k``, but by z ``sum_k u_k grad_z log w_k grad_w f_w(eps_k)``, with
-    ``v_k = w_k^s / sum_j w_j^s`` and ``u_k = v_k - s v_k (1 - v_k)``; s = 1, IWAE, has u_k = v_k^2.
+    ``sum_k v_k grad_theta log r_k``, but by z ``sum_k u_k grad_z log r_k grad_w f_w(eps_k)``, with
+    ``v_k = r_k^s / sum_j r_j^s`` and ``u_k = v_k - s v_k (1 - v_k)``; s = 1, IWAE, has u_k = v_k^2.
 
     The score term ``-sum_k v_k grad_w log q_w(z_k)`` is reparameterized a second time: its expectation is
-    ``-sum_k dv_k/dz_k grad_w f_w``, and dv_k/dlog w_k = s v_k (1 - v_k). Once K is large enough for the
+    ``-sum_k dv_k/dz_k grad_w f_w``, and dv_k/dlog r_k = s v_k (1 - v_k). Once K is large enough for the
     weights to be shared by many samples, its signal-to-noise ratio by w rises with K, where that of
     `pathwise` falls as 1 / sqrt(K) (Rainforth et al. 2018); while a few samples hold the weight, both
     change little. A q much narrower than the posterior is an exception: there `pathwise` may vary less.
