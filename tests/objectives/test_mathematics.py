@@ -40,6 +40,19 @@ def test_the_decoder_gradient_is_of_what_can_move() -> None:
         decoder_gradient(model, model.decoder, x)
 
 
+def test_the_decoder_gradient_is_of_the_models_own_decoder() -> None:
+    """That of the encoder, or of another model's decoder, would be zeros only."""
+    truth = random_model(4, 2)
+    model, other = (truth.vae(DiagonalEncoder(truth)) for _ in range(2))
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).double()
+    for wrong in (torch.nn.Linear(4, 2), other.decoder):
+        with pytest.raises(ValueError, match=r"uses no parameter of the .* own, such as model.decoder"):
+            decoder_gradient(model, wrong, x)
+    model.decoder.requires_grad_(False)
+    with pytest.raises(ValueError, match="uses no parameter of the"):
+        decoder_gradient(model, other.decoder, x)
+
+
 def test_the_decoder_gradient_is_that_of_the_elbo() -> None:
     truth = random_model(4, 2)
     model = truth.vae(DiagonalEncoder(truth))

@@ -104,7 +104,7 @@ def decoder_gradient(
         order; nats per datum. Zero for a parameter that is not used.
 
     Raises:
-        ValueError: no parameter of ``decoder`` requires a gradient.
+        ValueError: no parameter of ``decoder`` requires a gradient, or log p(x | z) uses none of them.
     """
     theta = tuple(p for p in decoder.parameters() if p.requires_grad)
     if not theta:
@@ -113,4 +113,11 @@ def decoder_gradient(
     with torch.no_grad():
         z = model.trace(x, num_samples, context=context).z
     value = model.log_joint(x, z, context=context).mean()
-    return torch.autograd.grad(value, theta, materialize_grads=True)
+    gradient = torch.autograd.grad(value, theta, allow_unused=True) if value.requires_grad else ()
+    if all(part is None for part in gradient):
+        raise ValueError(
+            f"log p(x | z) of this model uses no parameter of the {type(decoder).__name__} given as decoder; "
+            "give the model's own, such as model.decoder"
+        )
+    used = zip(gradient, theta, strict=True)
+    return tuple(torch.zeros_like(p) if part is None else part for part, p in used)
