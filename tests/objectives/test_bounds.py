@@ -179,5 +179,12 @@ def test_a_bound_without_a_formula():
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"minimum is -1; .* give 0 or more"):
         free_bits(-1)
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"minimum is {bad}"):
+            free_bits(bad)
+        with pytest.raises(ValueError, match=f"order is {bad}"):
+            cubo(bad)
+        with pytest.raises(ValueError, match=f"alpha is {bad}; give a finite number"):
+            renyi(bad)
     with pytest.raises(ValueError, match=r"order is 0.5; .* use renyi\(1 - order\)"):
         cubo(0.5)

@@ -1,5 +1,6 @@
 """score_function_gradient and pathwise_gradient, for F and q that have nothing to do with a VAE."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -176,6 +177,38 @@ def test_leaf_parameters_are_what_q_was_made_of():
         assert {id(p) for p in leaf_parameters(q)} == {id(p) for p in expected}, q
     for q, expected in cases[:4]:
         assert [id(p) for p in leaf_parameters(q)] == [id(p) for p in expected], q
+
+
+def test_values_may_be_an_array_or_a_list_for_the_score_alone():
+    """The score function needs numbers only; a path must not be cut, and None is no number."""
+    mu = torch.tensor([0.3], requires_grad=True)
+    q = Normal(mu, 1.0)
+    seen = []
+    for F in (lambda z: z.square(), lambda z: np.square(z.numpy()), lambda z: z.square().tolist()):
+        torch.manual_seed(0)
+        seen.append(score_function_gradient(F, q, 3)[0])
+    torch.testing.assert_close(seen, [seen[0]] * 3)
+    with pytest.raises(ValueError, match=r"F\(z\) is a ndarray, through which no gradient passes"):
+        pathwise_gradient(lambda z: z.detach().numpy(), q, 3)
+    with pytest.raises(ValueError, match=r"F\(z\) is a NoneType; it must be a tensor"):
+        score_function_gradient(lambda z: None, q, 3)
+    with pytest.raises(ValueError, match=r"F\(z\) has shape \(\) for z"):
+        score_function_gradient(lambda z: 1.0, q, 3)
+
+
+@pytest.mark.parametrize("baseline", [5.0, RunningMean, None])
+def test_a_baseline_is_a_name_or_a_function(baseline):
+    q = Normal(torch.zeros(2, requires_grad=True), 1.0)
+    with pytest.raises(ValueError, match=r"baseline is .*, a RunningMean\(\) \(an object, not the class\)"):
+        score_function_gradient(lambda z: z, q, 3, baseline=baseline)
+
+
+def test_parameters_are_a_sequence():
+    """A tensor was taken apart into its rows, which the expectation does not depend on."""
+    mu = torch.zeros(2, requires_grad=True)
+    for estimator in (pathwise_gradient, score_function_gradient):
+        with pytest.raises(ValueError, match=r"parameters is a tensor, .* give parameters=\[it\]"):
+            estimator(lambda z: z, Normal(mu, 1.0), 3, parameters=mu)
 
 
 def test_what_is_refused():

@@ -78,14 +78,17 @@ def find_baseline(baseline: str | Baseline) -> Baseline:
     """The baseline of that name, or the function itself.
 
     Raises:
-        ValueError: no baseline has that name.
+        ValueError: no baseline has that name, or it is no function.
     """
-    if not isinstance(baseline, str):
-        return baseline
-    if baseline not in BASELINES:
+    if isinstance(baseline, str) and baseline in BASELINES:
+        return BASELINES[baseline]
+    if isinstance(baseline, str | type) or not callable(baseline):
         names = ", ".join(repr(name) for name in BASELINES)
-        raise ValueError(f"baseline is {baseline!r}; give {names}, a RunningMean() or another function")
-    return BASELINES[baseline]
+        raise ValueError(
+            f"baseline is {baseline!r}; give {names}, a RunningMean() (an object, not the class) or another "
+            "function of the values, such as lambda values: torch.full_like(values, 5.0)"
+        )
+    return baseline
 
 
 def advantage(values: Tensor, baseline: Baseline, reduction: Callable[[Tensor], Tensor]) -> Tensor:

@@ -187,9 +187,9 @@ def free_bits(minimum: float) -> Bound:
             VAE has one, all latent dimensions together).
 
     Raises:
-        ValueError: ``minimum`` is negative.
+        ValueError: ``minimum`` is negative or not finite.
     """
-    if minimum < 0:
+    if not 0 <= minimum < math.inf:
         raise ValueError(f"minimum is {minimum}; a KL is never negative, so give 0 or more nats per group")
     return Bound(
         "free-bits",
@@ -211,7 +211,12 @@ def renyi(alpha: float) -> Bound:
     alpha = 1 is the (Monte Carlo) ELBO, alpha = 0 the IWAE bound. For alpha >= 0 its expectation is below
     log p(x) at every K. For alpha < 0 the limit of many samples is above log p(x), and the flag
     ``upper`` is set, with the reservation made in `cubo`.
+
+    Raises:
+        ValueError: ``alpha`` is no finite number.
     """
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha is {alpha}; give a finite number: 1 is the ELBO, 0 the IWAE bound")
     return Bound(
         "renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=True, formula=renyi.__doc__
     )
@@ -230,8 +235,8 @@ def cubo(order: float = 2.0) -> Bound:
         order: n, at least 1.
 
     Raises:
-        ValueError: ``order`` is below 1.
+        ValueError: ``order`` is below 1 or not finite.
     """
-    if order < 1:
-        raise ValueError(f"order is {order}; an upper bound needs 1 or more; below 1 use renyi(1 - order)")
+    if not 1 <= order < math.inf:
+        raise ValueError(f"order is {order}; give a number of 1 or more, or below 1 use renyi(1 - order)")
     return Bound("cubo", log_weight, PowerMean(order), upper=True, linear=True, formula=cubo.__doc__)

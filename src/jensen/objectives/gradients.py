@@ -170,7 +170,7 @@ def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor
     """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil, in floating-point numbers."""
     if not len(z):
         raise ValueError("num_samples is 0; a mean needs 1 or more")
-    values = F(z)
+    values = _tensor(F(z), z)
     expected = (len(z), *q.batch_shape)
     if values.shape != expected:
         raise ValueError(
@@ -182,10 +182,28 @@ def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor
     return values.to(z.dtype if z.is_floating_point() else torch.get_default_dtype())
 
 
+def _tensor(values: Any, z: Tensor) -> Tensor:
+    """What F returned, where it may be an array or a list of numbers: for the score function alone."""
+    if isinstance(values, Tensor):
+        return values
+    kind = type(values).__name__
+    if z.requires_grad:
+        raise ValueError(
+            f"F(z) is a {kind}, through which no gradient passes; compute it from z with torch, or use "
+            "score_function_gradient"
+        )
+    try:
+        return torch.as_tensor(values, device=z.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"F(z) is a {kind}; it must be a tensor: one number a sample") from None
+
+
 def _gradient(
     expectation: Tensor, q: Distribution, parameters: Sequence[Tensor] | None
 ) -> tuple[Tensor, ...]:
     """The derivative of ``expectation.sum()`` with respect to each parameter; 0 where there is none."""
+    if isinstance(parameters, Tensor):
+        raise ValueError("parameters is a tensor, and must be a sequence of tensors; give parameters=[it]")
     parameters = leaf_parameters(q) if parameters is None else tuple(parameters)
     if not parameters:
         raise ValueError(
