@@ -8,6 +8,7 @@ from torch import nn
 
 from jensen import families
 from jensen.families import NetworkScale, PerDimensionScale
+from jensen.networks import mlp
 
 SHAPE = (2, 3)
 MAKERS = [
@@ -108,3 +109,47 @@ def test_a_network_with_another_number_of_outputs_is_refused(outputs: int) -> No
     module = families.Conditional(nn.Linear(5, outputs), family)
     with pytest.raises(ValueError, match=f"gives {outputs} numbers for each datum, and Normal takes 2; give"):
         module(torch.zeros(3, 5))
+
+
+def test_an_unknown_activation_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"activation is 'swish'; give one of tanh, .*silu"
+    ):
+        mlp(3, [4], 2, "swish")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda scale: families.Normal([5], scale),
+        lambda scale: families.NegativeBinomial([5], scale),
+        lambda scale: families.DiscretizedLogistic([5], scale, 0.0, 1.0, 0.25),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, families.FixedScale, torch.ones(5)])
+def test_a_scale_is_an_object_of_its_kind(make, scale):
+    with pytest.raises(ValueError, match=r"the scale of \w+ is .*; give an object .*: SharedScale\(\) for"):
+        make(scale)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: families.Normal(5, families.SharedScale()),
+        lambda: families.Bernoulli(5),
+        lambda: families.Poisson(5),
+        lambda: families.Categorical(5, 3),
+        lambda: families.MixtureOfDiscretizedLogistics(5, 3, 0.0, 1.0, 0.25),
+    ],
+)
+def test_an_event_shape_is_no_number(make):
+    with pytest.raises(ValueError, match=r"the event shape of \w+ is 5; give a sequence: \[5\] for vectors"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "family", [torch.distributions.Normal, families.Normal, torch.distributions.Normal(0.0, 1.0)]
+)
+def test_a_class_or_a_distribution_is_no_family(family):
+    with pytest.raises(ValueError, match=r"family is .*; give a family, .* such as jensen.families.Normal\("):
+        families.Conditional(nn.Linear(2, 4), family)

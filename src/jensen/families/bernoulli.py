@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Independent
 
 from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
+from jensen.families.arguments import checked_shape
 
 
 class _LogOdds(nn.Module):
@@ -16,7 +17,7 @@ class _LogOdds(nn.Module):
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.num_outputs = math.prod(self.event_shape)
 
     def logits(self, raw: Tensor) -> Tensor:
@@ -28,6 +29,8 @@ class Bernoulli(_LogOdds):
     """Independent zeros and ones, with log-odds from the network: ``log p(1) - log p(0) = raw``.
 
     log p(x | z) = sum_i (x_i l_i - softplus(l_i)), finite with a finite gradient at any log-odds l.
+    x is not looked at, since a check would wait for a GPU at each step: of pixels of 255 this makes a "bound"
+    of many thousand nats above 0, which is no log-probability. The command line refuses such data.
 
     Args:
         event_shape: the shape of one datum, for example ``[28, 28]``.
@@ -51,6 +54,8 @@ class Bernoulli(_LogOdds):
 
 class ContinuousBernoulli(_LogOdds):
     """Independent numbers in [0, 1] with density proportional to exp(l x), l from the network.
+
+    x is not looked at: outside of [0, 1] the value is no log-density. The command line refuses such data.
 
     Unlike a Bernoulli likelihood of grey values, it is a density, and its values are comparable
     (Loaiza-Ganem & Cunningham 2019).

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, Independent
 
+from jensen.families.arguments import checked_shape
+
 
 class Categorical(nn.Module):
     """Independent class indices 0, ..., C - 1: ``log P(x_i = c) = l_ic - log sum_c exp(l_ic)``.
@@ -26,7 +28,7 @@ class Categorical(nn.Module):
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; a categorical variable has at least 2 classes")
-        self.event_shape = tuple(event_shape)
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.num_classes = num_classes
         self.num_outputs = math.prod(self.event_shape) * num_classes
 

@@ -19,12 +19,20 @@ class Conditional(nn.Module):
             2 for ``[H, W]`` images).
         reads: for p(y | x, c), what makes numbers of contexts ``[B, ...]``, once for all samples, before the
             network takes them beside its input: ``network(x, c)``. None: the network takes them as they are.
+
+    Raises:
+        ValueError: ``family`` is a class or a distribution.
     """
 
     def __init__(
         self, network: nn.Module, family: nn.Module, event_dim: int = 1, reads: nn.Module | None = None
     ) -> None:
         super().__init__()
+        if isinstance(family, type | Distribution):
+            raise ValueError(
+                f"family is {family!r}; give a family, a module that makes distributions of raw outputs, "
+                "such as jensen.families.Normal([D], SharedScale())"
+            )
         self.network = network
         self.family = family
         self.event_dim = event_dim

@@ -1,4 +1,8 @@
-"""Families of counts 0, 1, 2, ..."""
+"""Families of counts 0, 1, 2, ...
+
+x is not looked at, since a check would wait for a GPU at each step: of fractions or negative numbers these
+families make values that are no log-probabilities. The command line refuses such data.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +13,8 @@ from torch.distributions import Distribution, Independent
 
 from jensen.distributions import counts, exposure
 from jensen.distributions.limits import bounded_exp
-from jensen.families.scales import Scale, refuse_optimal
+from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.scales import Scale
 
 LOG_MEAN_LIMITS = (-15.0, 15.0)
 """Soft limits of the log of a mean count: from 3e-7 to 3e6."""
@@ -22,6 +27,8 @@ TOTALS = 100
 class Poisson(nn.Module):
     """Independent counts, ``log rate = raw`` within `LOG_MEAN_LIMITS`; variance = mean.
 
+    Data must be whole numbers from 0 on, which nothing checks here (see the module).
+
     Args:
         event_shape: the shape of one datum.
     """
@@ -31,7 +38,7 @@ class Poisson(nn.Module):
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.num_outputs = math.prod(self.event_shape)
 
     def elementwise(self, raw: Tensor, mean: Tensor | None = None) -> Distribution:
@@ -46,6 +53,8 @@ class Poisson(nn.Module):
 class NegativeBinomial(nn.Module):
     """Independent counts with mean m and variance ``m + m^2 / r``, ``log m = raw``.
 
+    Data must be whole numbers from 0 on, which nothing checks here (see the module).
+
     Args:
         event_shape: the shape of one datum.
         inverse_dispersion: a module of `jensen.families.scales` that gives r: learned
@@ -57,9 +66,8 @@ class NegativeBinomial(nn.Module):
 
     def __init__(self, event_shape: Sequence[int], inverse_dispersion: Scale) -> None:
         super().__init__()
-        refuse_optimal(inverse_dispersion, type(self).__name__)
-        self.event_shape = tuple(event_shape)
-        self.inverse_dispersion = inverse_dispersion
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
+        self.inverse_dispersion = checked_scale(inverse_dispersion, type(self).__name__)
         self.size = math.prod(self.event_shape)
         self.num_outputs = self.size + inverse_dispersion.num_outputs
 

@@ -9,7 +9,8 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from jensen.distributions.discretized import DiscretizedLogistic as GridDistribution
 from jensen.distributions.limits import bounded_exp
-from jensen.families.scales import Scale, refuse_optimal
+from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.scales import Scale
 
 
 class _Grid(nn.Module):
@@ -64,10 +65,9 @@ class DiscretizedLogistic(nn.Module):
         step: float | Tensor,
     ) -> None:
         super().__init__()
-        refuse_optimal(scale, type(self).__name__)
-        self.event_shape = tuple(event_shape)
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.size = math.prod(self.event_shape)
-        self.scale = scale
+        self.scale = checked_scale(scale, type(self).__name__)
         self.grid = _Grid(low, high, step)
         self.num_outputs = self.size + scale.num_outputs
 
@@ -107,7 +107,7 @@ class MixtureOfDiscretizedLogistics(nn.Module):
         step: float | Tensor,
     ) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.num_components = num_components
         self.grid = _Grid(low, high, step)
         self.num_outputs = 3 * num_components * math.prod(self.event_shape)

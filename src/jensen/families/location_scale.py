@@ -13,7 +13,8 @@ from torch.distributions import Normal as TorchNormal
 
 from jensen.distributions.limits import soft_clamp
 from jensen.distributions.student_t import StudentT as StudentTDistribution
-from jensen.families.scales import OptimalScale, Scale, refuse_optimal
+from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.scales import OptimalScale, Scale
 
 LOG_EXCESS_LIMITS = (math.log(0.1), math.log(98.0))
 """Soft limits of log(nu - 2): degrees of freedom between 2.1 (very heavy tails, with a variance) and 100
@@ -39,7 +40,8 @@ class LocationScale(nn.Module):
         scale: a module of `jensen.families.scales`.
 
     Raises:
-        ValueError: `OptimalScale` with a family whose best scale has no formula.
+        ValueError: ``event_shape`` is a number, ``scale`` no module of that kind, or an `OptimalScale` with a
+            family whose best scale has no formula.
     """
 
     has_rsample = True
@@ -49,10 +51,8 @@ class LocationScale(nn.Module):
 
     def __init__(self, event_shape: Sequence[int], scale: Scale) -> None:
         super().__init__()
-        if not self.power:
-            refuse_optimal(scale, type(self).__name__)
-        self.event_shape = tuple(event_shape)
-        self.scale = scale
+        self.event_shape = checked_shape(event_shape, type(self).__name__)
+        self.scale = checked_scale(scale, type(self).__name__, optimal=self.power > 0)
         self.size = math.prod(self.event_shape)
         self.num_outputs = self.size + scale.num_outputs
 

@@ -154,16 +154,3 @@ class OptimalScale(Scale):
             average = self.sigma**power * (1 - weight) + best**power * weight
             self.sigma.copy_(average ** (1 / power))
         return best
-
-
-def refuse_optimal(scale: Scale, family: str) -> None:
-    """Refuse `OptimalScale` for a family whose best scale has no formula.
-
-    Raises:
-        ValueError: ``scale`` is an `OptimalScale`.
-    """
-    if isinstance(scale, OptimalScale):
-        raise ValueError(
-            f"the optimal scale of {family} has no closed form; use SharedScale, PerDimensionScale or "
-            "NetworkScale, or the normal or Laplace family"
-        )

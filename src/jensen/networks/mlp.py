@@ -23,8 +23,10 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tan
     uniform values, which keep the signal's variance through tanh layers; biases start at zero.
 
     Raises:
-        KeyError: ``activation`` is not one of `ACTIVATIONS`.
+        ValueError: ``activation`` is not one of `ACTIVATIONS`.
     """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {activation!r}; give one of {', '.join(ACTIVATIONS)}")
     widths = [inputs, *hidden, outputs]
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (before, after) in enumerate(itertools.pairwise(widths)):

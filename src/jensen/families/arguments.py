@@ -1,0 +1,37 @@
+"""What a family is made of, or a ValueError that says what was meant."""
+
+from collections.abc import Iterable, Sequence
+
+from jensen.families.scales import OptimalScale, Scale
+
+
+def checked_shape(event_shape: Sequence[int], family: str) -> tuple[int, ...]:
+    """The event's shape.
+
+    Raises:
+        ValueError: it is a number.
+    """
+    if not isinstance(event_shape, Iterable):
+        raise ValueError(
+            f"the event shape of {family} is {event_shape!r}; give a sequence: [{event_shape}] for vectors"
+        )
+    return tuple(event_shape)
+
+
+def checked_scale(scale: Scale, family: str, *, optimal: bool = False) -> Scale:
+    """The scale of a family; ``optimal`` says that its best scale has a formula, as `OptimalScale` needs.
+
+    Raises:
+        ValueError: it is no object of `Scale`, or an `OptimalScale` for want of the formula.
+    """
+    if not isinstance(scale, Scale):
+        raise ValueError(
+            f"the scale of {family} is {scale!r}; give an object of jensen.families: SharedScale() for one "
+            "learned number, FixedScale(1.0) for a given one, NetworkScale(D) for an encoder's"
+        )
+    if isinstance(scale, OptimalScale) and not optimal:
+        raise ValueError(
+            f"the optimal scale of {family} has no closed form; use SharedScale, PerDimensionScale or "
+            "NetworkScale, or the normal or Laplace family"
+        )
+    return scale
