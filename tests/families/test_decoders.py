@@ -112,9 +112,7 @@ def test_a_network_with_another_number_of_outputs_is_refused(outputs: int) -> No
 
 
 def test_an_unknown_activation_is_refused_by_name():
-    with pytest.raises(
-        ValueError, match=r"activation is 'swish'; give one of tanh, .*silu"
-    ):
+    with pytest.raises(ValueError, match=r"activation is 'swish'; give one of tanh, .*silu"):
         mlp(3, [4], 2, "swish")
 
 
