@@ -282,6 +282,21 @@ def test_an_own_bound_made_of_these_parts_is_accepted():
     doubly_reparameterized(weighted, model, model.x, 2).sum().backward()
 
 
+def test_an_own_estimator_is_made_of_what_objectives_exports():
+    """A score-function estimator of IWAE in three lines, and the path derivative's density."""
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    torch.manual_seed(0)
+    trace = model.trace(model.x, 3, pathwise=False)
+    baseline: objectives.Baseline = objectives.leave_one_out
+    log_q = trace.log_qz.sum(-1)
+    mine = objectives.score_surrogate(trace.log_w, log_q, objectives.log_mean_exp, baseline)
+    torch.manual_seed(0)
+    theirs = score_function(iwae, model, model.x, 3, baseline="leave-one-out")
+    torch.testing.assert_close(mine, theirs)
+    q = trace.posterior[0]
+    torch.testing.assert_close(objectives.PathDensity(q).log_prob(trace.z[0]), q.log_prob(trace.z[0]))
+
+
 def test_an_integrand_of_another_shape_is_refused():
     model = RowModel(PROBLEMS["diagonal"], 4)
     for integrand in (lambda t: t.log_qz, lambda t: t.log_px.mean(0)):

@@ -1,6 +1,6 @@
 """Objectives: bounds on log p(x), and estimators of their gradients."""
 
-from jensen.objectives.baselines import RunningMean, leave_one_out, no_baseline
+from jensen.objectives.baselines import Baseline, RunningMean, leave_one_out, no_baseline
 from jensen.objectives.bounds import (
     Bound,
     PowerMean,
@@ -10,6 +10,7 @@ from jensen.objectives.bounds import (
     elbo_monte_carlo,
     free_bits,
     iwae,
+    log_mean_exp,
     log_weight,
     mean,
     reconstruction,
@@ -21,11 +22,19 @@ from jensen.objectives.estimators import (
     score_function,
     sticking_the_landing,
 )
-from jensen.objectives.gradients import leaf_parameters, pathwise_gradient, score_function_gradient
+from jensen.objectives.gradients import (
+    leaf_parameters,
+    pathwise_gradient,
+    score_function_gradient,
+    score_surrogate,
+)
 from jensen.objectives.mathematics import decoder_gradient, elbo_from_risk, gaussian_kl, risk
+from jensen.objectives.path_density import PathDensity
 
 __all__ = [
+    "Baseline",
     "Bound",
+    "PathDensity",
     "PowerMean",
     "RunningMean",
     "beta",
@@ -40,6 +49,7 @@ __all__ = [
     "iwae",
     "leaf_parameters",
     "leave_one_out",
+    "log_mean_exp",
     "log_weight",
     "mean",
     "no_baseline",
@@ -50,5 +60,6 @@ __all__ = [
     "risk",
     "score_function",
     "score_function_gradient",
+    "score_surrogate",
     "sticking_the_landing",
 ]
