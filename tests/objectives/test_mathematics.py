@@ -94,6 +94,7 @@ def test_a_standard_deviation_is_positive(bad) -> None:
 
 def test_the_blackboard_takes_any_batch_and_a_single_datum() -> None:
     assert gaussian_kl(torch.zeros(2, 4, 3), torch.ones(3)).shape == (2, 4)
+    assert torch.func.vmap(gaussian_kl)(ZEROS, ONES).shape == (4,)
     assert risk(ZEROS[0], ZEROS, ZEROS[0], ONES[0]).shape == ()
 
 

@@ -14,6 +14,16 @@ def _a(u: Tensor) -> Tensor:
     return (u - u.log()).sum(-1)
 
 
+def _positive(sigma: Tensor) -> bool:
+    """Whether all of it is above 0, or cannot be looked at without waiting for a device, or at all."""
+    if sigma.device.type != "cpu" or is_recorded():
+        return True
+    try:
+        return bool((sigma > 0).all())
+    except RuntimeError:  # inside of torch.func.vmap
+        return True
+
+
 def _check_posterior(eta: Tensor, sigma: Tensor) -> None:
     """Refuse what broadcasting would make a wrong number of: the sums run over the M entries of each."""
     if not eta.dim() or eta.shape[-1:] != sigma.shape[-1:]:
@@ -21,7 +31,7 @@ def _check_posterior(eta: Tensor, sigma: Tensor) -> None:
             f"eta has shape {tuple(eta.shape)} and sigma {tuple(sigma.shape)}; both must end in the same "
             "[M]: for one sigma in all dimensions give sigma.expand(eta.shape)"
         )
-    if sigma.device.type == "cpu" and not is_recorded() and not bool((sigma > 0).all()):
+    if not _positive(sigma):
         raise ValueError(
             f"sigma has an entry of {sigma.min().item():g}; a standard deviation is above 0: give exp(raw), "
             "if the network says log sigma"
