@@ -30,8 +30,8 @@ class Slope(nn.Module):
     """``stored rows -> sum_b bound_b, d/dw mean_b -bound_b``: a step up to the optimizer's update.
 
     A module, since it holds what a step reads and changes: weights, buffers, and the estimator's memory. It
-    draws from torch's default generator alone, and changes nothing but buffers, in place. So it can be
-    traced by running it once (`jensen.training.compiler`).
+    draws from torch's default generator alone, and changes nothing but buffers, in place (see `in_place`). So
+    it can be traced by running it once (`jensen.training.compiler`).
     """
 
     def __init__(
@@ -66,11 +66,34 @@ class Slope(nn.Module):
         """
         bound = warmed_up(self.bound, weight) if self.plan.kl_warmup else self.bound
         learned = self.learned
-        with products(self.plan.precision, weight.device):
+        with in_place(self), products(self.plan.precision, weight.device):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
         return values.detach().sum(), _clipped(found, self.plan.grad_clip)
+
+
+@contextmanager
+def in_place(module: nn.Module) -> Iterator[None]:
+    """Buffers that are replaced inside, as by ``self.mean = 0.9 * self.mean + 0.1 * x``, are changed instead.
+
+    A compiled or captured step reads and changes the tensors that it was made with, and would lose others.
+    A buffer that changes its shape or type is left replaced.
+    """
+    held = [(m._buffers, name, buffer) for m in module.modules() for name, buffer in m._buffers.items()]
+    yield
+    replaced = [(here, name, old) for here, name, old in held if _fits(here.get(name), old)]
+    new = [here[name].detach().clone() for here, name, _ in replaced]  # one may hold what another was
+    with torch.no_grad():
+        for (here, name, old), value in zip(replaced, new, strict=True):
+            here[name] = old.copy_(value)
+
+
+def _fits(new: Tensor | None, old: Tensor | None) -> bool:
+    """Whether one tensor is another than the old one, and its numbers fit there."""
+    if new is None or old is None or new is old:
+        return False
+    return (new.shape, new.dtype) == (old.shape, old.dtype)
 
 
 def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
@@ -141,13 +164,20 @@ class Step:
 
 @contextmanager
 def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
-    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before."""
+    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before.
+
+    Buffers are so in both senses, the tensors of the modules and the numbers in them.
+    """
     kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
+    held = [(module, dict(module._buffers)) for module in slope.modules()]
     devices = {p.device for p in slope.parameters() if p.is_cuda}
     with torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
+            for module, buffers in held:
+                module._buffers.clear()
+                module._buffers.update(buffers)
             for tensor, before in kept:
                 tensor.copy_(before)
 
