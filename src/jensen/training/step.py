@@ -82,18 +82,15 @@ def in_place(module: nn.Module) -> Iterator[None]:
     """
     held = [(m._buffers, name, buffer) for m in module.modules() for name, buffer in m._buffers.items()]
     yield
-    replaced = [(here, name, old) for here, name, old in held if _fits(here.get(name), old)]
-    new = [here[name].detach().clone() for here, name, _ in replaced]  # one may hold what another was
-    with torch.no_grad():
-        for (here, name, old), value in zip(replaced, new, strict=True):
-            here[name] = old.copy_(value)
-
-
-def _fits(new: Tensor | None, old: Tensor | None) -> bool:
-    """Whether one tensor is another than the old one, and its numbers fit there."""
-    if new is None or old is None or new is old:
-        return False
-    return (new.shape, new.dtype) == (old.shape, old.dtype)
+    replaced = []
+    for here, name, old in held:
+        new = here.get(name)
+        if new is None or old is None or new is old:
+            continue
+        if (new.shape, new.dtype) == (old.shape, old.dtype):
+            replaced.append((here, name, old, new.detach().clone()))  # it may hold what another buffer was
+    for here, name, old, value in replaced:
+        here[name] = old.copy_(value)
 
 
 def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
