@@ -149,6 +149,49 @@ def test_a_launch_begins_at_the_rate_of_its_epoch(monkeypatch: pytest.MonkeyPatc
     assert all(map(torch.equal, weights(singly), weights(together)))
 
 
+def test_an_eager_step_after_a_launch_takes_the_rates_of_its_own_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The short batch of an epoch: a replay counts on the device, and the host does not see it."""
+
+    def replayed(function: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            optimizer = it.state.optimizer
+            optimizer.behind = True  # as when it was recorded
+            function()
+            optimizer.prepare(optimizer.count - 1, optimizer.lr, optimizer.rates)  # what it left there
+            optimizer.behind = False
+
+        return replay
+
+    monkeypatch.setattr(jensen.training.engine, "STEPS", 2)
+    ends = []
+    for capture in (None, replayed):
+        it = problem("averaged", batch_size=6)
+        engine = Engine(it.state, it.rows, it.slope, it.settings, capture=capture)
+        torch.manual_seed(5)
+        engine.epoch(1.0)
+        ends.append(list(it.state.optimizer.tensors().values()))
+    assert engine.launches is not None
+    assert all(map(torch.equal, *ends))
+
+
+def test_an_epoch_has_as_many_rows_as_were_asked_for() -> None:
+    it = problem("likelihood normal")
+    seen: list[Tensor] = []
+    prepare = it.slope.prepare
+    it.slope.prepare = lambda rows, generator: seen.append(rows) or prepare(rows, generator)  # type: ignore[func-returns-value]
+    engine = Engine(it.state, it.rows, it.slope, it.settings.replace(epoch_rows=20))
+    for _ in range(2):
+        engine.epoch(1.0)
+        it.state.history.append({})
+    assert engine.seen == 20
+    assert [len(rows) for rows in seen] == [16, 4] * 2
+    one, other = torch.cat(seen[:2]), torch.cat(seen[2:])
+    assert not torch.equal(one.sort(0).values, other.sort(0).values), "other rows in the next epoch"
+    assert Engine(it.state, it.rows, it.slope, it.settings.replace(epoch_rows=5)).batch_size == 5
+
+
 def test_what_cannot_be_captured_is_taken_singly() -> None:
     def refused(function: Callable[[], None]) -> Callable[[], None]:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")

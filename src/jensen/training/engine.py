@@ -67,7 +67,11 @@ class Engine:
         """Whether there is nothing more to compile."""
         self.capture = capture or (cuda_graph if _is_resident(rows) and not self.settled else None)
         self.step = Step(slope, state.optimizer)
-        self.batch_size = min(plan.batch_size, len(rows))
+        self.seen = (
+            rows.epoch_rows if isinstance(rows, RowStream) else min(len(rows), plan.epoch_rows or len(rows))
+        )
+        """Rows of an epoch."""
+        self.batch_size = min(plan.batch_size, self.seen)
         self.work: Work | None = None
         self.launches: Launches | None = None
         self.witness: Witness | None = None
@@ -76,8 +80,6 @@ class Engine:
         """The epoch from which on to ask it."""
         self.compiling = 0.0
         """Seconds that compiling took, in all."""
-        self.seen = len(rows) if isinstance(rows, Tensor) else rows.epoch_rows
-        """Rows of an epoch."""
 
     def epoch(self, weight: float) -> float:
         """One pass over the rows in random order: the sum of the bound over them.
@@ -95,7 +97,7 @@ class Engine:
             self._stream(self.rows, torch.Generator().manual_seed(seed))
             return self.step.total.item()
         generator = torch.Generator(self.rows.device).manual_seed(seed)
-        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
+        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)[: self.seen]
         if self.capture is not None:
             order = self._launch(self.rows, order, self.capture)
         self._take(self.rows, order)
