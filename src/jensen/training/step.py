@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from jensen.objectives import Bound
+from jensen.objectives import Bound, elbo, elbo_monte_carlo
 from jensen.training.optim import warmed_up
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
@@ -49,6 +49,11 @@ class Slope(nn.Module):
                 f"{bound.name} is an upper bound on log p(x), which a step would push away from it; train by "
                 "elbo, iwae or renyi(0.5)"
             )
+        if plan.kl_warmup and bound not in (elbo, elbo_monte_carlo):
+            raise ValueError(
+                f"kl_warmup is {plan.kl_warmup}: it weighs the KL of an ELBO, and the bound is {bound.name}; "
+                "use elbo or elbo_monte_carlo, or kl_warmup=0"
+            )
         self.model, self.memory = model, memory
         self.prepare, self.bound, self.estimator, self.plan = prepare, bound, estimator, plan
 
@@ -69,8 +74,22 @@ class Slope(nn.Module):
         with in_place(self), products(self.plan.precision, weight.device):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
+            _check_shape(values, stored)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
         return values.detach().sum(), _clipped(found, self.plan.grad_clip)
+
+
+def _check_shape(values: Tensor, stored: Tensor) -> None:
+    """Refuse what is not one number for each row: sums over rows would be wrong by the size of the batch.
+
+    Raises:
+        ValueError: the shape that was given, and that which is needed.
+    """
+    if values.shape != stored.shape[:1]:
+        raise ValueError(
+            f"the estimator gave a tensor of shape {tuple(values.shape)} for {len(stored)} rows; it must be "
+            f"({len(stored)},), the bound of each row, so leave out .mean() or .sum() over rows"
+        )
 
 
 @contextmanager
@@ -123,6 +142,11 @@ class Step:
         self.slope = slope
         self.optimizer = optimizer
         self.learned = slope.learned
+        if not self.learned:
+            raise ValueError(
+                "no parameter of the model can be learned: requires_grad is False for all of them; set it to "
+                "True for those to train"
+            )
         self.device = self.learned[0].device
         self.weight = torch.ones((), dtype=self.learned[0].dtype, device=self.device)
         """Of the KL."""
