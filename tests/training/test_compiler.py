@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from jensen.training.agreement import _close, _each_close
 from jensen.training.compiler import Backend, Compiled, _every_core, compile_step, inductor
 from jensen.training.optim import build_optimizer
-from jensen.training.step import Step
+from jensen.training.step import Step, trial
 from jensen.training.tracing import CompilationError, lift_draws, trace_step
 from tests.training.cases import CASES, Problem, problem
 
@@ -90,6 +90,71 @@ def test_compiling_leaves_no_mark() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert_alike(list(it.slope.state_dict().values()), list(untouched.slope.state_dict().values()))
     assert not any(p.grad is not None for p in it.slope.parameters())
+
+
+class Averaged(nn.Module):
+    """Takes a running mean of what it is given from it; the mean is a new tensor at each call."""
+
+    def __init__(self, kept: float = 0.9) -> None:
+        super().__init__()
+        self.kept = kept
+        self.register_buffer("older", torch.zeros(6))
+        self.register_buffer("mean", torch.zeros(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = x - self.mean - 0.1 * self.older
+        self.older = self.mean
+        self.mean = self.kept * self.mean + (1 - self.kept) * x.mean(0)
+        return out
+
+
+def averaging(**more: Any) -> Problem:
+    """A problem with a buffer that its model replaces."""
+    it = problem("likelihood normal", **more)
+    it.slope.model.encoder.network = nn.Sequential(Averaged(), it.slope.model.encoder.network)
+    return it
+
+
+def test_a_buffer_that_is_replaced_moves_in_a_compiled_step_as_in_an_eager_one() -> None:
+    eager, traced = averaging(), averaging()
+    assert_alike(steps(eager), steps(traced, compiled_and_checked(traced)))
+    mean = traced.slope.model.encoder.network[0].mean
+    assert mean.norm() > 0
+    steps(traced)
+    assert traced.slope.model.encoder.network[0].mean is mean
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.1])  # it does not move, or too far
+def test_machine_code_that_moves_a_buffer_otherwise_is_not_used(factor: float) -> None:
+    it = averaging()
+    it.slope.model.encoder.network[0].mean.fill_(1e3)  # of which a step's change is a small share
+    place = len([*it.slope.parameters()]) + [name for name, _ in it.slope.named_buffers()].index(
+        "model.encoder.network.0.mean"
+    )
+
+    def wrong(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        def run(*tensors: Tensor) -> Any:
+            buffer = tensors[constants_of(graph) + place]
+            before = buffer.clone()
+            values = graph(*tensors)
+            buffer.copy_(before + factor * (buffer - before))
+            return values
+
+        return run
+
+    with pytest.raises(CompilationError, match="takes another step"):
+        compiled_and_checked(it, wrong)
+
+
+def test_a_trial_leaves_the_very_buffers_that_were_there() -> None:
+    it = averaging()
+    module = it.slope.model.encoder.network[0]
+    before = module.mean
+    with trial(it.slope):
+        module.mean = before + 1
+        module.register_buffer("more", torch.ones(1))
+    assert module.mean is before
+    assert "more" not in module._buffers
 
 
 def test_a_step_that_decides_by_its_numbers_is_not_compiled() -> None:

@@ -21,6 +21,7 @@ from jensen.data.preparation import Preparation
 from jensen.session import start
 from jensen.training.optim import build_optimizer
 from jensen.training.step import Slope, unvalidated
+from jensen.training.tracing import _convolution_backward
 from tests.training.test_compiler import WHOLE, problem
 
 ELSEWHERE = torch.device("meta")
@@ -109,3 +110,14 @@ def test_a_number_read_back_is_found() -> None:
     it.slope.prepare = lambda stored, generator: stored.float() * stored.float().mean().item()
     with pytest.raises(DataDependentOutputException):
         slope_elsewhere(it.slope, it.rows[:16])
+
+
+@pytest.mark.parametrize(("stride", "more"), [(2, 1), (2, 2), (1, 2)])
+def test_the_gradient_of_a_transposed_convolution_has_the_shape_of_its_input(stride: int, more: int) -> None:
+    """Also where the convolution that stands in for it on a GPU would give more."""
+    how = ([stride] * 2, [1, 1], [3, 3], True, [more] * 2, 1)
+    with FakeTensorMode():
+        x, weight = torch.empty(2, 3, 5, 5, device="cuda"), torch.empty(3, 1, 3, 3, device="cuda")
+        out = torch.convolution(x, weight, None, *how)
+        found = _convolution_backward(out, x, weight, [1], *how, [True, True, True])
+    assert found is NotImplemented if more >= stride else found[0].shape == x.shape

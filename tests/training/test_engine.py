@@ -23,9 +23,10 @@ from jensen.training.loop import TrainingData, _reason_to_stop, train
 from jensen.training.optim import kl_weight
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
-from jensen.training.step import unvalidated
+from jensen.training.step import Step, unvalidated
+from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_worth_it
-from tests.training.cases import problem
+from tests.training.cases import CASES, Problem, problem
 from tests.training.test_compiler import as_traced, constants_of
 from tests.training.test_resume import SMALL, StoppedError, assert_equal, figures, rows, stop_after
 
@@ -148,6 +149,49 @@ def test_a_launch_begins_at_the_rate_of_its_epoch(monkeypatch: pytest.MonkeyPatc
     assert all(map(torch.equal, weights(singly), weights(together)))
 
 
+def test_an_eager_step_after_a_launch_takes_the_rates_of_its_own_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The short batch of an epoch: a replay counts on the device, and the host does not see it."""
+
+    def replayed(function: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            optimizer = it.state.optimizer
+            optimizer.behind = True  # as when it was recorded
+            function()
+            optimizer.prepare(optimizer.count - 1, optimizer.lr, optimizer.rates)  # what it left there
+            optimizer.behind = False
+
+        return replay
+
+    monkeypatch.setattr(jensen.training.engine, "STEPS", 2)
+    ends = []
+    for capture in (None, replayed):
+        it = problem("averaged", batch_size=6)
+        engine = Engine(it.state, it.rows, it.slope, it.settings, capture=capture)
+        torch.manual_seed(5)
+        engine.epoch(1.0)
+        ends.append(list(it.state.optimizer.tensors().values()))
+    assert engine.launches is not None
+    assert all(map(torch.equal, *ends))
+
+
+def test_an_epoch_has_as_many_rows_as_were_asked_for() -> None:
+    it = problem("likelihood normal")
+    seen: list[Tensor] = []
+    prepare = it.slope.prepare
+    it.slope.prepare = lambda rows, generator: seen.append(rows) or prepare(rows, generator)  # type: ignore[func-returns-value]
+    engine = Engine(it.state, it.rows, it.slope, it.settings.replace(epoch_rows=20))
+    for _ in range(2):
+        engine.epoch(1.0)
+        it.state.history.append({})
+    assert engine.seen == 20
+    assert [len(rows) for rows in seen] == [16, 4] * 2
+    one, other = torch.cat(seen[:2]), torch.cat(seen[2:])
+    assert not torch.equal(one.sort(0).values, other.sort(0).values), "other rows in the next epoch"
+    assert Engine(it.state, it.rows, it.slope, it.settings.replace(epoch_rows=5)).batch_size == 5
+
+
 def test_what_cannot_be_captured_is_taken_singly() -> None:
     def refused(function: Callable[[], None]) -> Callable[[], None]:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
@@ -157,6 +201,101 @@ def test_what_cannot_be_captured_is_taken_singly() -> None:
     engine = trained("likelihood normal", settings=options, capture=refused, say=said.append)
     assert said == ["steps are launched one by one: operation not permitted when stream is capturing"]
     assert all(map(torch.equal, weights(engine), weights(trained("likelihood normal", settings=options))))
+
+
+def scheduled(number: Any) -> Problem:
+    """A problem whose estimator weighs the bound by ``number[0]``."""
+    it = problem("likelihood normal")
+    it.slope.estimator = lambda *given: pathwise(*given) * number[0]
+    return it
+
+
+def over_epochs(it: Problem, change: Callable[[int], None], **options: Any) -> tuple[Engine, list[str]]:
+    """Four epochs, each after a change."""
+    said: list[str] = []
+    plan = it.settings.replace(**{"compile": "on", **options.pop("settings", {})})
+    engine = Engine(it.state, it.rows, it.slope, plan, said.append, as_traced, **options)
+    for epoch in range(4):
+        change(epoch)
+        torch.manual_seed(5)
+        engine.epoch(1.0)
+        it.state.history.append({})
+    return engine, said
+
+
+CHANGED = (
+    "the step has changed since it was compiled, by a number outside its tensors; training goes on without"
+)
+
+
+def test_a_number_that_changes_between_epochs_ends_compiled_steps() -> None:
+    ends = []
+    for compiling in ("on", "off"):
+        number = [1.0]
+        change = lambda epoch, n=number: n.__setitem__(0, 1.0 + epoch)  # noqa: E731
+        engine, said = over_epochs(scheduled(number), change, settings={"compile": compiling})
+        assert engine.step.compiled is None
+        assert said.count(CHANGED) == (compiling == "on")
+        ends.append(weights(engine))
+    torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-6)
+
+
+def test_a_number_that_changes_ends_launches_and_is_remembered() -> None:
+    number = [1.0]
+    it = scheduled(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jensen.training.engine, "STEPS", 1)
+        engine, said = over_epochs(
+            it,
+            lambda epoch: number.__setitem__(0, 1.0 + epoch),
+            settings={"compile": "auto"},
+            capture=lambda function: function,
+        )
+    assert engine.launches is None
+    assert said == [CHANGED]
+    assert it.state.changing
+    assert Engine(it.state, it.rows, it.slope, it.settings.replace(compile="on")).settled
+
+
+def test_a_tensor_that_changes_in_place_goes_on_compiled() -> None:
+    ends = []
+    for compiling in ("on", "off"):
+        number = torch.ones(1)
+        change = lambda epoch, n=number: n.fill_(1.0 + epoch)  # noqa: E731
+        engine, said = over_epochs(scheduled(number), change, settings={"compile": compiling})
+        assert (engine.step.compiled is not None) == (compiling == "on")
+        assert CHANGED not in said
+        assert number.item() == 4
+        ends.append(weights(engine))
+    torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-6)
+
+
+def test_a_late_change_is_found_within_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    it = problem("likelihood normal")  # four steps an epoch
+    monkeypatch.setattr(jensen.training.engine, "WITNESSED", 8)
+    monkeypatch.setattr(Witness, "agrees", lambda witness: bool(asked.append(it.state.epoch)) or True)
+    over_epochs(it, lambda epoch: None)
+    assert asked == [1, 3]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_itself_does_not_change_a_step(name: str) -> None:
+    it = problem(name)
+    witness = Witness(it.slope, it.rows[:16], it.weight)
+    step = Step(it.slope, it.state.optimizer)
+    for _ in range(2):
+        step(it.rows[16:32])
+    before = [tensor.clone() for tensor in it.slope.state_dict().values()]
+    assert witness.agrees()
+    assert all(map(torch.equal, before, it.slope.state_dict().values()))
+
+
+def test_a_parameter_that_is_frozen_changes_the_step() -> None:
+    it = problem("likelihood normal")
+    witness = Witness(it.slope, it.rows[:16], it.weight)
+    it.slope.learned[0].requires_grad_(False)
+    assert not witness.agrees()
 
 
 def test_a_compiler_that_fails_leaves_the_run_as_it_is() -> None:

@@ -1,8 +1,10 @@
 """Train_VAE, on models small enough to follow."""
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,8 @@ from jensen.errors import UserError
 from jensen.families import Conditional, NetworkScale, Normal, PointMass, SharedScale
 from jensen.models import VAE
 from jensen.networks import mlp
-from jensen.objectives import elbo, iwae, pathwise
+from jensen.objectives import Bound, beta, elbo, elbo_monte_carlo, iwae, pathwise
+from jensen.tensors import load_tensors, save_tensors
 from jensen.training.held_out import near
 from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
 from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
@@ -160,6 +163,7 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     plan = Plan(epochs=2, batch_size=10)
     state = run(model, rows(), plan)
+    state.earlier, state.changing = 3, True
     state.save(path, "settings")
     torch.manual_seed(9)
     other = VAE(priors.StandardNormal(M), model.encoder, model.decoder)
@@ -168,12 +172,61 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
     assert (loaded.best_value, loaded.best_epoch, loaded.seconds) == (
         state.best_value, state.best_epoch, state.seconds,
     )  # fmt: skip
+    assert (loaded.earlier, loaded.number, loaded.changing) == (3, 5, True)
     assert all(torch.equal(loaded.best[name], value) for name, value in state.best.items())
     old, new = (s.optimizer.tensors() for s in (state, loaded))
     assert old["0/step"] > 0
     assert all(torch.equal(old[name], new[name]) for name in old)
     with pytest.raises(UserError, match="altered"):
         TrainingState.load(path, other, plan, config="other settings")
+
+
+def test_a_checkpoint_of_an_earlier_jensen_begins_at_epoch_0(model: VAE, tmp_path: Path) -> None:
+    path, plan = tmp_path / "state.safetensors", Plan(epochs=1)
+    run(model, rows(), plan).save(path)
+    tensors, metadata = load_tensors(path)
+    record = json.loads(metadata["state"])
+    del record["earlier"], record["changing"]
+    save_tensors(path, tensors, metadata | {"state": json.dumps(record)})
+    loaded = TrainingState.load(path, model, plan)
+    assert (loaded.earlier, loaded.changing, loaded.epoch) == (0, False, 1)
+
+
+@pytest.mark.parametrize("bound", [iwae, beta(2.0)])
+def test_kl_warmup_is_for_an_elbo(model: VAE, bound: Bound) -> None:
+    plan = Plan(epochs=1, kl_warmup=2)
+    with pytest.raises(ValueError, match=rf"kl_warmup is 2.*bound is {bound.name}; use elbo"):
+        train(TrainingState.start(model, plan), rows(), bound, pathwise, plan)
+    train(TrainingState.start(model, plan), rows(), elbo_monte_carlo, pathwise, plan)
+
+
+@pytest.mark.parametrize(("reduced", "shape"), [(Tensor.mean, r"\(\)"), (lambda v: v[:, None], r"\(16, 1\)")])
+def test_an_estimator_gives_one_number_for_each_row(model: VAE, reduced: Any, shape: str) -> None:
+    plan = Plan(epochs=1, batch_size=16)
+    with pytest.raises(ValueError, match=rf"shape {shape} for 16 rows; it must be \(16,\)"):
+        train(TrainingState.start(model, plan), rows(), elbo, lambda *given: reduced(pathwise(*given)), plan)
+
+
+def test_what_cannot_be_trained_is_named(model: VAE) -> None:
+    plan, data = Plan(epochs=1), rows()
+    loader = torch.utils.data.DataLoader(data.rows, batch_size=4)
+    with pytest.raises(ValueError, match="rows are a DataLoader; they must be a tensor"):
+        TrainingData(loader, data.prepare, data.validation)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"validation\(\) gave no rows"):
+        run(model, TrainingData(data.rows, data.prepare, lambda: iter(())), plan)
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match="requires_grad is False for all"):
+        run(model, data, plan)
+
+
+def test_training_and_validation_leave_generators_and_modes_as_they_were(model: VAE) -> None:
+    model.train()
+    model.decoder.eval()
+    before = torch.get_rng_state()
+    run(model, rows(), Plan(epochs=1))
+    assert (model.training, model.encoder.training, model.decoder.training) == (True, True, False)
+    validate(model, rows(), elbo, Plan())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +248,7 @@ def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.Mon
         assert [len(x) for x in found] == [20, 20, 10]
         torch.testing.assert_close(torch.cat(found)[:, 0], rows)
     assert len(made) == 5
+    assert list(near(lambda: iter(()), gpu, 1)()) == []
     assert [len(x) for x in near(blocks, gpu, 1000)()] == [10] * 5, "no fewer than came"
     monkeypatch.setattr("jensen.training.held_out.KEPT", 100)
     many = near(blocks, gpu, 1)

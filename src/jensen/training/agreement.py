@@ -18,11 +18,11 @@ TOLERANCE = {"float32": 1e-2, "bf16": 1e-1}
 more."""
 
 
-def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
-    """The eager slope, at draws from a fixed seed."""
+def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients, list[Tensor]]:
+    """The eager slope, at draws from a fixed seed, and the buffers that it leaves."""
     with trial(slope), seeded(0):
         value, gradients = slope(stored, weight)
-        return value, gradients
+        return value, gradients, _copies(slope)
 
 
 def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
@@ -33,13 +33,13 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
     is smallest). It must be the one that its own memories give.
     """
     optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
-    value, gradients = expected(slope, stored, weight)
+    value, gradients, left = expected(slope, stored, weight)
     gradient = [g for g in gradients if g is not None]
     most = TOLERANCE["bf16" if slope.plan.precision == "bf16" else "float32"]
     optimizer.refresh()
     with trial(slope, compiled.state), torch.no_grad():
         before, rates, total = _vector(moved), optimizer.rates.clone(), torch.zeros_like(optimizer.lr)
-        starts = [p.clone() for p in moved]
+        starts, buffers = [p.clone() for p in moved], _copies(slope)
         remembered = _from_nothing(compiled, gradient)
         with seeded(0):
             compiled(stored, weight, total)
@@ -50,6 +50,7 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
             optimizer.move(parameter, _gradient(rule, slot), slot, rule, rates)
         return (
             _close(total, value, most)
+            and _left_alike(_copies(slope), left, buffers, most)
             and _each_close(compiled.slots, remembered, most)
             and all(
                 _close(_memories(compiled.slots, remembered, i), _memories(remembered, remembered, i), m)
@@ -58,6 +59,23 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
             and _close(reached - before, _vector(moved) - before, most)
             and (not optimizer.average or _close(_vector(averages), rates[4].double() * reached, most))
         )
+
+
+def _copies(slope: Slope) -> list[Tensor]:
+    return [buffer.detach().double().clone() for buffer in slope.buffers()]
+
+
+def _left_alike(ones: list[Tensor], others: list[Tensor], before: list[Tensor], most: float) -> bool:
+    """Whether buffers changed alike: a change is often a small share of what it is added to."""
+    shapes = [[buffer.shape for buffer in buffers] for buffers in (ones, others, before)]
+    if not shapes[0] == shapes[1] == shapes[2]:
+        return False
+    for one, other, start in zip(ones, others, before, strict=True):
+        finite = other.isfinite()
+        off, change, size = ((t[finite]).norm() for t in (one - other, other - start, other))
+        if not torch.equal(finite, one.isfinite()) or off > most * change + 1e-6 * size + 1e-11:
+            return False
+    return True
 
 
 def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot]:

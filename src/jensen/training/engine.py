@@ -1,7 +1,7 @@
 """What runs an epoch: batches by index from resident rows, and a step that is compiled when that pays."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from jensen.training.plan import Plan
 from jensen.training.state import TrainingState
 from jensen.training.step import Slope, Step, unvalidated
 from jensen.training.tracing import CompilationError
+from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_short, is_worth_it
 
 Say = Callable[[str], None]
@@ -25,6 +26,8 @@ SHARE_OF_GPU = 0.5
 
 GATHERED = 2**20
 """Bytes of rows that are gathered at once: several batches, where they are small."""
+WITNESSED = 200
+"""Steps after which it is seen to again that recorded ones are those of today; it costs as much as a few."""
 
 
 def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
@@ -60,17 +63,23 @@ class Engine:
     ) -> None:
         self.state, self.rows, self.slope, self.plan, self.say = state, rows, slope, plan, say
         self.backend = backend
-        self.capture = capture or (cuda_graph if _is_resident(rows) and plan.compile != "off" else None)
+        self.settled = plan.compile == "off" or state.changing
+        """Whether there is nothing more to compile."""
+        self.capture = capture or (cuda_graph if _is_resident(rows) and not self.settled else None)
         self.step = Step(slope, state.optimizer)
-        self.batch_size = min(plan.batch_size, len(rows))
+        self.seen = (
+            rows.epoch_rows if isinstance(rows, RowStream) else min(len(rows), plan.epoch_rows or len(rows))
+        )
+        """Rows of an epoch."""
+        self.batch_size = min(plan.batch_size, self.seen)
         self.work: Work | None = None
         self.launches: Launches | None = None
-        self.settled = plan.compile == "off"
-        """Whether there is nothing more to compile."""
+        self.witness: Witness | None = None
+        """Of what was compiled or captured."""
+        self.witnessed = 0
+        """The epoch from which on to ask it."""
         self.compiling = 0.0
         """Seconds that compiling took, in all."""
-        self.seen = len(rows) if isinstance(rows, Tensor) else rows.epoch_rows
-        """Rows of an epoch."""
 
     def epoch(self, weight: float) -> float:
         """One pass over the rows in random order: the sum of the bound over them.
@@ -80,6 +89,7 @@ class Engine:
         """
         self.slope.model.train()
         self.step.reset(weight)
+        self._look_for_changes()
         if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
             self._compile()
         seed = derive_seed(self.plan.seed, "rows", self.state.number)
@@ -87,7 +97,7 @@ class Engine:
             self._stream(self.rows, torch.Generator().manual_seed(seed))
             return self.step.total.item()
         generator = torch.Generator(self.rows.device).manual_seed(seed)
-        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
+        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)[: self.seen]
         if self.capture is not None:
             order = self._launch(self.rows, order, self.capture)
         self._take(self.rows, order)
@@ -96,15 +106,18 @@ class Engine:
     def decide(self) -> None:
         """Before the first epoch, and after each, before its checkpoint: whether to compile from here on."""
         state, plan = self.state, self.plan
-        steps = -(-self.seen // self.batch_size)
-        if self.settled or state.compiled is not None or is_short(plan.epochs * steps):
+        if self.settled or state.compiled is not None or is_short(plan.epochs * self._steps()):
             return
         if self.work is None:
             self.slope.model.train()
             with unvalidated():
                 self.work = count_work(self.slope, self.some_rows(), self.step.weight)
-        if is_worth_it(self.work, steps, state.epoch, plan, self.step.device):
+        if is_worth_it(self.work, self._steps(), state.epoch, plan, self.step.device):
             state.compiled = state.epoch
+
+    def _steps(self) -> int:
+        """Of an epoch."""
+        return -(-self.seen // self.batch_size)
 
     def some_rows(self) -> Tensor:
         """The first rows as stored, as many as a batch, on the step's device."""
@@ -120,7 +133,7 @@ class Engine:
         self.say("compiling the training step (half a minute or more; seconds if it was compiled before)")
         try:
             with unvalidated():
-                self.step.compiled = compile_step(
+                compiled = compile_step(
                     self.slope, self.state.optimizer, stored, self.step.weight, self.backend
                 )
         except CompilationError as error:
@@ -128,11 +141,30 @@ class Engine:
             return
         finally:
             self.compiling += time.perf_counter() - began
-        self.step.compiled_size = len(stored)
+        self.step.compiled, self.step.compiled_size = compiled, len(stored)
+        self._testify(compiled.constants)
         self.launches = None  # what was captured was not compiled
         if self.state.compiled is None:
             self.state.compiled = self.state.epoch
         self.say(f"compiled in {time.perf_counter() - began:.0f} s")
+
+    def _testify(self, others: Sequence[Tensor] = ()) -> None:
+        """Keep what the step is now, as it is compiled or captured."""
+        self.witness = Witness(self.slope, self.some_rows(), self.step.weight, others)
+        self.witnessed = self.state.epoch + 1
+
+    def _look_for_changes(self) -> None:
+        """Go on without what was recorded, if the step has become another."""
+        if self.witness is None or self.state.epoch < self.witnessed:
+            return
+        self.witnessed = self.state.epoch + -(-WITNESSED // self._steps())
+        if not self.witness.agrees():
+            self.witness = self.step.compiled = self.launches = self.capture = None
+            self.settled = self.state.changing = True
+            self.say(
+                "the step has changed since it was compiled, by a number outside its tensors; "
+                "training goes on without"
+            )
 
     def _take(self, rows: Tensor, order: Tensor) -> None:
         """Steps on the rows of these numbers, one by one."""
@@ -165,6 +197,8 @@ class Engine:
             try:
                 with unvalidated():
                     self.launches = Launches(self.step, rows, self.batch_size, capture, STEPS)
+                if self.witness is None:
+                    self._testify()
             except RuntimeError as error:  # a step that waits for the host cannot be captured
                 self.say(f"steps are launched one by one: {str(error).splitlines()[0]}")
                 self.capture = None

@@ -45,5 +45,7 @@ def _gathered(blocks: Iterator[Tensor], device: torch.device, numbers: int) -> l
         total += x.numel()
         if total > KEPT:
             return []
+    if not parts:
+        return []
     rows = max(len(parts[0]), AT_ONCE // max(numbers, parts[0][0].numel()))
     return list(torch.cat(parts).split(rows))

@@ -69,10 +69,7 @@ class Launches:
     ) -> None:
         self.step, self.rows, self.batch_size = step, rows, batch_size
         self.inbox = torch.empty((steps * batch_size, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
-        with (
-            trial(step.slope),
-            _waits_refused(),
-        ):  # seen before, for a capture that fails leaves things behind
+        with trial(step.slope), _waits_refused():  # before: a capture that fails leaves things behind
             step.slope(rows[:batch_size], step.weight)
         self.replay = capture(self._all)
 
@@ -88,4 +85,5 @@ class Launches:
             torch.index_select(self.rows, 0, order[:size], out=self.inbox)
             self.replay()
             order = order[size:]
+            self.step.optimizer.behind = True  # the host has not followed
         return order

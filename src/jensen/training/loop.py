@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from jensen.data.seeds import derive_seed
+from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.float32 import full_float32
@@ -37,6 +38,19 @@ class TrainingData:
     log_det: float = 0.0
     """Added to every bound, so that it is in nats of the data as given."""
 
+    def __post_init__(self) -> None:
+        """Refuse rows that are neither, such as a DataLoader.
+
+        Raises:
+            ValueError: what was given, and what is allowed.
+        """
+        if not isinstance(self.rows, Tensor | RowStream):
+            raise ValueError(
+                f"rows are a {type(self.rows).__name__}; they must be a tensor of all training rows, "
+                "[N, *event] (torch.as_tensor makes one of an array), of which train() takes batches itself, "
+                "or a jensen.data.stream.RowStream"
+            )
+
 
 @full_float32()
 def train(
@@ -63,6 +77,7 @@ def train(
         say: told, in a line, when the step is compiled or why it is not.
 
     Raises:
+        ValueError: parts that do not fit, such as a model all of whose parameters are frozen.
         UserError: the bound became NaN or infinite, and the message names what was first; or the memory does
             not suffice.
     """
@@ -71,7 +86,11 @@ def train(
     numbers = plan.num_samples * int(getattr(state.model, "decoded", 0))
     data = replace(data, validation=near(data.validation, device, numbers))
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
-    with within_memory(plan, state), torch.random.fork_rng(devices=_cuda_devices(state.model)):
+    with (
+        within_memory(plan, state),
+        torch.random.fork_rng(devices=_cuda_devices(state.model)),
+        _mode_kept(slope),
+    ):
         engine = Engine(state, place(data.rows, device), slope, plan, say)
         if state.epoch == 0:
             engine.decide()
@@ -106,23 +125,42 @@ def train(
     return state
 
 
+@contextmanager
+def _mode_kept(module: nn.Module) -> Iterator[None]:
+    """Each module is afterwards in the mode that it was in, of training or of evaluation."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 @torch.no_grad()
 def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> Record:
     """The bound on the validation rows, with rate and distortion, nats per datum of the data as given.
 
     The noise is the same at every epoch, so that two epochs differ by their weights alone.
+
+    Raises:
+        ValueError: there are no such rows.
     """
     model.eval()
     sums, count = torch.zeros(3, dtype=torch.float64), 0
-    torch.manual_seed(derive_seed(plan.seed, "validation"))
     device = next(model.parameters()).device
-    for x in data.validation():
-        trace = cast(Model, model).trace(x.to(device), plan.num_samples)
-        distortion = -trace.log_px.mean(0)
-        rate = trace.kl.sum(-1).mean(0) if trace.has_density else torch.full_like(distortion, math.nan)
-        terms = (bound(trace), distortion, rate)
-        sums += torch.stack([term.double().sum().cpu() for term in terms])
-        count += len(x)
+    with seeded(derive_seed(plan.seed, "validation")):
+        for x in data.validation():
+            trace = cast(Model, model).trace(x.to(device), plan.num_samples)
+            distortion = -trace.log_px.mean(0)
+            rate = trace.kl.sum(-1).mean(0) if trace.has_density else torch.full_like(distortion, math.nan)
+            terms = (bound(trace), distortion, rate)
+            sums += torch.stack([term.double().sum().cpu() for term in terms])
+            count += len(x)
+    if not count:
+        raise ValueError(
+            "validation() gave no rows, and the best weights are those with the best bound on them; give a "
+            "function that yields blocks of rows at every call, as lambda: iter([x])"
+        )
     means = (sums / count).tolist()
     return {
         "validation_bound": means[0] + data.log_det,

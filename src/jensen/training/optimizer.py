@@ -16,10 +16,12 @@ class Optimizer:
 
     The average of the weights w_t is ``a = d a + (1 - d) w_t``, d = min(``average``, (1 + t) / (10 + t)), so
     that the first steps are soon forgotten (Polyak & Juditsky 1992, with a memory that fades). Decay is that
-    of Loshchilov & Hutter 2019, algorithm 2: ``w = (1 - lr decay) w`` before each move. Numbers and
-    checkpoints are those of `torch.optim.Adam`, which is not used for two reasons. To import what it needs
-    takes two seconds; and its update follows the step, where a compiled step moves each weight as soon as its
-    gradient is there.
+    of Loshchilov & Hutter 2019, algorithm 2: ``w = (1 - lr decay) w`` before each move.
+
+    Numbers and checkpoints are those of `torch.optim.Adam` for parameters that have a gradient at every step
+    (all share one count of steps; torch counts for each the steps at which it had one). torch's is not used
+    for two reasons. To import what it needs takes two seconds; and its update follows the step, where a
+    compiled step moves each weight as soon as its gradient is there.
 
     Args:
         parameters: all of a model's; their places in the list are their names in a checkpoint.

@@ -9,7 +9,11 @@ from jensen.errors import UserError, check_options
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to train; the attribute docstrings are the help texts of the command line."""
+    """How to train; the attribute docstrings are the help texts of the command line.
+
+    In Python ``precision="auto"`` is float32: the command line looks at the hardware and at the likelihood,
+    and `jensen.training.loop.train` knows neither.
+    """
 
     epochs: int = 200
     """Passes over the training data, at most."""

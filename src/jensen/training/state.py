@@ -38,6 +38,8 @@ class TrainingState:
     compiled: int | None = None
     """The epoch, counted from 0, from which on the step is compiled; None while it is not. A resumed run
     compiles it at once, and so goes on with the very numbers of the run that was stopped."""
+    changing: bool = False
+    """Whether the step was seen to change by numbers outside its tensors: then it is not compiled again."""
     earlier: int = 0
     """Epochs of trainings that have left their weights alone, from which this one goes on: orders of the
     rows, draws and KL warm-up go on where they were."""
@@ -87,6 +89,8 @@ class TrainingState:
             "seconds": self.seconds,
             "stopped": self.stopped,
             "compiled": self.compiled,
+            "changing": self.changing,
+            "earlier": self.earlier,
             "learning_rate": {"lowered": rate.lowered, "waited": rate.waited},
         }
         save_tensors(path, tensors, {"state": json.dumps(record), "config": config})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from jensen.objectives import Bound
+from jensen.objectives import Bound, elbo, elbo_monte_carlo
 from jensen.training.optim import warmed_up
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
@@ -30,8 +30,8 @@ class Slope(nn.Module):
     """``stored rows -> sum_b bound_b, d/dw mean_b -bound_b``: a step up to the optimizer's update.
 
     A module, since it holds what a step reads and changes: weights, buffers, and the estimator's memory. It
-    draws from torch's default generator alone, and changes nothing but buffers, in place. So it can be
-    traced by running it once (`jensen.training.compiler`).
+    draws from torch's default generator alone, and changes nothing but buffers, in place (see `in_place`). So
+    it can be traced by running it once (`jensen.training.compiler`).
     """
 
     def __init__(
@@ -48,6 +48,11 @@ class Slope(nn.Module):
             raise ValueError(
                 f"{bound.name} is an upper bound on log p(x), which a step would push away from it; train by "
                 "elbo, iwae or renyi(0.5)"
+            )
+        if plan.kl_warmup and bound not in (elbo, elbo_monte_carlo):
+            raise ValueError(
+                f"kl_warmup is {plan.kl_warmup}: it weighs the KL of an ELBO, and the bound is {bound.name}; "
+                "use elbo or elbo_monte_carlo, or kl_warmup=0"
             )
         self.model, self.memory = model, memory
         self.prepare, self.bound, self.estimator, self.plan = prepare, bound, estimator, plan
@@ -66,11 +71,45 @@ class Slope(nn.Module):
         """
         bound = warmed_up(self.bound, weight) if self.plan.kl_warmup else self.bound
         learned = self.learned
-        with products(self.plan.precision, weight.device):
+        with in_place(self), products(self.plan.precision, weight.device):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
+            _check_shape(values, stored)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
         return values.detach().sum(), _clipped(found, self.plan.grad_clip)
+
+
+def _check_shape(values: Tensor, stored: Tensor) -> None:
+    """Refuse what is not one number for each row: sums over rows would be wrong by the size of the batch.
+
+    Raises:
+        ValueError: the shape that was given, and that which is needed.
+    """
+    if values.shape != stored.shape[:1]:
+        raise ValueError(
+            f"the estimator gave a tensor of shape {tuple(values.shape)} for {len(stored)} rows; it must be "
+            f"({len(stored)},), the bound of each row, so leave out .mean() or .sum() over rows"
+        )
+
+
+@contextmanager
+def in_place(module: nn.Module) -> Iterator[None]:
+    """Buffers that are replaced inside, as by ``self.mean = 0.9 * self.mean + 0.1 * x``, are changed instead.
+
+    A compiled or captured step reads and changes the tensors that it was made with, and would lose others.
+    A buffer that changes its shape or type is left replaced.
+    """
+    held = [(m._buffers, name, buffer) for m in module.modules() for name, buffer in m._buffers.items()]
+    yield
+    replaced = []
+    for here, name, old in held:
+        new = here.get(name)
+        if new is None or old is None or new is old:
+            continue
+        if (new.shape, new.dtype) == (old.shape, old.dtype):
+            replaced.append((here, name, old, new.detach().clone()))  # it may hold what another buffer was
+    for here, name, old, value in replaced:
+        here[name] = old.copy_(value)
 
 
 def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
@@ -103,6 +142,11 @@ class Step:
         self.slope = slope
         self.optimizer = optimizer
         self.learned = slope.learned
+        if not self.learned:
+            raise ValueError(
+                "no parameter of the model can be learned: requires_grad is False for all of them; set it to "
+                "True for those to train"
+            )
         self.device = self.learned[0].device
         self.weight = torch.ones((), dtype=self.learned[0].dtype, device=self.device)
         """Of the KL."""
@@ -141,13 +185,20 @@ class Step:
 
 @contextmanager
 def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
-    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before."""
+    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before.
+
+    Buffers are so in both senses, the tensors of the modules and the numbers in them.
+    """
     kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
+    held = [(module, dict(module._buffers)) for module in slope.modules()]
     devices = {p.device for p in slope.parameters() if p.is_cuda}
     with torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
+            for module, buffers in held:
+                module._buffers.clear()
+                module._buffers.update(buffers)
             for tensor, before in kept:
                 tensor.copy_(before)
 

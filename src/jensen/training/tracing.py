@@ -130,7 +130,8 @@ def _convolution_backward(
     Of one plane coming out, as of a grey image, torch's own lays that gradient out otherwise than it says,
     and compiled code would read it in a wrong order.
     """
-    if not (gradient.is_cuda and transposed and output_mask[0]):
+    as_x = all(more < step for more, step in zip(output_padding, stride, strict=True))  # of its size
+    if not (gradient.is_cuda and transposed and output_mask[0] and as_x):
         return NotImplemented
     aten = torch.ops.aten
     zeros = [0] * len(stride)
