@@ -27,7 +27,8 @@ SHARE_OF_GPU = 0.5
 GATHERED = 2**20
 """Bytes of rows that are gathered at once: several batches, where they are small."""
 WITNESSED = 200
-"""Steps after which it is seen to again that recorded ones are those of today; it costs as much as a few."""
+"""Steps after which it is seen to again that recorded ones are those of today, at the least: what has held for
+so many epochs is asked again after as many more. It costs as much as a few eager steps."""
 
 
 def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
@@ -76,8 +77,8 @@ class Engine:
         self.launches: Launches | None = None
         self.witness: Witness | None = None
         """Of what was compiled or captured."""
-        self.witnessed = 0
-        """The epoch from which on to ask it."""
+        self.recorded = self.witnessed = 0
+        """The epoch of its record, and the one from which on to ask it."""
         self.compiling = 0.0
         """Seconds that compiling took, in all."""
 
@@ -151,13 +152,15 @@ class Engine:
     def _testify(self, others: Sequence[Tensor] = ()) -> None:
         """Keep what the step is now, as it is compiled or captured."""
         self.witness = Witness(self.slope, self.some_rows(), self.step.weight, others)
-        self.witnessed = self.state.epoch + 1
+        self.recorded = self.state.epoch
+        self.witnessed = self.recorded + 1
 
     def _look_for_changes(self) -> None:
         """Go on without what was recorded, if the step has become another."""
         if self.witness is None or self.state.epoch < self.witnessed:
             return
-        self.witnessed = self.state.epoch + -(-WITNESSED // self._steps())
+        held = self.state.epoch - self.recorded
+        self.witnessed = self.state.epoch + max(held, -(-WITNESSED // self._steps()))
         if not self.witness.agrees():
             self.witness = self.step.compiled = self.launches = self.capture = None
             self.settled = self.state.changing = True
