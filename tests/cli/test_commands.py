@@ -62,7 +62,7 @@ def test_train_prints_one_json_object_and_plain_lines_of_progress(tmp_path: Path
         -result["validation_distortion"] - result["validation_rate"]
     )
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("epoch    1  bound: train ")
+    assert lines[0].startswith("epoch    1  elbo: train ")
     assert lines[-1].startswith("epoch    3  "), "the last epoch is always shown"
     assert "\x1b" not in done.stderr, "no terminal, no control characters"
 

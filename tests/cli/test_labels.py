@@ -111,18 +111,18 @@ def test_a_changed_label_is_changed_data(folder: Path, call: Call, tmp_path: Pat
     "words",
     [
         "--binarize dynamic",
-        "--binarize static --prior mixture --network conv --hidden 4,4",
+        "--binarize static --prior mixture --components 2 --network conv --hidden 4,4",
         "--likelihood discretized-logistic --scaling per-dimension",
         "--likelihood categorical --inference semi-amortized --inner-steps 2",
         "--inference two-tier --inner-steps 2 --posterior full",
-        "--likelihood discretized-logistic-mixture --network resnet --hidden 4,4",
+        "--likelihood discretized-logistic-mixture --components 2 --network resnet --hidden 4,4",
         "--posterior gumbel-softmax --categories 3 --variance per-dimension",
         "--posterior point",
     ],
 )
 def test_every_kind_of_model_takes_a_label(call: Call, tmp_path: Path, words: str) -> None:
     run, out = str(tmp_path / "run"), str(tmp_path / "s.png")
-    quick = ["--epochs", "1", "--latent-dim", "2", "--components", "2", "--device", "cpu"]
+    quick = ["--epochs", "1", "--latent-dim", "2", "--device", "cpu"]
     hidden = [] if "--hidden" in words else ["--hidden", "4"]
     done(call, "train", "digits", "--condition", "label", "--out", run, *quick, *hidden, *words.split())
     assert call("sample", run, "-n", "3", "--where", "label in (3, 4)", "--mean", "-o", out)[0] == 0

@@ -21,7 +21,7 @@ from tests.training.test_resume import StoppedError, assert_equal, stop_after
 FAST = {"batch_size": 32, "lr": 2e-3, "patience": 0, "device": "cpu"}
 IMAGE_LIKELIHOODS = [name for name in names.LIKELIHOODS if name != "columns"]
 SHAPES = [(8, 9), (3, 8, 9), (8, 9, 3)]
-SMALL = {"hidden": (4, 6), "latent_dim": 2, "components": 3, "inner_steps": 3, "device": "cpu"}
+SMALL = {"hidden": (4, 6), "latent_dim": 2, "device": "cpu"}
 
 
 def preparation(support: str) -> Preparation:
@@ -90,8 +90,8 @@ CHOICES: list[dict[str, Any]] = [
     {"posterior": "categorical", "num_samples": 3},
     {"prior": "vamp"},
     {"prior": "flow"},
-    {"inference": "two-tier"},
-    {"inference": "semi-amortized"},
+    {"inference": "two-tier", "inner_steps": 3},
+    {"inference": "semi-amortized", "inner_steps": 3},
     {"bound": "iwae", "num_samples": 5, "estimator": "doubly-reparameterized"},
     *({"likelihood": name} for name in IMAGE_LIKELIHOODS),
 ]

@@ -1,12 +1,14 @@
 """The parser's messages are one plain line each, whatever the terminal."""
 
 import io
+import re
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 
+from jensen.cli import COMMANDS, main
 from jensen.config.choices import Widths
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError
@@ -109,6 +111,23 @@ def test_help_leaves_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
         parse(Options, ["--help"], "jensen try")
     assert left.value.code in (0, None)
     assert "--latent-dim INT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_no_default_that_says_nothing(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = []
+    for word in ("-h", "--help"):
+        with pytest.raises(SystemExit):
+            main([command, word])
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1], "both are as wide as the terminal"
+    assert not re.search(r"\{None\}|default:\W+(None\b|False\b|\))", shown[0])
+    if command == "train":
+        assert "--max-time FLOAT" in shown[0]
+        assert re.search(r"\(default:\W+0\.1\)", shown[0])
 
 
 def test_to_arguments() -> None:

@@ -66,7 +66,6 @@ def test_a_missing_file(tmp_path: Path) -> None:
         {"weight_decay": 0.1},
         {"weight_decay": float("inf"), "optimizer": "adamw"},
         {"sigma": 0.0, "variance": "fixed"},
-        {"sigma": 2.0},
         {"validation_fraction": 0.0},
         {"test_fraction": float("nan")},
         {"test_fraction": 1.0},

@@ -274,7 +274,7 @@ def test_what_may_change_from_fit_to_fit(numbers: np.ndarray) -> None:
 
 
 def test_what_cannot_be_used_is_refused(numbers: np.ndarray) -> None:
-    with pytest.raises(UserError, match="--likelihood is nromal"):
+    with pytest.raises(UserError, match=r"^likelihood is nromal"):
         VariationalAutoencoder(likelihood="nromal").fit(numbers)
     with pytest.raises(ValueError, match="infinity"):
         VariationalAutoencoder(**SMALL).fit(np.array([[1.0, np.inf], [2.0, 3.0]]))

@@ -35,11 +35,13 @@ def main(arguments: Sequence[str]) -> None:
     parts = encode_blocks(model, blocks)
     first = next(parts)
     numbers = range(first.mean.shape[1])
-    names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers]
+    point = run.settings.posterior == "point"  # without a spread
+    names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers if not point]
     beside = Beside(dataset, names)
     with row_writer(options.out, names) as write:
         for latents in itertools.chain([first], parts):
-            rows = torch.cat([latents.mean, latents.standard_deviation], 1)
+            rows = latents.mean if point else torch.cat([latents.mean, latents.standard_deviation], 1)
             write(rows.numpy(), beside.next(len(rows)))
-    what = f"posterior mean and standard deviation of {len(numbers)} dimensions"
+    kind = "points" if point else "posterior mean and standard deviation"
+    what = f"{kind} of {len(numbers)} dimensions"
     say(f"{options.out}: {len(dataset.x)} rows, {what}")

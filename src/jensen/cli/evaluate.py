@@ -82,7 +82,7 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "approximation gap",
             "approximation_gap",
-            f"{best} - refined ELBO, same rows: what the family loses",
+            f"{best} - refined ELBO, same rows: the family loses at least this",
         ),
     ]
 

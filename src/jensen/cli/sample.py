@@ -54,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
     check_kept(options.out, run.settings.data)
+    if run.settings.bound == "reconstruction":
+        say("training did not use the prior (--bound reconstruction): draws from it may be unlike the data")
     if options.where is not None:
         write_data(run, options.out, _where(run, model, options), mean=options.mean)
         return

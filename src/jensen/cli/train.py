@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jensen.cli.common import print_json, say
+from jensen.config.effect import DEFAULTS, without_effect
 from jensen.config.parse import parse
 from jensen.config.settings import Settings, read_run_settings, read_settings
 from jensen.errors import UserError
@@ -19,7 +20,7 @@ from jensen.recipes import recipe
 
 if TYPE_CHECKING:
     from jensen.run import Run
-    from jensen.training.state import Record, TrainingState
+    from jensen.training.state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     base = _settings_below(options)
     if base is not None:  # parse again, with those settings for defaults
         options = parse(TrainOptions, arguments, "jensen train", TrainOptions(**_fields(base)))
+    if base is not None and options.resume is None:
+        options = _without_idle(options, base)
     if options.resume is None and not options.data:
         raise UserError("no data given: name a data set, as in `jensen train digits`, a file or a folder")
 
@@ -92,6 +95,15 @@ def _settings_below(options: TrainOptions) -> Settings | None:
     return read_settings(path) if path.exists() else recipe(options.config)
 
 
+def _without_idle(options: TrainOptions, base: Settings) -> TrainOptions:
+    """The options without those of ``base`` that do nothing beside what the command line chooses; said."""
+    for name, why, _ in without_effect(options):
+        if getattr(options, name) == getattr(base, name):
+            say(f"{options.config}: {why}, and is left out")
+            options = dataclasses.replace(options, **{name: DEFAULTS[name]})
+    return options
+
+
 def _fields(settings: Settings) -> dict[str, Any]:
     """The settings alone, without what only the command takes."""
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)}
@@ -99,6 +111,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
 
 def report(run: "Run", *, as_json: bool) -> None:
     """Say where the run is and what its validation bound came to."""
+    from jensen.config.rules import objective
     from jensen.training.memory import peak_memory
 
     history = run.history()
@@ -119,8 +132,8 @@ def report(run: "Run", *, as_json: bool) -> None:
         )
         return
     print(
-        f"{run.path}: best validation {run.settings.bound} {best['validation_bound']:.2f} nats per datum "
-        f"(epoch {best['epoch']} of {len(history)}, {history[-1]['seconds']:.0f} s of training)"
+        f"{run.path}: best validation {objective(run.settings)} {best['validation_bound']:.2f} nats per "
+        f"datum (epoch {best['epoch']} of {len(history)}, {history[-1]['seconds']:.0f} s of training)"
     )
     print(f"next: jensen evaluate {shlex.quote(str(run.path))}")
 
@@ -151,7 +164,7 @@ def progress() -> Iterator[Show]:
 
         def show(state: "TrainingState") -> None:
             total = state.learning_rate.plan.epochs
-            bar.update(task, total=total, completed=state.epoch, description=figures(state.history[-1]))
+            bar.update(task, total=total, completed=state.epoch, description=figures(state))
             if state.stopped:
                 bar.console.print(f"stopped: {state.stopped}", highlight=False)
 
@@ -166,7 +179,7 @@ def plain_lines(every_seconds: float = 1.0) -> Show:
         nonlocal last
         now = time.monotonic()
         if now - last >= every_seconds or state.stopped or state.epoch >= state.learning_rate.plan.epochs:
-            say(f"epoch {state.epoch:4d}  {figures(state.history[-1])}")
+            say(f"epoch {state.epoch:4d}  {figures(state)}")
             last = now
         if state.stopped:
             say(f"stopped: {state.stopped}")
@@ -174,12 +187,16 @@ def plain_lines(every_seconds: float = 1.0) -> Show:
     return show
 
 
-def figures(line: "Record") -> str:
-    """The figures of one epoch, nats per datum (validation split but for the first)."""
+def figures(state: "TrainingState") -> str:
+    """The figures of the last epoch, nats per datum (validation split but for the first)."""
+    from jensen.config.rules import objective
+
+    line, plan = state.history[-1], state.learning_rate.plan
+    name = objective(plan) if isinstance(plan, Settings) else "bound"
     rate = line["validation_rate"]
     said = "none" if math.isnan(rate) else f"{rate:.2f}"  # a point posterior has no rate
     return (
-        f"bound: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
+        f"{name}: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
         f"(distortion {line['validation_distortion']:.2f}, rate {said})  "
         f"{line['rows_per_second']:,.0f} rows/s"
     )

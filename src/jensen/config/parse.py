@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -33,17 +33,29 @@ def parse(
         SystemExit: with status 0 after ``--help``.
     """
     messages = io.StringIO()
-    width = contextlib.nullcontext() if "--help" in arguments else _wide_terminal()
-    flags = (tyro.conf.FlagCreatePairsOff,)
+    asks = not {"-h", "--help"}.isdisjoint(arguments)
+    kind, width = (_shown(kind), contextlib.nullcontext()) if asks else (kind, _wide_terminal())
+    # None is how a config.yaml says that an option was left out; help does not show it.
+    marks = (tyro.conf.FlagCreatePairsOff, *([tyro.conf.DisallowNone] if asks else []))
     try:
         with width, contextlib.redirect_stderr(messages):
             if default is None:
-                return tyro.cli(kind, args=arguments, prog=prog, config=flags)
-            return tyro.cli(kind, args=arguments, prog=prog, config=flags, default=default)
+                return tyro.cli(kind, args=arguments, prog=prog, config=marks)
+            return tyro.cli(kind, args=arguments, prog=prog, config=marks, default=default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(messages.getvalue(), kind, prog, arguments)) from None
+
+
+def _shown(kind: type[Options]) -> type[Options]:
+    """The dataclass as help shows it: defaults that say nothing (None, False, no text) are left out."""
+    hint = tyro.conf.arg(
+        help_behavior_hint=lambda label: "" if label in ("None", "False", "''") else f"(default: {label})"
+    )
+    hints = get_type_hints(kind, include_extras=True)
+    quiet = {name: Annotated[takes, hint] for name, takes in hints.items()}
+    return type(kind.__name__, (kind,), {"__annotations__": quiet, "__doc__": kind.__doc__})
 
 
 @contextlib.contextmanager

@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 
+from jensen.config.effect import CATEGORICAL
 from jensen.config.networks import choose_network
-from jensen.config.rules import CATEGORICAL, check_combination, check_rows
+from jensen.config.rules import check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.labels import listed
@@ -90,7 +91,7 @@ def _objective(s: Settings, said: list[str]) -> Settings:
         s = s.replace(estimator="score-function" if s.posterior == "categorical" else "pathwise")
         if s.estimator == "score-function":
             said.append("categorical latents have no pathwise sampler: --estimator score-function")
-    if s.baseline == "auto":
+    if s.baseline == "auto" and s.estimator == "score-function":
         s = s.replace(baseline="leave-one-out" if s.num_samples > 1 else "running-mean")
     if s.inference in INNER:
         steps, lr = INNER[s.inference]
@@ -101,6 +102,10 @@ def _objective(s: Settings, said: list[str]) -> Settings:
 def _remarks(s: Settings, dataset: Dataset) -> list[str]:
     """What the figures of the run mean where that is not plain."""
     said = []
+    if s.bound == "beta" and s.beta == 1:
+        said.append("--bound beta with --beta 1 is the ELBO; give the KL another weight, such as --beta 4")
+    if s.bound in ("iwae", "renyi") and s.num_samples == 1:
+        said.append(f"with --num-samples 1 the {s.bound} bound is the ELBO; give 5 or more")
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
     if s.posterior == "straight-through":

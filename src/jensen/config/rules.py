@@ -3,13 +3,13 @@
 import difflib
 from collections.abc import Callable
 
+from jensen.config.effect import CATEGORICAL, check_effect
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import chunks
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
-CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
 SPREAD = ("normal", "laplace", "student-t", "discretized-logistic")
 """Likelihoods with a spread that --variance can choose."""
 DISPERSED = ("negative-binomial", "zero-inflated-negative-binomial")
@@ -113,10 +113,6 @@ RULES: list[Rule] = [
         lambda s: f"--kl-warmup {s.kl_warmup} needs --bound elbo, not {s.bound}; leave one of them out",
     ),
     (
-        lambda s: s.kl != "auto" and s.bound != "elbo",
-        lambda s: f"--kl {s.kl} is a choice for --bound elbo, not {s.bound}; leave it out",
-    ),
-    (
         lambda s: s.variance != "shared" and s.likelihood not in SPREAD + DISPERSED,
         lambda s: (
             f"--variance {s.variance}: the likelihood {s.likelihood} has no variance of its own; leave it out"
@@ -152,6 +148,13 @@ RULES: list[Rule] = [
         lambda s: "--prior vamp is made of the encoder, and two-tier inference has none; use another prior",
     ),
 ]
+
+
+def objective(settings: Settings) -> str:
+    """What was maximised, by name, and that it is no bound where it is none: the KL is left out or cut."""
+    name = f"beta {settings.beta:g}" if settings.bound == "beta" else settings.bound
+    loose = settings.bound == "reconstruction" or (settings.bound == "beta" and settings.beta < 1)
+    return f"{name} (no bound on log p(x))" if loose else name
 
 
 def check_rows(settings: Settings, dataset: Dataset) -> None:
@@ -219,6 +222,7 @@ def check_combination(settings: Settings) -> None:
     Raises:
         UserError: the first rule that is broken: what was given, what is allowed, how to mend it.
     """
+    check_effect(settings)
     for broken, message in RULES:
         if broken(settings):
             raise UserError(message(settings))

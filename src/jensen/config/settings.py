@@ -60,8 +60,6 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
             lambda v: bool(re.fullmatch(size, v)),
             "a width or WIDTHxHEIGHT, such as 32 or 32x48",
         )
-        if self.sigma != 1 and self.variance != "fixed":
-            raise UserError(f"--sigma {self.sigma} needs --variance fixed")
 
     def replace(self, **changes: Any) -> "Settings":
         """A copy with some settings changed."""

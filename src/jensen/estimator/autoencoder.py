@@ -122,8 +122,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def sample(self, n_samples: int = 1) -> Any:
         """New rows, drawn from p(x): the same ones at every call after a fit with the same random_state."""
         check_is_fitted(self, "fitted_")
-        if n_samples < 1:
-            raise UserError(f"n_samples is {n_samples}; give 1 or more")
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            raise UserError(f"n_samples is {n_samples!r}; give a whole number of at least 1")
         return self._rows(sample(self.fitted_.model(), n_samples, seed=self.seed_))
 
     @alone

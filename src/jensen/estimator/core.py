@@ -20,6 +20,7 @@ from jensen.data import Dataset, Preparation, fit_preparation
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
+from jensen.estimator.words import in_python
 from jensen.models import VAE
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import Record, TrainingState
@@ -88,6 +89,7 @@ class Fitted:
         return self.preparation.log_det([self.size])
 
 
+@in_python()
 def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None" = None) -> Fitted:
     """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
 
@@ -160,6 +162,7 @@ def _dataset(codes: Array, schema: Schema, settings: Settings) -> Dataset:
     )
 
 
+@in_python()
 def settings_of(options: dict[str, Any], seed: int) -> Settings:
     """Settings from the parameters of an estimator.
 
