@@ -158,7 +158,7 @@ def test_contexts_of_blocks_reach_the_model(x: Tensor) -> None:
     parts = [importance_weighted(model, rows, 3, context=c)["elbo"] for rows, c in pairs]
     assert torch.equal(found["elbo"], torch.cat(parts))
     with pytest.raises(ValueError, match="shorter"):
-        evaluate(model, x.split(4), 3, contexts=[context])
+        evaluate(model, x.split(4), 3, contexts=[context[:4]])
 
 
 def test_rooms_within_rooms_are_imported_when_used() -> None:
