@@ -41,9 +41,9 @@ def check_count(name: str, value: Any) -> None:
 
 def check_data(x: Any) -> None:
     """ValueError unless ``x`` is a tensor of rows."""
-    if not (isinstance(x, Tensor) and x.dim() and len(x)):
+    if not (isinstance(x, Tensor) and x.dim()):
         given = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-        raise ValueError(f"x is {given}; give a tensor of one or more rows, [B, *event]")
+        raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]")
 
 
 def named(d: Distribution) -> str:
