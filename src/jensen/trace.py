@@ -7,7 +7,7 @@ batch, ``L`` latent groups, ``D`` data dimensions, ``M`` latent dimensions; logs
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,19 +33,66 @@ def anonymous(z: Tensor) -> Tensor:
     return z.view_as(z)
 
 
+def check_count(name: str, value: Any) -> None:
+    """ValueError unless ``value`` is a whole number of 1 or more, as numbers of draws are."""
+    if not (hasattr(value, "__index__") and value >= 1):
+        raise ValueError(f"{name} is {value!r}; give a whole number of 1 or more")
+
+
+def check_data(x: Any) -> None:
+    """ValueError unless ``x`` is a tensor of rows."""
+    if not (isinstance(x, Tensor) and x.dim()):
+        given = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]")
+
+
+def named(d: Distribution) -> str:
+    """A distribution's kind, with what it wraps: Independent of Normal."""
+    inner = getattr(d, "base_dist", None)
+    return type(d).__name__ + (f" of {named(inner)}" if isinstance(inner, Distribution) else "")
+
+
 def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
     """ValueError, with the mend, unless ``d`` has this event shape and one of these batch shapes."""
+    if isinstance(d, Tensor):
+        maker = {"likelihood": "decoder", "posterior": "encoder"}.get(part, part)
+        raise ValueError(
+            f"the {part} is a tensor; the {maker} returns a distribution, as "
+            "torch.distributions.Independent(Normal(tensor, 1.0), 1)"
+        )
     has = (tuple(d.batch_shape), tuple(d.event_shape))
     if has[1] == tuple(event) and has[0] in batches:
         return
     missing = len(event) - len(has[1])
-    mend = (
-        f"wrap it in torch.distributions.Independent(d, {missing})" if missing > 0 else "check its parameters"
-    )
+    mend = "check its parameters"
+    if missing > 0:
+        mend = f"wrap it in torch.distributions.Independent(d, {missing})"
+    elif has[1] == tuple(event) and set(batches) == {()}:
+        mend = f"give it parameters without the dimensions {has[0]}; it is the same for all data"
     raise ValueError(
-        f"the {part}, {type(d).__name__}, has batch shape {has[0]} and event shape {has[1]}; it must have "
-        f"batch shape {' or '.join(map(str, batches))} and event shape {tuple(event)}: {mend}"
+        f"the {part}, {named(d)}, has batch shape {has[0]} and event shape {has[1]}; it must have "
+        f"batch shape {' or '.join(map(str, dict.fromkeys(batches)))} and event shape {tuple(event)}: {mend}"
     )
+
+
+def check_pair(q: Distribution, p: Distribution) -> None:
+    """ValueError where one has probabilities and the other a density, of which no ratio makes a bound."""
+    discrete = [_is_discrete(d) for d in (q, p)]
+    if None not in discrete and discrete[0] != discrete[1]:
+        kinds = ("discrete", "continuous") if discrete[0] else ("continuous", "discrete")
+        raise ValueError(
+            f"the posterior, {named(q)}, is {kinds[0]} and the prior, {named(p)}, {kinds[1]}, so that no "
+            "figure would be a bound; give a relaxed posterior a relaxed prior (priors.RelaxedCategorical), "
+            "and a one-hot posterior, straight-through or not, a one-hot one (priors.Categorical)"
+        )
+
+
+def _is_discrete(d: Distribution) -> bool | None:
+    """Whether it has probabilities rather than a density; None where its support does not say."""
+    try:
+        return getattr(d.support, "is_discrete", None)
+    except NotImplementedError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -78,13 +125,16 @@ class Trace:
         the bound be wrong without a word.
 
         Raises:
-            ValueError: one has not; the message says which.
+            ValueError: one has not; the message says which. Or a posterior is relaxed and its prior is not.
         """
         K, B = self.shape
+        if len(self.x) != B:
+            raise ValueError(f"x has {len(self.x)} rows, and z {B}, its second dimension; one row a datum")
         check_shapes("likelihood", self.likelihood, self.x.shape[1:], (K, B))
         for q, p, z in zip(self.posterior, self.prior, self.z, strict=True):
             check_shapes("posterior", q, z.shape[2:], (B,), (K, B))
             check_shapes("prior", p, z.shape[2:], (), (1,), (B,), (1, B), (K, 1), (K, B))
+            check_pair(q, p)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,10 +164,15 @@ class Trace:
         The closed form where one is registered; elsewhere the one-sample Monte Carlo term
         ``log q(z | x) - log p(z)``, whose expectation is the KL (see `kl_is_exact`).
         """
+        return self.kl_from(None)
+
+    def kl_from(self, log_ratio: Tensor | None) -> Tensor:
+        """`kl`, with ``log_qz - log_pz`` given by who has it, ``[K, B, L]``: flows take long over each."""
         terms = []
-        for q, p, z in zip(self.posterior, self.prior, self.z, strict=True):
-            exact = closed_form_kl(q, p)
-            term = q.log_prob(z) - p.log_prob(z) if exact is None else exact
+        for group, (q, p, z) in enumerate(zip(self.posterior, self.prior, self.z, strict=True)):
+            term = closed_form_kl(q, p)
+            if term is None:
+                term = q.log_prob(z) - p.log_prob(z) if log_ratio is None else log_ratio[..., group]
             terms.append(term.expand(z.shape[:2]))
         return torch.stack(terms, -1)
 
@@ -147,7 +202,11 @@ class Model(Protocol):
     """Anything that can trace data and sample new data. No base class: any object will do."""
 
     def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
-        """q(z | x) of each latent group for ``x`` ``[B, *event]``."""
+        """q(z | x) of each latent group for ``x`` ``[B, *event]``.
+
+        What it returns is only handed back to `trace` of the same model, many times for the same data: a
+        hierarchy returns what its trace needs. Measures of one latent group look at the distribution.
+        """
         ...
 
     def trace(

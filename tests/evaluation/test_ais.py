@@ -7,12 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import (
     AffineTransform,
+    Categorical,
     Distribution,
     Gamma,
     Independent,
+    MixtureSameFamily,
     Normal,
     OneHotCategorical,
     TransformedDistribution,
+    VonMises,
 )
 
 from jensen.distributions import OneHot, RelaxedOneHot
@@ -313,8 +316,10 @@ def test_what_cannot_be_annealed_is_refused() -> None:
         one_hot,
         RelaxedOneHot(one_hot.logits, 1.0),
         Independent(Gamma(half, half), 1),
+        Independent(VonMises(half, half), 1),
+        MixtureSameFamily(Categorical(half[:, :1]), Independent(VonMises(half[:, None], 1.0), 1)),
     ):
-        with pytest.raises(ValueError, match=f"{type(q).__name__} latents are not real"):
+        with pytest.raises(ValueError, match=f"{type(q).__name__}(.* latents are not real|, is discrete)"):
             annealed_importance_sampling(model, x, posterior=(q,))
     for wrong in ({"num_temperatures": 0}, {"num_chains": 0}, {"num_leapfrog": 0}, {"start": "middle"}):
         with pytest.raises(ValueError, match="must be"):

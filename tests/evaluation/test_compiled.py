@@ -58,6 +58,24 @@ def test_the_figures_are_those_of_the_model(family: Any) -> None:
     assert fast.decoder.functions, "nothing was compiled"
 
 
+@pytest.mark.parametrize("context", [None, torch.zeros(6, 2)], ids=["", "context"])
+def test_a_trace_is_decoded_once(context: torch.Tensor | None) -> None:
+    model = model_of(BernoulliFamily([4]), (4,))
+    calls: list[int] = []
+    model.decoder.register_forward_hook(lambda *_: calls.append(1))
+    network = model.decoder.forward
+    model.decoder.forward = lambda z, context=None: network(z)
+    encode = model.encoder.forward
+    model.encoder.forward = lambda x, context=None: encode(x)
+    x = torch.ones(6, 4)
+    for m in (model, compiled(model)):
+        calls.clear()
+        importance_weighted(m, x, 9, chunks=[3, 3, 3], context=context)
+        assert len(calls) == 3, "one for each chunk"
+        m.trace(x, 2, context=context).log_w.sum()
+        assert len(calls) == 4
+
+
 def test_what_is_not_asked_of_log_prob_comes_from_the_decoder() -> None:
     model = model_of(BernoulliFamily([4]), (4,))
     fast = compiled(model)

@@ -47,7 +47,9 @@ def unless_zero(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parame
     if torch.compiler.is_compiling() or not x.dim():  # compiled code has fixed shapes
         return torch.where(x != 0, formula(x, *parameters), zero)
     index = (x != 0).nonzero(as_tuple=True)
-    return zero.index_put(index, formula(x[index], *(_taken(p, index) for p in parameters)))
+    values = formula(x[index], *(_taken(p, index) for p in parameters))
+    common = torch.result_type(zero, values)  # under autocast, a formula may return more digits than it took
+    return zero.to(common).index_put(index, values.to(common))
 
 
 def _taken(parameter: Tensor, index: tuple[Tensor, ...]) -> Tensor:

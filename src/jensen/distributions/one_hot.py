@@ -30,7 +30,7 @@ class OneHot(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
-    support = constraints.real_vector
+    support = constraints.independent(constraints.boolean, 1)
     has_rsample = False
 
     def __init__(self, logits: Tensor) -> None:
@@ -112,7 +112,7 @@ class RelaxedOneHot(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
-    support = constraints.real_vector
+    support = constraints.independent(constraints.unit_interval, 1)
     has_rsample = True
 
     def __init__(self, logits: Tensor, temperature: float) -> None:

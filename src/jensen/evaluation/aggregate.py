@@ -14,6 +14,7 @@ from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
+from jensen.evaluation.mode import in_blocks, measuring
 from jensen.evaluation.moments import moments
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.trace import Model
@@ -66,7 +67,6 @@ class Aggregate:
         return asdict(self)
 
 
-@torch.no_grad()
 def aggregate(
     model: Model,
     blocks: Iterable[Tensor],
@@ -95,7 +95,7 @@ def aggregate(
     """
     if num_samples < 2:
         raise ValueError(f"{num_samples} draws; the aggregate needs 2 or more")
-    with seeded(derive_seed(seed, "aggregate")):
+    with measuring(model), seeded(derive_seed(seed, "aggregate")):
         mixture, p, means, rates, split = _encode(model, blocks)
         z, rows, own = mixture.draw(num_samples)
         z_prior = p.sample((num_samples,))
@@ -132,7 +132,7 @@ def _encode(
 ) -> tuple[Mixture, Distribution, Tensor, Tensor, Tensor | None]:
     """Mixture, prior, posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
     posteriors, means, rates, splits = [], [], [], []
-    for x in blocks:
+    for x in in_blocks(blocks):
         trace = model.trace(x, 1)
         q, p = only_group(trace, "the aggregate posterior")
         if not trace.has_density:

@@ -6,16 +6,16 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
 
 from jensen.data.seeds import derive_seed, seeded
-from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
+from jensen.evaluation.mode import measuring
 from jensen.evaluation.moments import diagonal_fit, moments
 from jensen.objectives.bounds import log_mean_exp
-from jensen.trace import Model
+from jensen.trace import Model, named
 
 Start = Literal["posterior", "fitted", "prior"]
 """Where the path begins: q(z | x); the diagonal normal with its moments, for posteriors whose density is
@@ -110,16 +110,15 @@ def annealing_path(
         raise ValueError(f"{counts}; each must be 1 or more")
     if start not in get_args(Start):
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(get_args(Start))}")
-    with torch.no_grad():
-        trace = model.trace(x, 1, context=context, posterior=posterior)
-        (q, p), B = only_group(trace, "annealing"), len(x)
-        _refuse(q, p)
-        q = diagonal_fit(q) if start == "fitted" else q
-        wide, narrow = (moments(d)[1].expand(B, -1) for d in (p, q))
-        point = ~(narrow > SMALLEST_SPREAD * wide)
-        if start != "prior" and point.any():
-            raise ValueError("the posterior is a point mass, which has no density; use start='prior'")
-        narrow = torch.where(point, wide, narrow)
+    trace = model.trace(x, 1, context=context, posterior=posterior)
+    (q, p), B = only_group(trace, "annealing"), len(x)
+    _refuse(q, p)
+    q = diagonal_fit(q) if start == "fitted" else q
+    wide, narrow = (moments(d)[1].expand(B, -1) for d in (p, q))
+    point = ~(narrow > SMALLEST_SPREAD * wide)
+    if start != "prior" and point.any():
+        raise ValueError("the posterior is a point mass, which has no density; use start='prior'")
+    narrow = torch.where(point, wide, narrow)
     q0 = p if start == "prior" else q
     return Path(
         start=q0,
@@ -131,7 +130,10 @@ def annealing_path(
 
 
 def _refuse(*distributions: Distribution) -> None:
-    """ValueError where HMC cannot go: latents on anything but the whole space."""
+    """ValueError where HMC cannot go: latents on anything but the whole space.
+
+    A distribution's ``support`` says where. That of torch's von Mises is all reals, its density on a circle.
+    """
     for d in distributions:
         try:
             support: Any = d.support
@@ -139,10 +141,17 @@ def _refuse(*distributions: Distribution) -> None:
             continue  # a flow may not say; flows live on the whole space
         while hasattr(support, "base_constraint"):
             support = support.base_constraint
-        # The one-hot families are distributions of vectors, of which they do not allow all.
-        if not isinstance(support, type(constraints.real)) or isinstance(d, OneHot | RelaxedOneHot):
-            name = type(d).__name__
-            raise ValueError(f"{name} latents are not real vectors, which annealing needs; use IWAE instead")
+        if isinstance(_innermost(d), VonMises) or not isinstance(support, type(constraints.real)):
+            raise ValueError(
+                f"{named(d)} latents are not real vectors, which annealing needs; use IWAE instead"
+            )
+
+
+def _innermost(d: Distribution) -> Distribution:
+    """What stands in an `Independent`, or a mixture's components."""
+    while isinstance(d, Independent | MixtureSameFamily):
+        d = d.base_dist if isinstance(d, Independent) else d.component_distribution
+    return d
 
 
 def pilot(path: Path, num_chains: int) -> Tensor:
@@ -205,7 +214,8 @@ def annealed_importance_sampling(
     at T = 1 it is IWAE. Cost: about ``1.25 K T num_leapfrog`` gradients of log p(x, z) a datum.
 
     Args:
-        model: anything with ``trace`` and ``log_joint``; one latent group, real latents.
+        model: anything with ``trace`` and ``log_joint``; one latent group. p(z), and the q(z | x) to start
+            from, must be densities on all of R^M: chains walk everywhere, and know no bounds and no circles.
         x: prepared data, ``[B, *event]``; memory is that of decoding ``[K, B]`` latents.
         num_temperatures: T, the increments of inverse temperature.
         num_chains: K.
@@ -225,7 +235,7 @@ def annealed_importance_sampling(
     """
     if num_chains < 1:
         raise ValueError(f"{num_chains} chains; there must be 1 or more")
-    with seeded(derive_seed(seed, "annealing")):
+    with measuring(model), seeded(derive_seed(seed, "annealing")):
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)

@@ -10,6 +10,8 @@ from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
+from jensen.evaluation.latents import only_group
+from jensen.evaluation.mode import measuring
 from jensen.objectives.bounds import PowerMean, log_mean_exp
 from jensen.trace import Model
 
@@ -43,18 +45,21 @@ class Bidirectional:
         }
 
 
-@torch.no_grad()
 def simulate(model: Model, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """n data ``[n, *event]`` with the latents ``[n, M]`` they came from: (z, x) ~ p(z) p(x | z).
 
     Seen from x, its z is one exact draw of p(z | x). The draws come from torch's global generator.
+
+    Raises:
+        ValueError: several latent groups.
     """
-    template = model.sample(n, context=context)  # only for the shape of a datum
-    priors = model.trace(template, 1, context=context).prior
-    # A trace under the prior in the posterior's place is a draw of the generator.
-    as_posterior = tuple(p if len(p.batch_shape) else p.expand((n,)) for p in priors)
-    trace = model.trace(template, 1, context=context, posterior=as_posterior)
-    return trace.likelihood.sample()[0], trace.z[0][0]
+    with measuring(model):
+        template = model.sample(n, context=context)  # only for the shape of a datum
+        _, p = only_group(model.trace(template, 1, context=context), "bidirectional Monte Carlo")
+        # A trace under the prior in the posterior's place is a draw of the generator.
+        as_posterior = p if len(p.batch_shape) else p.expand((n,))
+        trace = model.trace(template, 1, context=context, posterior=(as_posterior,))
+        return trace.likelihood.sample()[0], trace.z[0][0]
 
 
 def bidirectional(
@@ -95,7 +100,7 @@ def bidirectional(
     if num_chains < 1 or n < 1:
         raise ValueError(f"{n} data, {num_chains} chains; each must be 1 or more")
     parts = []
-    with seeded(derive_seed(seed, "bidirectional")):
+    with measuring(model), seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
         blocks = x.split(block)
         contexts = [None] * len(blocks) if context is None else context.split(block)

@@ -42,13 +42,15 @@ class _Decoder(nn.Module):
     """A decoder whose likelihood decodes when it is asked for log p(x | z), in one function with it.
 
     A function is compiled for a shape (and with gradient or without) that has cost so much that it pays; the
-    odd chunk or block at the end is not worth one.
+    odd chunk or block at the end is not worth one. The first likelihood is decoded at once, and tells the
+    shape of a datum: no later one is decoded for the shapes that a trace checks.
     """
 
     def __init__(self, decoder: nn.Module, after: float) -> None:
         super().__init__()
         self.decoder = decoder
         self.after = after
+        self.event_shape: torch.Size | None = None
         self.spent: dict[Kind, float] = {}
         self.functions: dict[Kind, Measure] = {}
 
@@ -58,9 +60,11 @@ class _Decoder(nn.Module):
         return getattr(self.decoder, "family", None)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        if context is not None:
-            return cast(Distribution, self.decoder(z, context))
-        return cast(Distribution, _Likelihood(self, z))
+        if context is None and self.event_shape is not None:
+            return cast(Distribution, _Likelihood(self, z, self.event_shape))
+        likelihood: Distribution = self.decoder(z, context)
+        self.event_shape = getattr(likelihood, "event_shape", None)
+        return likelihood
 
     def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x | z), ``[K, B]``."""
@@ -93,10 +97,14 @@ def _compiled(function: Measure) -> Measure:
 
 
 class _Likelihood:
-    """p(x | z), decoded when it is needed: `log_prob` in one function, anything else from the decoder."""
+    """p(x | z), decoded when it is needed: `log_prob` in one function, anything else from the decoder.
 
-    def __init__(self, decoder: _Decoder, z: Tensor) -> None:
+    Nothing decoded is kept, which would be as large as the rest of a chunk.
+    """
+
+    def __init__(self, decoder: _Decoder, z: Tensor, event_shape: torch.Size) -> None:
         self._decoder, self._z = decoder, z
+        self.batch_shape, self.event_shape = z.shape[:-1], event_shape
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x | z), ``[K, B]``."""

@@ -22,6 +22,7 @@ from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.estimate import effective_sample_size
+from jensen.evaluation.mode import measuring
 
 CHUNK = 1 << 12
 """Latents proposed at a time."""
@@ -72,7 +73,6 @@ def _functions(p: Columns, c: Any) -> tuple[Callable[..., Tensor], Callable[...,
     return log_probability_between, draw_between, (c.low, c.high)
 
 
-@torch.no_grad()
 def sample_where(
     model: Any, n: int, conditions: Sequence[Any], *, contexts: Tensor | None = None, seed: int = 0
 ) -> Drawn:
@@ -95,7 +95,7 @@ def sample_where(
     Raises:
         UserError: the condition is (nearly) impossible under the model.
     """
-    with seeded(seed):
+    with measuring(model), seeded(seed):
         z, c, log_w = _proposed(model, n, conditions, contexts)
         probability = float((log_w.logsumexp(0) - math.log(len(log_w))).exp())
         p = _columns(model.likelihood((z[:1],), context=None if c is None else c[:1]))

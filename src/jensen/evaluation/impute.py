@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.log_likelihood import rows_at_once
+from jensen.evaluation.mode import in_blocks, measuring
 from jensen.trace import Model
 
 DRAWS = 200
@@ -26,7 +27,6 @@ class Decodes(Model, Protocol):
         ...
 
 
-@torch.no_grad()
 def draw_missing(
     model: Decodes, x: Tensor, num_draws: int, num_samples: int = 200, *, context: Tensor | None = None
 ) -> Tensor:
@@ -44,6 +44,13 @@ def draw_missing(
         num_samples: K.
         context: for conditional models.
     """
+    with measuring(model):
+        return _draw_missing(model, x, num_draws, num_samples, context)
+
+
+def _draw_missing(
+    model: Decodes, x: Tensor, num_draws: int, num_samples: int, context: Tensor | None
+) -> Tensor:
     trace = model.trace(x, num_samples, context=context)
     weights = trace.log_w.double().softmax(0)  # [K, B]
     # Systematic resampling: its S picks of a row follow the weights more evenly than independent ones.
@@ -72,7 +79,6 @@ def _draw_in_parts(models: Sequence[Decodes], x: Tensor, num_draws: int, num_sam
     return draws
 
 
-@torch.no_grad()
 def impute(
     models: Sequence[Decodes],
     blocks: Iterable[Tensor],
@@ -95,7 +101,6 @@ def impute(
     return torch.cat(list(impute_blocks(models, blocks, discrete, num_samples=num_samples, seed=seed)))
 
 
-@torch.no_grad()
 def impute_blocks(
     models: Sequence[Decodes],
     blocks: Iterable[Tensor],
@@ -105,10 +110,10 @@ def impute_blocks(
     seed: int = 0,
 ) -> Iterator[Tensor]:
     """What `impute` gives, block after block."""
-    for number, x in enumerate(blocks):
+    for number, x in enumerate(in_blocks(blocks)):
         rows = x.isnan().any(1)
         if rows.any():
-            with seeded(derive_seed(seed, "impute", number)):
+            with measuring(*models), seeded(derive_seed(seed, "impute", number)):
                 draws = _draw_in_parts(models, x[rows], DRAWS, num_samples)
             center = torch.where(discrete.to(x.device), draws.mode(0).values, draws.mean(0))
             x = x.clone()
@@ -116,7 +121,6 @@ def impute_blocks(
         yield x.cpu()
 
 
-@torch.no_grad()
 def impute_draws(
     models: Sequence[Decodes],
     blocks: Iterable[Tensor],
@@ -132,7 +136,6 @@ def impute_draws(
     return torch.cat(list(draw_blocks(models, blocks, num_draws, num_samples=num_samples, seed=seed)), 1)
 
 
-@torch.no_grad()
 def draw_blocks(
     models: Sequence[Decodes],
     blocks: Iterable[Tensor],
@@ -142,10 +145,10 @@ def draw_blocks(
     seed: int = 0,
 ) -> Iterator[Tensor]:
     """What `impute_draws` gives, block after block: ``[num_draws, B, C]``."""
-    for number, x in enumerate(blocks):
+    for number, x in enumerate(in_blocks(blocks)):
         completed = x.expand(num_draws, *x.shape).clone()
         rows = x.isnan().any(1)
         if rows.any():
-            with seeded(derive_seed(seed, "impute", number)):
+            with measuring(*models), seeded(derive_seed(seed, "impute", number)):
                 completed[:, rows] = _draw_in_parts(models, x[rows], num_draws, num_samples)
         yield completed.cpu()

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
+from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.moments import moments
 from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01
@@ -60,23 +62,23 @@ def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     return kl_divergence(q.base_dist, p.base_dist) if diagonal else None
 
 
-@torch.no_grad()
 def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
-    """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension."""
+    """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension.
+
+    Where a posterior knows no mean, those of draws that are the same at every call (see `moments`).
+    """
     parts = list(encode_blocks(model, blocks))
     rates = [part.rate for part in parts if part.rate is not None]
     means, spreads = [part.mean for part in parts], [part.standard_deviation for part in parts]
     return Latents(torch.cat(means), torch.cat(spreads), torch.cat(rates) if rates else None)
 
 
-@torch.no_grad()
 def encode_blocks(model: Model, blocks: Iterable[Tensor]) -> Iterator[Latents]:
-    """What `encode` gives, block after block. Nothing is drawn, and no row but the first decoded."""
+    """What `encode` gives, block after block. No row but the first is decoded."""
     p: Distribution | None = None
-    for x in blocks:
-        if p is None:
-            with seeded(0):
-                p = model.trace(x[:1], 1).prior[0]
-        q = model.posterior(x)[0]
-        rate = rate_per_dimension(q, p)
-        yield Latents(q.mean.cpu(), q.stddev.cpu(), None if rate is None else rate.cpu())
+    for x in in_blocks(blocks):
+        with measuring(model), seeded(0):
+            p = model.trace(x[:1], 1).prior[0] if p is None else p
+            q = model.posterior(x)[0]
+            (mean, spread), rate = moments(q), rate_per_dimension(q, p)
+        yield Latents(mean.cpu(), spread.cpu(), None if rate is None else rate.cpu())

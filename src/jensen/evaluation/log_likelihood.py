@@ -1,5 +1,6 @@
 """Bounds on log p(x), per datum, with many samples in the memory of one chunk."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 
@@ -7,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.float32 import full_float32
-from jensen.trace import Model
+from jensen.evaluation.mode import in_blocks, measuring
+from jensen.trace import Model, Trace, check_count, check_data
 
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
 """Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32, which a processor's cache may hold, and
@@ -36,14 +37,13 @@ def rows_at_once(model: Model, num_samples: int) -> int:
 
 def chunk_sizes(num_samples: int, numbers_per_sample: int, device: torch.device) -> list[int]:
     """K split into chunks of at most `CHUNK` numbers each (at least one sample)."""
+    check_count("num_samples", num_samples)
     most = CHUNK.get(device.type, CHUNK["cpu"])
     size = max(1, min(num_samples, most // max(1, numbers_per_sample)))
     full, rest = divmod(num_samples, size)
     return [size] * full + ([rest] if rest else [])
 
 
-@full_float32()
-@torch.no_grad()
 def importance_weighted(
     model: Model,
     x: Tensor,
@@ -72,16 +72,30 @@ def importance_weighted(
         context: for conditional models.
         posterior: q(z | x) to use in place of the model's own, for example a refined one.
         chunks: sizes of the chunks, adding up to K; chosen from the data's size when left out.
+
+    Raises:
+        ValueError: K, the data or the chunks are not such.
     """
-    total_px = total_kl = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    log_w1 = log_w2 = torch.full_like(total_px, -math.inf)
-    if posterior is None:  # once, not in every chunk
-        posterior = model.posterior(x, context=context)
-    has_density = True
+    check_count("num_samples", num_samples)
+    check_data(x)
     if chunks is None:
         chunks = chunk_sizes(num_samples, len(x) * numbers_of(model, x[0].numel()), x.device)
-    for number, k in enumerate(chunks):
-        trace = model.trace(x, k, context=context, posterior=posterior)
+    chunks = list(chunks)
+    if sum(chunks) != num_samples:
+        raise ValueError(f"chunks add up to {sum(chunks)}, and must to num_samples, {num_samples}")
+    with measuring(model):
+        if posterior is None:  # once, not in every chunk
+            posterior = model.posterior(x, context=context)
+        traces = (model.trace(x, k, context=context, posterior=posterior) for k in chunks)
+        return _streamed(x, traces, num_samples)
+
+
+def _streamed(x: Tensor, traces: Iterable[Trace], num_samples: int) -> dict[str, Tensor]:
+    """The figures of `importance_weighted` from the traces of its chunks, one at a time."""
+    total_px = total_kl = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    log_w1 = log_w2 = torch.full_like(total_px, -math.inf)
+    has_density = True
+    for number, trace in enumerate(traces):
         log_px = trace.log_px
         total_px = total_px + log_px.double().sum(0)
         if number == 0:
@@ -89,8 +103,9 @@ def importance_weighted(
         if not has_density:  # a point mass: no KL, no bound, and NaN says so
             total_kl = log_w1 = log_w2 = torch.full_like(total_px, math.nan)
             continue
-        log_w = (log_px + (trace.log_pz - trace.log_qz).sum(-1)).double()
-        total_kl = total_kl + trace.kl.sum(-1).double().sum(0)
+        log_ratio = trace.log_qz - trace.log_pz
+        log_w = (log_px - log_ratio.sum(-1)).double()
+        total_kl = total_kl + trace.kl_from(log_ratio).sum(-1).double().sum(0)
         log_w1 = torch.logaddexp(log_w1, log_w.logsumexp(0))
         log_w2 = torch.logaddexp(log_w2, (2 * log_w).logsumexp(0))
     distortion, rate = -total_px / num_samples, total_kl / num_samples
@@ -109,6 +124,7 @@ def evaluate(
     num_samples: int,
     *,
     log_det: float = 0.0,
+    contexts: Iterable[Tensor | None] | None = None,
     on_block: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, Tensor]:
     """`importance_weighted` over a data set, in nats of the data as given.
@@ -119,14 +135,16 @@ def evaluate(
         num_samples: K.
         log_det: log |d model input / d data as given|, added to every bound (and taken from the
             distortion), see `jensen.data.Preparation`.
+        contexts: for conditional models, what is given in each block, ``[B, ...]``.
         on_block: told the number of rows of each finished block, for progress.
 
     Returns:
         Per-datum tensors ``[N]`` by name, float64 on the CPU.
     """
     parts: dict[str, list[Tensor]] = {}
-    for x in blocks:
-        values = importance_weighted(model, x, num_samples)
+    given = itertools.repeat(None) if contexts is None else contexts
+    for x, context in zip(in_blocks(blocks), given, strict=contexts is not None):
+        values = importance_weighted(model, x, num_samples, context=context)
         for name in ("elbo", "iwae"):
             values[name] = values[name] + log_det
         values["distortion"] = values["distortion"] - log_det

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from jensen.data.seeds import seeded
 from jensen.distributions import center
-from jensen.trace import Model
+from jensen.evaluation.mode import measuring
+from jensen.trace import Model, check_count
 
 ROWS = 256
 """Rows drawn at a time."""
 
 
-@torch.no_grad()
 def sample(
     model: Model, n: int, *, context: Tensor | None = None, mean: bool = False, seed: int = 0
 ) -> Tensor:
@@ -22,14 +22,14 @@ def sample(
     The same seed gives the same draws; torch's global generator is left as it was. A ``context`` ``[n, ...]``
     is for conditional models.
     """
-    with seeded(seed):
+    check_count("n", n)
+    with measuring(model), seeded(seed):
         sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
         parts: Iterable[Tensor | None] = [None] * len(sizes) if context is None else context.split(ROWS)
         drawn = [model.sample(size, context=c, mean=mean) for size, c in zip(sizes, parts, strict=True)]
         return torch.cat([x.cpu() for x in drawn])
 
 
-@torch.no_grad()
 def reconstruct(
     decoder: nn.Module, latents: Tensor, *, context: Tensor | None = None, rows: int = ROWS
 ) -> Tensor:
@@ -37,10 +37,11 @@ def reconstruct(
 
     With a ``context`` ``[N, ...]``, E[x | z, c].
     """
-    if context is None:
-        return torch.cat([center(decoder(z)).cpu() for z in latents.split(rows)])
-    pairs = zip(latents.split(rows), context.to(latents.device).split(rows), strict=True)
-    return torch.cat([center(decoder(z, c)).cpu() for z, c in pairs])
+    parts = latents.split(rows)
+    contexts = [None] * len(parts) if context is None else context.to(latents.device).split(rows)
+    with measuring(decoder):
+        means = [center(decoder(z[None], c))[0].cpu() for z, c in zip(parts, contexts, strict=True)]
+    return torch.cat(means)
 
 
 def traversal(z: Tensor, dimensions: Iterable[int], steps: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
-from jensen.float32 import full_float32
+from jensen.evaluation.mode import in_blocks, measuring
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
@@ -38,7 +38,6 @@ class Scores:
     """What is left when the columns are taken from the score, ``[N]``: -KL(p(z | x) || p(z)), about."""
 
 
-@torch.no_grad()
 def score_blocks(
     model: Model,
     blocks: Iterable[Tensor],
@@ -65,8 +64,8 @@ def score_blocks(
             their noise: a row's score depends on the row alone, not on the rows beside it.
         on_block: told the number of rows of each finished block, for progress.
     """
-    for x in blocks:
-        with seeded(seed):
+    for x in in_blocks(blocks):
+        with measuring(model), seeded(seed):
             log_px, size, *shares = _score_block(model, x, num_samples, per_column)
         on_block(len(x))
         log_px = log_px + log_det
@@ -88,7 +87,6 @@ def score(model: Model, blocks: Iterable[Tensor], num_samples: int = 200, **opti
     )
 
 
-@full_float32()
 def _score_block(
     model: Model,
     x: Tensor,

@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import seeded
+from jensen.evaluation.mode import in_blocks, measuring
 from jensen.objectives.bounds import PowerMean
+from jensen.trace import check_count
 
 BLOCK = 1 << 21
 """Numbers in the largest tensor, rows * K * D."""
@@ -30,7 +32,6 @@ class Generator(Protocol):
         ...
 
 
-@torch.no_grad()
 def tempered_score(
     model: Generator,
     blocks: Iterable[Tensor],
@@ -59,14 +60,16 @@ def tempered_score(
         log_det: added to every score, for nats of the data as given.
         seed: of the draws from the prior.
     """
-    with seeded(seed):
-        z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
-    p = model.likelihood((z,))
+    check_count("num_samples", num_samples)
     found = []
-    for block in blocks:
-        for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
-            missing = x[:, None].isnan()
-            entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
-            log_px = torch.where(missing, 0.0, entries).sum(-1).double()
-            found.append(torch.stack([PowerMean(t)(log_px.T) for t in powers]))
+    with measuring(model):
+        with seeded(seed):
+            z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
+        p = model.likelihood((z,))
+        for block in in_blocks(blocks):
+            for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
+                missing = x[:, None].isnan()
+                entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
+                log_px = torch.where(missing, 0.0, entries).sum(-1).double()
+                found.append(torch.stack([PowerMean(t)(log_px.T) for t in powers]))
     return torch.cat(found, 1).cpu() + log_det

@@ -7,7 +7,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
-from jensen.trace import Trace, anonymous
+from jensen.trace import Trace, anonymous, check_count, check_data, check_shapes
+
+TYPES_DIFFER = ("dtype", "scalar type", "Input type")
+"""What torch's complaints of two tensors of different types have in them."""
 
 
 class VAE(nn.Module):
@@ -43,8 +46,21 @@ class VAE(nn.Module):
         return None
 
     def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
-        """q(z | x) of each latent group (here one), batch shape ``[B]``."""
-        return (self.encoder(x, self.context_of(x) if context is None else context),)
+        """q(z | x) of each latent group (here one), batch shape ``[B]``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take.
+        """
+        check_data(x)
+        try:
+            return (self.encoder(x, self.context_of(x) if context is None else context),)
+        except RuntimeError as error:
+            own = next((p.dtype for p in self.parameters()), x.dtype)
+            if x.dtype == own or not any(word in str(error) for word in TYPES_DIFFER):
+                raise
+            raise ValueError(
+                f"x is {x.dtype} and the model {own}; give x.to({own}), or a model.to({x.dtype})"
+            ) from error
 
     def trace(
         self,
@@ -60,16 +76,23 @@ class VAE(nn.Module):
         ``z = f_w(eps)`` where the posterior has a pathwise sampler and ``pathwise`` asks for it;
         otherwise z carries no gradient. A ``posterior`` given (one already computed, or refined for
         these very data) takes the place of the encoder's.
+
+        Raises:
+            ValueError: K or ``x`` is not such, or a module returns what a `Trace` refuses.
         """
+        check_count("num_samples", num_samples)
+        check_data(x)
         context = self.context_of(x) if context is None else context
         (q,) = self.posterior(x, context=context) if posterior is None else posterior
         reparameterized = _the_only(pathwise) and q.has_rsample
         z = q.rsample((num_samples,)) if reparameterized else _without_path(q, num_samples)
+        p = self.prior()
+        check_shapes("prior", p, z.shape[2:], ())  # samples have one draw each, whatever the batch
         return Trace(
             x=x,
             z=(z,),
             posterior=(q,),
-            prior=(self.prior(),),
+            prior=(p,),
             likelihood=self.decoder(z, context),
             pathwise=(reparameterized,),
             context=context,
@@ -86,14 +109,16 @@ class VAE(nn.Module):
         context = self.context_of(x) if context is None else context
         return self.likelihood(z, context=context).log_prob(x) + prior.log_prob(z[0])
 
+    @torch.no_grad()
     def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
         """Sample_VAE: z ~ p(z), then x ~ p(x | z), ``[n, *event]``.
 
         With ``mean`` the noise of the decoder is left out and E[x | z] is returned instead of a draw;
         that is a smoother picture, not a sample of p(x).
         """
-        likelihood: Distribution = self.decoder(self.prior().sample((n,)), context)
-        return center(likelihood) if mean else likelihood.sample()
+        check_count("n", n)
+        likelihood: Distribution = self.decoder(self.prior().sample((1, n)), context)
+        return (center(likelihood) if mean else likelihood.sample())[0]
 
 
 def _without_path(q: Distribution, num_samples: int) -> Tensor:

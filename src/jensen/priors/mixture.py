@@ -43,7 +43,8 @@ class VampPrior(nn.Module):
     the prior too, but are registered, moved and saved with the encoder alone.
 
     Args:
-        encoder: ``x -> Distribution`` over z, the model's own encoder, with a density.
+        encoder: ``forward(x, context) -> Distribution`` over z, the model's own encoder, with a density.
+            Here the context is None.
         pseudo_inputs: C data rows to start from, ``[C, *event]``, in the model's domain.
     """
 
@@ -55,7 +56,7 @@ class VampPrior(nn.Module):
 
     def forward(self) -> Distribution:
         """The prior, batch shape ``[]``, event shape ``[M]``."""
-        components: Distribution = self._encoder[0](self.pseudo_inputs)
+        components: Distribution = self._encoder[0](self.pseudo_inputs, None)
         equal = torch.zeros_like(self.pseudo_inputs.flatten(1)[:, 0].detach())
         weights = Categorical(logits=equal, validate_args=False)
         return MixtureSameFamily(weights, components, validate_args=False)
