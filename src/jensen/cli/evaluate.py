@@ -123,9 +123,9 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
         f"latent dimensions: {latents['active']} active, {latents['collapsed']} collapsed of {dimensions}"
     )
     if latents["rate_per_dimension"] is not None:
-        rates = sorted(latents["rate_per_dimension"], reverse=True)
-        shown = " ".join(f"{rate:.2f}" for rate in rates[:12]) + (" ..." if len(rates) > 12 else "")
-        lines.append(f"rate per dimension, nats: {shown}")
+        rates = sorted(enumerate(latents["rate_per_dimension"]), key=lambda pair: -pair[1])
+        shown = ", ".join(f"z{i} {rate:.2f}" for i, rate in rates[:10]) + (", ..." if len(rates) > 10 else "")
+        lines.append(f"rate of each dimension, nats: {shown}")
     if "aggregate" in figures:
         found = figures["aggregate"]
         information, mismatch = found["mutual_information"], found["marginal_kl"]

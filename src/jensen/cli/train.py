@@ -138,6 +138,10 @@ def report(run: "Run", *, as_json: bool) -> None:
     print(f"next: jensen evaluate {shlex.quote(str(run.path))}")
 
 
+WIDE = 125
+"""Columns of a terminal that has room for all figures beside the bar."""
+
+
 class Show(Protocol):
     """Told the state after every epoch."""
 
@@ -152,23 +156,28 @@ def progress() -> Iterator[Show]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
-    columns = (
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+    columns = (  # where a terminal is narrow, the words give way and not the counters
+        BarColumn(bar_width=20, table_column=Column(min_width=10)),
+        MofNCompleteColumn(table_column=Column(min_width=9, no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=None)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=None)
 
-        def show(state: "TrainingState") -> None:
-            total = state.learning_rate.plan.epochs
-            bar.update(task, total=total, completed=state.epoch, description=figures(state))
-            if state.stopped:
-                bar.console.print(f"stopped: {state.stopped}", highlight=False)
+    def show(state: "TrainingState") -> None:
+        bar.start()  # not before there is something to show: what comes before may be a refusal
+        total, brief = state.learning_rate.plan.epochs, bar.console.width < WIDE
+        bar.update(task, total=total, completed=state.epoch, description=figures(state, brief))
+        if state.stopped:
+            bar.console.print(f"stopped: {state.stopped}", highlight=False)
 
+    try:
         yield show
+    finally:
+        bar.stop()
 
 
 def plain_lines(every_seconds: float = 1.0) -> Show:
@@ -187,7 +196,7 @@ def plain_lines(every_seconds: float = 1.0) -> Show:
     return show
 
 
-def figures(state: "TrainingState") -> str:
+def figures(state: "TrainingState", brief: bool = False) -> str:
     """The figures of the last epoch, nats per datum (validation split but for the first)."""
     from jensen.config.rules import objective
 
@@ -195,8 +204,10 @@ def figures(state: "TrainingState") -> str:
     name = objective(plan) if isinstance(plan, Settings) else "bound"
     rate = line["validation_rate"]
     said = "none" if math.isnan(rate) else f"{rate:.2f}"  # a point posterior has no rate
+    bounds = f"{name}: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats"
+    if brief:
+        return bounds
     return (
-        f"{name}: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats "
-        f"(distortion {line['validation_distortion']:.2f}, rate {said})  "
+        f"{bounds} (distortion {line['validation_distortion']:.2f}, rate {said})  "
         f"{line['rows_per_second']:,.0f} rows/s"
     )

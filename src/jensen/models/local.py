@@ -102,7 +102,7 @@ def two_tier(
 ) -> VAE:
     """A model without an encoder network: every posterior is maximised from the neutral start.
 
-    Trained with any estimator, it follows the exact loop ``max_theta mean_j max_w ELBO(w, theta | x_j)``.
+    Trained with any estimator, it follows ``max_theta mean_j max_w ELBO(w, theta | x_j)``.
 
     Args:
         prior: ``forward() -> Distribution`` over z.
@@ -115,7 +115,10 @@ def two_tier(
 
 
 def semi_amortized(prior: nn.Module, encoder: nn.Module, decoder: nn.Module, maximise: Maximise) -> VAE:
-    """A model whose encoder starts the inner maximisation, which finishes it (Kim et al. 2018).
+    """A model whose encoder starts the inner maximisation, which finishes it.
+
+    The scheme of Krishnan, Liang & Hoffman 2018, which Kim et al. 2018 call VAE+SVI; their own SA-VAE
+    differentiates through the inner steps, and this does not.
 
     Its posterior is the refined one. Train it with `jensen.training.two_tier.semi_amortized`, which also
     gives the encoder a gradient; any other estimator leaves the encoder as it is.

@@ -27,7 +27,7 @@ SHARE_OF_GPU = 0.5
 GATHERED = 2**20
 """Bytes of rows that are gathered at once: several batches, where they are small."""
 WITNESSED = 200
-"""Steps after which it is seen to again that recorded ones are those of today, at the least: what has held for
+"""Steps after which it is seen to again that recorded ones are still those of today; what has held for
 so many epochs is asked again after as many more. It costs as much as a few eager steps."""
 
 
