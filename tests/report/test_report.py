@@ -184,8 +184,9 @@ def test_flat_rows(tmp_path: Path, latent_dim: int, columns: int) -> None:
     seen = report(train(tmp_path, x, latent_dim=latent_dim))
     check_self_contained(seen)
     assert "log density" in seen.text
-    assert ("column 12" in seen.text) == (columns >= 12)
-    assert "column 13" not in seen.text
+    names = set(re.findall(r"column \d+", seen.text))
+    assert len(names) == min(columns, 12)
+    assert "column 60" not in names  # of many columns those that vary most are shown
     assert not any(tag == "img" for tag, _ in seen.found)
 
 

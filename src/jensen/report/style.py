@@ -151,3 +151,8 @@ def shortened(name: str, letters: int) -> str:
 def plain(number: float, digits: int = 2) -> str:
     """A number for reading: thousands apart, a true minus sign, a dash for what is not known."""
     return "–" if math.isnan(number) else f"{number:,.{digits}f}".replace("-", "−").replace("inf", "∞")
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, in words where it is one."""
+    return f"one {what}" if number == 1 else f"{number:,} {what}s"

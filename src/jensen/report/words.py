@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jensen.config import Settings
 from jensen.report.look import Look
-from jensen.report.style import plain
+from jensen.report.style import counted, plain
 from jensen.report.table import measured, numbers
 
 TITLES = {"Plan": "Training"}
@@ -26,10 +26,10 @@ def summary(look: Look) -> Markup:
         "A variational autoencoder with {} was trained on {:,} {} for {}; shown are the weights of epoch "
         "{:,}, the best on validation data. "
     ).format(
-        _count(run.settings.latent_dim, "categorical latent" if look.walk is None else "latent dimension"),
+        counted(run.settings.latent_dim, "categorical latent" if look.walk is None else "latent dimension"),
         data["splits"]["train"],
         "rows of one value" if event == "1" else kind,
-        _count(len(look.history), "epoch"),
+        counted(len(look.history), "epoch"),
         look.best_epoch,
     )
     if run.settings.condition:
@@ -45,7 +45,7 @@ def _likelihood(figures: dict[str, Any]) -> Markup:
         return Markup("Its posterior has no density, so there is no bound on the log-likelihood of a row.")
     text = Markup(
         "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b> ± {} nats or more"
-    ).format(_count(figures["n"], "test row"), *numbers(figures["elbo"]))
+    ).format(counted(figures["n"], "test row"), *numbers(figures["elbo"]))
     gap = figures["iwae"]["value"] - figures["elbo"]["value"]
     if gap > 0:
         text += Markup(", and the importance-weighted bound at <b>{}</b> ± {} or more").format(
@@ -74,10 +74,6 @@ def _latents(figures: dict[str, Any]) -> Markup:
     return text + Markup(" Active latent dimensions: {} of {}.").format(
         latents["active"], latents["active"] + latents["collapsed"]
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"one {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _times(sizes: Sequence[int]) -> str:
@@ -146,7 +142,7 @@ def recorded(look: Look) -> list[tuple[str, str]]:
         *found,
         (
             "training",
-            f"{_count(len(look.history), 'epoch')}, {_duration(look.history[-1].get('seconds', math.nan))}",
+            f"{counted(len(look.history), 'epoch')}, {_duration(look.history[-1].get('seconds', math.nan))}",
         ),
         ("versions", f"jensen {record.get('jensen', '?')}, torch {record.get('torch', '?')}"),
         ("digest", str(data["digest"])),
