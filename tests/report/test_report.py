@@ -153,6 +153,12 @@ def test_every_picture_has_words_for_who_cannot_see_it(image_page: Page) -> None
     assert all(found["role"] == "img" and found["aria-label"] for found in drawings)
 
 
+def test_a_scale_is_as_wide_as_its_strips(image_page: Page) -> None:
+    strips = [found["width"] for tag, found in image_page.found if tag == "img" and "z0" in str(found["alt"])]
+    [scale] = [found["style"] for _, found in image_page.found if found.get("class") == "scale"]
+    assert scale == f"max-width: {strips[0]}px"
+
+
 def test_drawings_take_their_colours_from_the_page(image_run: Run) -> None:
     text = (image_run.path / "report.html").read_text(encoding="utf-8")
     assert "var(--ink)" in text

@@ -17,6 +17,8 @@ MARKED = 40
 """Up to so many columns, values are marked and not only joined."""
 MOST = 30
 """Columns that have no order among them: up to so many are shown."""
+ABREAST = 40
+"""Letters that stand side by side under a panel."""
 NAME = 14
 """Letters of a column's name under a panel."""
 
@@ -61,15 +63,20 @@ class ColumnAxis:
             ax.set_xlabel("column")
             whole_ticks(ax)
             return
-        ax.set_xticks(range(1, len(self.names) + 1), self.names, rotation=90, fontsize=9)
+        ax.set_xticks(range(1, len(self.names) + 1), self.names, rotation=90 if self.tall else 0, fontsize=9)
         ax.set_xlim(0.25, len(self.names) + 0.75)
         ax.grid(visible=True, axis="x")
         ax.tick_params(axis="x", length=0)
 
     @property
+    def tall(self) -> bool:
+        """Whether the names have no room side by side."""
+        return sum(len(name) + 2 for name in self.names or ()) > ABREAST
+
+    @property
     def name_height(self) -> float:
         """Pixels that the names need."""
-        return 5.5 * max(map(len, self.names)) if self.names else 0.0
+        return 5.5 * max(map(len, self.names)) if self.names and self.tall else 0.0
 
 
 def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
@@ -101,6 +108,11 @@ def column_names(schema: Schema | None, count: int) -> list[str]:
     return [f"column {number + 1}" for number in range(count)]
 
 
+def has_levels(schema: Schema | None) -> bool:
+    """Whether some columns hold levels, not numbers."""
+    return schema is not None and any(not column.numeric for column in schema.modelled)
+
+
 def _unit(look: Look) -> str:
     if look.run.schema is not None:
         return "standard deviations"
@@ -109,7 +121,8 @@ def _unit(look: Look) -> str:
 
 def _units(look: Look) -> str:
     if look.run.schema is not None:
-        return "Columns are in standard deviations from their mean over the test rows, categories by number. "
+        levels = ", categories by number" if has_levels(look.run.schema) else ""
+        return f"Columns are in standard deviations from their mean over the test rows{levels}. "
     if look.run.settings.scaling == "none":
         return ""
     return "Values are scaled as the model sees them, so that columns of different units share an axis. "

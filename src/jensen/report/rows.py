@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from jensen.data.arrays import Array
-from jensen.report.axis import ColumnAxis, axis_of, column_names
+from jensen.report.axis import ColumnAxis, axis_of, column_names, has_levels
 from jensen.report.histograms import CUT, histogram
 from jensen.report.images import walk_caption
 from jensen.report.look import REACH, Look, latent_name
@@ -81,7 +81,7 @@ def samples(look: Look) -> Picture:
         which,
         len(data),
         len(drawn),
-        ", or as the share of each level" if schema is not None else "",
+        ", or as the share of each level" if has_levels(schema) else "",
         100 * CUT,
     )
     return Picture(
