@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,24 @@ def test_a_table_has_names_and_its_facts(table_page: str) -> None:
     ):
         assert words not in table_page, words
     assert not re.search(r">z1</text>", table_page)
+
+
+def test_counts_given_their_label_are_named_by_number(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    x = draws.poisson(np.linspace(1, 900, 50) / 100, (60, 50)).astype(np.int64)
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(60) % 2)
+    settings = Settings(
+        data=f"{tmp_path / 'd.npz'}:x",
+        condition=("label",),
+        latent_dim=2,
+        hidden=(4,),
+        epochs=1,
+        device="cpu",
+        likelihood="poisson",
+    )
+    run = start(settings, tmp_path / "run")
+    page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
+    assert "Of 50 columns, the 30 that move most." in page
+    assert "Of 50 columns, the 12 of highest variance" in page
+    assert re.search(r"that of the first test row throughout: label = [01]\.", page)
+    assert "which the model is given." in page

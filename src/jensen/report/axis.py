@@ -1,10 +1,10 @@
 """Rows of columns in one panel: which columns stand on its axis, in what units, and what they are called."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -45,7 +45,7 @@ class ColumnAxis:
 
     def draw(self, ax: Axes, x: Tensor, **style: Any) -> None:
         """One row, in the model's domain."""
-        values = x.double().flatten().numpy()[: len(self.mean)]  # a label that was given is no value
+        values = x.double().flatten().numpy()[: len(self.mean)]
         shown = ((values - self.mean) / self.spread)[self.columns]
         joined = self.names is None
         ax.plot(
@@ -84,14 +84,15 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
 
     The columns of a table and of counts (genes, words) have no order, so no line joins them.
     """
-    schema, size = look.run.schema, moving.flatten(1).shape[1]
+    schema, size = look.run.schema, math.prod(look.run.event_shape)
+    moved = moving.double().flatten(1).numpy()[:, :size]  # a label that was given is no value
     mean, spread = np.zeros(size), np.ones(size)
     if schema is not None:  # each in its own standard deviations from its own mean
         values = look.x.double().flatten(1).numpy()
         mean, spread = np.nanmean(values, 0), np.nanstd(values, 0).clip(min=1e-12)
     columns, names, words = np.arange(size), None, _units(look)
     if schema is not None or look.preparation.support == "count":
-        moves = torch.as_tensor(moving.double().flatten(1).numpy() / spread).var(0, correction=0).numpy()
+        moves = (moved / spread).var(0)
         columns = np.sort(np.argsort(-moves, kind="stable")[:MOST])
         every = column_names(schema, size)
         numbers = schema is None
