@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from jensen.report.look import Look
-from jensen.report.style import ACCENT, INK, MUTED, WIDTH, Picture, canvas, plain, to_svg, whole_ticks
+from jensen.report.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    WIDTH,
+    Picture,
+    canvas,
+    counted,
+    plain,
+    to_svg,
+    whole_ticks,
+)
 
 UNSETTLED = 0.1
 """Share of the epochs, from the first, that may be left outside a panel."""
@@ -53,9 +64,8 @@ def curves(look: Look) -> Picture:
         whole_ticks(ax)
     axes[0].set_ylabel("nats per datum")
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, borderaxespad=0.3)
-    alt = (
-        f"Training curves over {len(lines)} epochs; the best validation bound is at epoch {look.best_epoch}."
-    )
+    over = f"Training curves over {counted(len(lines), 'epoch')}"
+    alt = f"{over}; the best validation bound is at epoch {look.best_epoch}."
     return Picture(_caption(look, cut), svg=to_svg(figure, "curves", alt))
 
 

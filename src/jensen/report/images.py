@@ -6,7 +6,7 @@ from torch import Tensor
 
 from jensen.data.arrays import Array
 from jensen.data.grid import enlarged
-from jensen.report.look import REACH, Look
+from jensen.report.look import REACH, Look, first_condition, latent_name
 from jensen.report.style import Picture, plain, to_img
 
 STRIP = 780
@@ -77,23 +77,35 @@ def walk(look: Look, means: Tensor) -> Picture:
     rates = look.figures["latents"]["rate_per_dimension"]
     strips = []
     for dimension, x in zip(look.dimensions, every, strict=True):
-        label = f"z{dimension + 1}" + ("" if rates is None else f" · {plain(rates[dimension])} nats")
-        alt = f"Decoder means while latent dimension {dimension + 1} moves from -{REACH:g} to {REACH:g}"
+        label = latent_name(dimension) + ("" if rates is None else f" · {plain(rates[dimension])} nats")
+        alt = f"Decoder means while {latent_name(dimension)} moves from -{REACH:g} to {REACH:g}"
         strips.append((label, to_img(x[kept], places, GAP, alt)))
-    return Picture(walk_caption(look), strips=tuple(strips), scale=(f"−{REACH:g}", "0", f"+{REACH:g}"))
+    return Picture(
+        walk_caption(look),
+        strips=tuple(strips),
+        scale=(f"−{REACH:g}", "0", f"+{REACH:g}"),
+        scale_width=places * (every.shape[3] + GAP) - GAP,
+    )
 
 
 def walk_caption(look: Look) -> Markup:
     """What a traversal shows, for images and for flat rows."""
     total = look.latents.mean.shape[1]
-    which = (
-        "Every latent dimension" if len(look.dimensions) == total else "The latent dimensions that carry most"
+    text = Markup("The one latent dimension, moved from −{:g} to {:g} prior standard deviations.")
+    if total > 1:
+        every = len(look.dimensions) == total
+        text = Markup(
+            ("Every latent dimension" if every else "The latent dimensions that carry most")
+            + ", the most active first, each moved alone from −{:g} to {:g} prior standard deviations while "
+            "the others stay at the prior’s centre. A dimension that changes nothing is not used."
+        )
+    text = text.format(REACH, REACH)
+    given = first_condition(look)
+    return (
+        text + Markup(" What is given is that of the first test row throughout: {}.").format(given)
+        if given
+        else text
     )
-    return Markup(
-        "{}, the most active first, each moved alone from −{:g} to {:g} prior standard "
-        "deviations while the others stay at the prior’s centre. A dimension that changes nothing is not "
-        "used."
-    ).format(which, REACH, REACH)
 
 
 def tiles(look: Look, x: Tensor, *, mean: bool = False) -> Array:

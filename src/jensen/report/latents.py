@@ -13,7 +13,7 @@ from matplotlib.patches import Circle
 
 from jensen.data.arrays import Array
 from jensen.evaluation.latents import ACTIVE_VARIANCE
-from jensen.report.look import Look, by_content
+from jensen.report.look import Look, by_content, latent_name
 from jensen.report.style import ACCENT, INK, LINE, MUTED, TEN, Picture, canvas, to_svg
 
 MAP_WIDTH, BARS_WIDTH, HEIGHT = 560, 376, 440
@@ -38,8 +38,9 @@ def posterior_map(look: Look) -> Picture:
                     Circle(origin, radius, fill=False, color=INK, linewidth=1, linestyle=(0, (2, 3)))
                 )
             words += Markup(
-                " The dotted circles are one and two standard deviations of the prior: the rows together "
-                "should fill them about as the prior does, without holes and without strays."
+                " The dotted circles are one and two standard deviations of the prior. The means with "
+                "their posteriors’ noise added should fill them as the prior does, without holes and strays; "
+                "the means alone lie closer to the centre."
             )
         ax.set_aspect("equal", adjustable="datalim")
         ax.grid(visible=False)
@@ -64,10 +65,12 @@ def _plane(look: Look, ax: Axes, means: Array) -> tuple[Array, tuple[float, floa
             "of the {} latent dimensions, which hold <b>{}</b> of the variance of the means."
         ).format(means.shape[1], total)
         return pca.transform(means), (float(origin[0]), float(origin[1])), words
-    first, second = by_content(look.latents)[:2]
-    ax.set(xlabel=f"z{first + 1}", ylabel=f"z{second + 1}")
-    words = Markup(
-        "Each dot is the posterior mean of one test row, in the two dimensions with the highest rate."
+    latents = look.latents
+    first, second = by_content(latents)[:2]
+    ax.set(xlabel=latent_name(first), ylabel=latent_name(second))
+    which = "of the highest rate" if latents.rate is not None else "whose means vary most"
+    words = Markup("Each dot is the posterior mean of one test row, in the two dimensions {}.").format(
+        "there are" if means.shape[1] == 2 else which
     )
     return means[:, [first, second]], (0.0, 0.0), words
 
@@ -143,8 +146,8 @@ def _colour_words(look: Look) -> str:
         return ""
     if look.latents.mean.shape[1] == 1 and class_colours(look.labels.numpy()) is None:
         return ""
-    seen = "which the model is given" if look.dataset.given is not None else "the model never saw them"
-    return f" Colours are the labels that came with the data; {seen}."
+    seen = "is given" if look.dataset.given is not None else "never saw"
+    return f" Colours are the labels that came with the data, which the model {seen}."
 
 
 def rates(look: Look) -> Picture:
@@ -171,7 +174,7 @@ def rates(look: Look) -> Picture:
     )
     ax.set_xlim(-1, max(len(order), 4))
     named = len(order) <= NAMED_BARS
-    ax.set_xticks(range(len(order)) if named else [], [f"z{d + 1}" for d in order] if named else [])
+    ax.set_xticks(range(len(order)) if named else [], [latent_name(d) for d in order] if named else [])
     ax.tick_params(axis="x", length=0)
     caption = _rate_words(look, split=split)
     return Picture(caption, svg=to_svg(figure, "rates", "Bar chart of the rate of each latent dimension"))

@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.data.seeds import seeded
+from jensen.data.tables.codec import decode_table
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.samples import traversal
 from jensen.figures import evaluate_run
@@ -139,6 +140,24 @@ def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) 
     means = reconstruct(model.decoder, z, context=context)
     walk: Tensor = means.unflatten(0, steps.shape[:2])
     return walk
+
+
+def first_condition(look: Look) -> str:
+    """What a conditional model is given with the first test row, which its traversal keeps; "" without."""
+    dataset, schema = look.dataset, look.run.schema
+    if dataset.given is not None and dataset.labels is not None:
+        number = int(dataset.labels[dataset.splits["test"][:1]])
+        return f"label = {dataset.label_name(number)}"
+    if schema is None or not look.run.settings.condition:
+        return ""
+    cells = decode_table(look.x[:1].double().numpy(), schema)
+    values = {name: cells[name][0].as_py() for name in look.run.settings.condition}
+    return ", ".join(f"{name} = {'missing' if v is None else v}" for name, v in values.items())
+
+
+def latent_name(dimension: int) -> str:
+    """What a latent dimension is called: as in the columns of ``jensen encode``."""
+    return f"z{dimension}"
 
 
 def _moves_freely(prior: Distribution) -> bool:

@@ -1,9 +1,12 @@
 """What a reader must know before comparing a run's figures with others, or trusting them."""
 
+from collections import Counter
 from typing import Any
 
 from markupsafe import Markup
 
+from jensen.config.tables import modelled_of
+from jensen.data.tables.schema import TYPES, Schema
 from jensen.report.look import Look
 from jensen.report.style import plain
 from jensen.report.table import numbers
@@ -31,6 +34,13 @@ WHOLE = (
 REAL = (
     "real numbers, without binarization or dequantization: log <i>p</i>(<i>x</i>) is a log density, which "
     "depends on the units of the data and may be above zero"
+)
+
+PROBABILITY = "a log probability"
+DENSITY = "a log density, which depends on the units of the data and may be above zero"
+MIXED = (
+    "of mixed kind: a log probability for levels, whole numbers and values that are frequent, a log density, "
+    "which depends on the units and may be above zero, for all other numbers"
 )
 
 
@@ -102,6 +112,8 @@ def match(figures: dict[str, Any]) -> Markup | None:
 def _domain(look: Look) -> Markup:
     """Of what log p(x) is the density: without that, the figures compare with nothing."""
     preparation = look.preparation
+    if look.run.schema is not None:
+        return _table_domain(look, look.run.schema)
     if preparation.binary:
         return Markup(BINARY[preparation.binarize])
     if preparation.discrete:
@@ -116,3 +128,25 @@ def _domain(look: Look) -> Markup:
     return Markup(
         words + "; the model sees scaled values, and log |d scaled / d given| = {} nats is included."
     ).format(plain(log_det))
+
+
+def _table_domain(look: Look, schema: Schema) -> Markup:
+    """What a table's columns are, and of what log p(x) is the density by that.
+
+    Levels have probabilities, and whole numbers; other numbers have densities, but for their atoms.
+    """
+    given = look.run.settings.condition
+    kinds = Counter(column.type for column in schema.modelled if column.name not in given)
+    counted = ", ".join(f"{kinds[kind]:,} {kind}" for kind in TYPES if kinds[kind])
+    columns = "column" if kinds.total() == 1 else "columns"
+    marginals = modelled_of(given, look.preparation)
+    dense = [marginal for marginal in marginals if not marginal.levels and marginal.step != 1]
+    if not dense:
+        kind = PROBABILITY
+    elif len(dense) == len(marginals) and not any(len(marginal.atoms) for marginal in dense):
+        kind = DENSITY
+    else:
+        kind = MIXED
+    return Markup("{} {}: {}; log <i>p</i>(<i>x</i>) is {}.").format(
+        f"{kinds.total():,}", columns, counted, Markup(kind)
+    )

@@ -19,6 +19,9 @@ from jensen.data.arrays import Array
 WIDTH = 960
 """Width of the page's column in CSS pixels; a drawing's unit is one of them."""
 
+LEAST = 520
+"""A narrow page scrolls a drawing rather than make it smaller than this, or than 0.8 of its width."""
+
 # Matplotlib wants colours, the page has them by name, so that a drawing follows light and dark: each of
 # these stands for the CSS variable beside it.
 INK, MUTED, LINE, ACCENT = "#010a01", "#020a02", "#030a03", "#040a04"
@@ -33,6 +36,7 @@ RC: Any = {
     "svg.fonttype": "none",  # letters stay letters: found by a search, and set in the page's own font
     "svg.hashsalt": "jensen",  # the same run gives the same bytes
     "font.size": 12,
+    "text.parse_math": False,  # a dollar in the name of a column is a dollar
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": LINE,
@@ -73,6 +77,8 @@ class Picture:
     """Rows of images, each with the words at its left."""
     scale: tuple[str, ...] = ()
     """The words under the strips, evenly spread."""
+    scale_width: int = 0
+    """Over so many pixels: the width of the strips."""
     pairs: bool = False
     """Strips belong together two by two."""
     panels: tuple[tuple[str, Markup], ...] = ()
@@ -113,8 +119,8 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     body = re.sub(r'(href="|url\()#([\w.-]+)', lambda m: f"{m[1]}#{names[m[2]]}", body)
     width, height = (72 * inches for inches in figure.get_size_inches())
     head = Markup(
-        '<svg viewBox="0 0 {:g} {:g}" style="max-width: {:g}px" role="img" aria-label="{}">'
-    ).format(width, height, width, alt)
+        '<svg viewBox="0 0 {:g} {:g}" style="max-width: {:g}px; --least: {:g}px" role="img" aria-label="{}">'
+    ).format(width, height, width, min(LEAST, 0.8 * width), alt)
     return head + Markup(re.sub(r"\n\s*", "\n", body).strip())
 
 
@@ -137,6 +143,16 @@ def to_img(tiles: Array, columns: int, gap: int, alt: str) -> Markup:
     )
 
 
+def shortened(name: str, letters: int) -> str:
+    """A name cut to what its place has room for."""
+    return name if len(name) <= letters + 1 else name[:letters].rstrip() + "…"
+
+
 def plain(number: float, digits: int = 2) -> str:
     """A number for reading: thousands apart, a true minus sign, a dash for what is not known."""
     return "–" if math.isnan(number) else f"{number:,.{digits}f}".replace("-", "−").replace("inf", "∞")
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, in words where it is one."""
+    return f"one {what}" if number == 1 else f"{number:,} {what}s"

@@ -74,7 +74,9 @@ def _estimator(key: str, figures: dict[str, Any]) -> Markup:
     annealed, refined = figures.get("ais", {}), figures.get("refined", {})
     words = {
         "elbo": "−(distortion + rate), a lower bound on log <i>p</i>(<i>x</i>)",
-        "distortion": "−E<sub><i>q</i></sub> log <i>p</i>(<i>x</i>|<i>z</i>), {samples} of <i>z</i> a row",
+        "distortion": "−E<sub><i>q</i></sub> log <i>p</i>(<i>x</i>|<i>z</i>), {samples} of <i>z</i> a row"
+        if measured(figures, "elbo")
+        else "−log <i>p</i>(<i>x</i>|<i>z</i>) at the one <i>z</i> of each row",
         "rate": "KL(<i>q</i>(<i>z</i>|<i>x</i>) ‖ <i>p</i>(<i>z</i>)), {kl}",
         "refined": "the ELBO with each row’s own best <i>q</i>, {steps} steps from the encoder’s",
         "iwae": "log of the mean of K weights <i>p</i>(<i>x</i>, <i>z</i>)/<i>q</i>(<i>z</i>|<i>x</i>), a "

@@ -1,6 +1,7 @@
 """What the page says in words and tables."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -8,25 +9,27 @@ from markupsafe import Markup
 
 from jensen.config import Settings
 from jensen.report.look import Look
-from jensen.report.style import plain
+from jensen.report.style import counted, plain
 from jensen.report.table import measured, numbers
 
 TITLES = {"Plan": "Training"}
+RESOLVED = ("hidden", "inner_steps", "inner_lr", "epochs", "batch_size", "lr")
+"""Settings that, left out, come from the data: nothing tells later whether they were."""
 
 
 def summary(look: Look) -> Markup:
     """What was trained, on what, and what came of it, for a reader who has not seen a VAE before."""
     run, data = look.run, look.run.recorded["data"]
-    event = " × ".join(str(size) for size in run.event_shape)
-    kind = f"images of {event}" if look.is_image else f"rows of {event} values"
+    event = _times(run.event_shape)
+    kind = f"images of {_image_size(look)}" if look.is_image else f"rows of {event} values"
     text = Markup(
         "A variational autoencoder with {} was trained on {:,} {} for {}; shown are the weights of epoch "
         "{:,}, the best on validation data. "
     ).format(
-        _count(run.settings.latent_dim, "categorical latent" if look.walk is None else "latent dimension"),
+        counted(run.settings.latent_dim, "categorical latent" if look.walk is None else "latent dimension"),
         data["splits"]["train"],
         "rows of one value" if event == "1" else kind,
-        _count(len(look.history), "epoch"),
+        counted(len(look.history), "epoch"),
         look.best_epoch,
     )
     if run.settings.condition:
@@ -42,7 +45,7 @@ def _likelihood(figures: dict[str, Any]) -> Markup:
         return Markup("Its posterior has no density, so there is no bound on the log-likelihood of a row.")
     text = Markup(
         "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b> ± {} nats or more"
-    ).format(_count(figures["n"], "test row"), *numbers(figures["elbo"]))
+    ).format(counted(figures["n"], "test row"), *numbers(figures["elbo"]))
     gap = figures["iwae"]["value"] - figures["elbo"]["value"]
     if gap > 0:
         text += Markup(", and the importance-weighted bound at <b>{}</b> ± {} or more").format(
@@ -73,8 +76,17 @@ def _latents(figures: dict[str, Any]) -> Markup:
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"one {what}" if number == 1 else f"{number:,} {what}s"
+def _times(sizes: Sequence[int]) -> str:
+    """Sizes as a product that no line break parts."""
+    return "\u00a0×\u00a0".join(f"{size:,}" for size in sizes)
+
+
+def _image_size(look: Look) -> str:
+    """Width and height of an image, and its channels where they are more than one."""
+    shape, layout = look.run.event_shape, look.layout or "HW"
+    sizes = dict(zip(layout, shape, strict=True))
+    channels = sizes.get("C", 1)
+    return _times((sizes["W"], sizes["H"])) + (f" in {channels} channels" if channels > 1 else "")
 
 
 def settings_groups(settings: Settings) -> list[tuple[str, list[tuple[str, str, bool]]]]:
@@ -95,30 +107,43 @@ def settings_groups(settings: Settings) -> list[tuple[str, list[tuple[str, str, 
 
 
 def _setting(settings: Settings, default: Settings, name: str) -> tuple[str, str, bool]:
-    value = getattr(settings, name)
-    words = ", ".join(map(str, value)) if isinstance(value, tuple) else "–" if value is None else str(value)
-    changed = getattr(default, name) not in (value, "auto")
+    value, usual = getattr(settings, name), getattr(default, name)
+    if isinstance(value, bool):
+        words = "yes" if value else "no"
+    elif isinstance(value, tuple):
+        words = ", ".join(map(str, value)) or "–"
+    else:
+        words = "–" if value is None else str(value)
+    changed = usual not in (value, "auto") and name not in RESOLVED
     return name.replace("_", "-"), words, changed
 
 
 def recorded(look: Look) -> list[tuple[str, str]]:
     """What was found in the data and decided, as (name, value)."""
     record, data, preparation = look.run.recorded, look.run.recorded["data"], look.preparation
-    affine = (
-        "none"
-        if preparation.binary
-        else f"x = (given − {_span(preparation.shift)}) / {_span(preparation.scale)}"
-    )
-    return [
+    shape = _times(data["shape"])
+    if look.is_image:
+        shape = f"{data['shape'][0]:,} images of {_image_size(look)}"
+    found = [
         ("data", str(data["name"])),
-        ("shape", " × ".join(f"{size:,}" for size in data["shape"])),
-        ("dtype", str(data["dtype"])),
-        ("value range", " to ".join(f"{value:g}" for value in data["value_range"])),
+        ("shape", shape),
         ("splits", ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())),
-        ("binarization", preparation.binarize),
-        ("dequantization", "uniform" if preparation.dequantize else "none"),
-        ("scaling", affine),
-        ("training", f"{len(look.history):,} epochs, {_duration(look.history[-1].get('seconds', math.nan))}"),
+    ]
+    if look.run.schema is None:  # of a table's columns, each has its own
+        affine = f"x = (given − {_span(preparation.shift)}) / {_span(preparation.scale)}"
+        found += [
+            ("dtype", str(data["dtype"])),
+            ("value range", " to ".join(f"{value:g}" for value in data["value_range"])),
+            ("binarization", preparation.binarize),
+            ("dequantization", "uniform" if preparation.dequantize else "none"),
+            ("scaling", "none" if preparation.binary else affine),
+        ]
+    return [
+        *found,
+        (
+            "training",
+            f"{counted(len(look.history), 'epoch')}, {_duration(look.history[-1].get('seconds', math.nan))}",
+        ),
         ("versions", f"jensen {record.get('jensen', '?')}, torch {record.get('torch', '?')}"),
         ("digest", str(data["digest"])),
     ]

@@ -1,0 +1,129 @@
+"""Rows of columns in one panel: which columns stand on its axis, in what units, and what they are called."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from jensen.data.arrays import Array
+from jensen.data.tables.schema import Schema
+from jensen.report.look import Look
+from jensen.report.style import plain, shortened, whole_ticks
+
+MARKED = 40
+"""Up to so many columns, values are marked and not only joined."""
+MOST = 30
+"""Columns that have no order among them: up to so many are shown."""
+ABREAST = 40
+"""Letters that stand side by side under a panel."""
+NAME = 14
+"""Letters of a column's name under a panel."""
+
+
+@dataclass(frozen=True)
+class ColumnAxis:
+    """The columns that the panels of a figure share.
+
+    Attributes:
+        columns: which are shown.
+        mean: of each column of a row, and
+        spread: what to divide by: 0 and 1 but for tables.
+        names: under the panel; None for columns of a signal, which are numbered and joined by a line.
+        unit: of the values.
+        words: of it all, for the caption.
+    """
+
+    columns: Array
+    mean: Array
+    spread: Array
+    names: list[str] | None
+    unit: str
+    words: str
+
+    def draw(self, ax: Axes, x: Tensor, **style: Any) -> None:
+        """One row, in the model's domain."""
+        values = x.double().flatten().numpy()[: len(self.mean)]
+        shown = ((values - self.mean) / self.spread)[self.columns]
+        joined = self.names is None
+        ax.plot(
+            np.arange(1, len(shown) + 1),
+            shown,
+            marker="o" if not joined or len(shown) <= MARKED else "",
+            **{**style, "linewidth": style["linewidth"] if joined else 0},
+        )
+
+    def label(self, ax: Axes, *, outer: bool) -> None:
+        """Names or numbers of the columns; at the left of the figure, the unit too."""
+        if outer:
+            ax.set_ylabel(self.unit)
+        if self.names is None:
+            ax.set_xlabel("column")
+            whole_ticks(ax)
+            return
+        ax.set_xticks(range(1, len(self.names) + 1), self.names, rotation=90 if self.tall else 0, fontsize=9)
+        ax.set_xlim(0.25, len(self.names) + 0.75)
+        ax.grid(visible=True, axis="x")
+        ax.tick_params(axis="x", length=0)
+
+    @property
+    def tall(self) -> bool:
+        """Whether the names have no room side by side."""
+        return sum(len(name) + 2 for name in self.names or ()) > ABREAST
+
+    @property
+    def name_height(self) -> float:
+        """Pixels that the names need."""
+        return 5.5 * max(map(len, self.names)) if self.names and self.tall else 0.0
+
+
+def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
+    """The axis for rows of these data; of many columns without an order, for those that ``moving`` move most.
+
+    The columns of a table and of counts (genes, words) have no order, so no line joins them.
+    """
+    schema, size = look.run.schema, math.prod(look.run.event_shape)
+    moved = moving.double().flatten(1).numpy()[:, :size]  # a label that was given is no value
+    mean, spread = np.zeros(size), np.ones(size)
+    if schema is not None:  # each in its own standard deviations from its own mean
+        values = look.x.double().flatten(1).numpy()
+        mean, spread = np.nanmean(values, 0), np.nanstd(values, 0).clip(min=1e-12)
+    columns, names, words = np.arange(size), None, _units(look)
+    if schema is not None or look.preparation.support == "count":
+        moves = (moved / spread).var(0)
+        columns = np.sort(np.argsort(-moves, kind="stable")[:MOST])
+        every = column_names(schema, size)
+        numbers = schema is None
+        names = [str(c + 1) if numbers else shortened(every[c], NAME) for c in columns]
+        if size > MOST:
+            words = f"Of {plain(size, 0)} columns, the {MOST} that move most. " + words
+    return ColumnAxis(columns, mean, spread, names, _unit(look), words)
+
+
+def column_names(schema: Schema | None, count: int) -> list[str]:
+    """The names of a table's columns; of others, their numbers."""
+    if schema is not None:
+        return [column.name for column in schema.modelled]
+    return [f"column {number + 1}" for number in range(count)]
+
+
+def has_levels(schema: Schema | None) -> bool:
+    """Whether some columns hold levels, not numbers."""
+    return schema is not None and any(not column.numeric for column in schema.modelled)
+
+
+def _unit(look: Look) -> str:
+    if look.run.schema is not None:
+        return "standard deviations"
+    return "value" if look.run.settings.scaling == "none" else "scaled value"
+
+
+def _units(look: Look) -> str:
+    if look.run.schema is not None:
+        levels = ", categories by number" if has_levels(look.run.schema) else ""
+        return f"Columns are in standard deviations from their mean over the test rows{levels}. "
+    if look.run.settings.scaling == "none":
+        return ""
+    return "Values are scaled as the model sees them, so that columns of different units share an axis. "

@@ -1,0 +1,130 @@
+"""Pictures of rows: bars that fall on the values, names where there are names, facts of a table."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+
+from jensen.config import Settings
+from jensen.data.tables.schema import Column
+from jensen.report import write_report
+from jensen.report.histograms import fitting_edges, histogram
+from jensen.report.style import canvas, shortened
+from jensen.report.words import settings_groups
+from jensen.session import start
+
+
+@pytest.mark.parametrize("high", [1, 3, 30, 500, 70_000])
+def test_edges_lie_between_whole_numbers_and_bars_hold_as_many(high: int) -> None:
+    edges = fitting_edges(np.arange(high + 1.0).repeat(2))
+    assert (edges % 1 == 0.5).all()
+    assert len(set(np.diff(edges))) == 1
+    assert high >= 500 or np.diff(edges)[0] == 1
+
+
+def test_edges_respect_a_step_and_fit_real_numbers() -> None:
+    edges = fitting_edges(np.arange(20) * 0.1, step=0.1)
+    assert np.allclose(edges / 0.1 % 1, 0.5)
+    edges = fitting_edges(np.linspace(0, 1, 100) ** 2)
+    assert len(edges) == 10
+    assert fitting_edges(np.full(5, 0.3)).tolist()[0] == pytest.approx(-0.2)
+
+
+def test_each_level_has_a_bar_and_dates_are_dates() -> None:
+    figure, [levels, dates] = canvas(400, 200, 1, 2)
+    column = Column("kind", "categorical", "string", ("a", "b", "never"))
+    codes = np.array([0.0] * 999 + [1.0, np.nan])
+    histogram(levels, codes, codes, column)
+    assert [bar.get_bbox().height for bar in levels.patches[:3] if isinstance(bar, Rectangle)] == [
+        0.999,
+        0.001,
+        0,
+    ]
+    assert [label.get_text() for label in levels.get_xticklabels()] == ["a", "b", "never"]
+    day = Column("when", "date", "string", step=1.0, format="%Y-%m-%d %H:%M:%S")
+    codes = 86400.0 * np.arange(18_000, 19_000)
+    histogram(dates, codes, codes, day)
+    figure.draw_without_rendering()
+    assert "2020" in [label.get_text() for label in dates.get_xticklabels()]
+
+
+def test_long_names_are_cut() -> None:
+    assert shortened("a" * 40, 22) == "a" * 22 + "…"
+    assert shortened("a" * 23, 22) == "a" * 23
+
+
+def test_settings_that_were_resolved_are_not_bold() -> None:
+    settings = Settings(data="digits", hidden=(9,), epochs=3, batch_size=5, lr=0.1, grey=True, beta=2.0)
+    found = {name: (words, bold) for _, group in settings_groups(settings) for name, words, bold in group}
+    assert [name for name, (_, bold) in found.items() if bold] == ["data", "grey", "beta"]
+    assert (found["grey"][0], found["skip-bad"][0], found["condition"][0]) == ("yes", "no", "–")
+
+
+@pytest.fixture(scope="module")
+def table_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a small table, conditional on one of its columns."""
+    folder = tmp_path_factory.mktemp("table")
+    draws = np.random.default_rng(0)
+    with (folder / "t.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["age", "kind", "is member", "a question of very many words, as asked $1 or $2"])
+        for _ in range(80):
+            lines.writerow([draws.integers(18, 60), draws.choice(["red", "green", "blue"]),
+                            draws.choice(["True", "False"]), draws.integers(0, 9)])  # fmt: skip
+    settings = Settings(
+        data=str(folder / "t.csv"), latent_dim=1, hidden=(4,), epochs=1, device="cpu", condition=("kind",)
+    )
+    run = start(settings, folder / "run")
+    path = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_table_has_names_and_its_facts(table_page: str) -> None:
+    for words in (
+        ">green</text>",
+        ">true</text>",
+        ">is member</text>",
+        ">kind (given)</text>",
+        ">a question of very man…</text>",
+        "3 columns: 2 count, 1 binary; log <i>p</i>(<i>x</i>) is a log probability.",
+        "that of the first test row throughout: kind = ",
+        "The one latent dimension, moved from",
+        ">z0</text>",
+        "one epoch,",
+    ):
+        assert words in table_page, words
+    for words in (
+        "value range",
+        "dtype",
+        "log density",
+        "column 1",
+        "real numbers",
+        "1 epochs",
+        "the others",
+    ):
+        assert words not in table_page, words
+    assert not re.search(r">z1</text>", table_page)
+
+
+def test_counts_given_their_label_are_named_by_number(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    x = draws.poisson(np.linspace(1, 900, 50) / 100, (60, 50)).astype(np.int64)
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(60) % 2)
+    settings = Settings(
+        data=f"{tmp_path / 'd.npz'}:x",
+        condition=("label",),
+        latent_dim=2,
+        hidden=(4,),
+        epochs=1,
+        device="cpu",
+        likelihood="poisson",
+    )
+    run = start(settings, tmp_path / "run")
+    page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
+    assert "Of 50 columns, the 30 that move most." in page
+    assert "Of 50 columns, the 12 of highest variance" in page
+    assert re.search(r"that of the first test row throughout: label = [01]\.", page)
+    assert "which the model is given." in page
