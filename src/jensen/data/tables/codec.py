@@ -1,13 +1,13 @@
 """Tables as codes, ``[N, C]`` of float64, and back to cells as they were given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import dates_of, since_1970
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Column, Schema, is_truth
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, without_nan
 from jensen.errors import UserError
 
@@ -134,6 +134,9 @@ def _levels(cells: Any, column: Column) -> tuple[Array, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if is_truth(column.levels):  # in training they were text; now they may be spelled in another way
+        truths = tuple(str(level).lower() == "true" for level in column.levels)
+        return _levels(cells, replace(column, levels=truths, storage="bool"))
     if isinstance(column.levels[0], str):
         given, levels = pc.cast(cells, pa.string()), pa.array(list(column.levels))
     elif isinstance(column.levels[0], bool) and is_text(cells.type):

@@ -11,7 +11,7 @@ import yaml
 
 from jensen.data.tables.codec import encode_cells
 from jensen.data.tables.dates import unit_of
-from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, few
+from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, few, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
 from jensen.errors import UserError
 from jensen.files import atomic, read_yaml_text, write_yaml_text
@@ -75,6 +75,8 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
 
 def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     """One column as edited, with what the edit leaves open taken from its cells."""
+    if is_truth(inferred.levels) and all(isinstance(level, bool) for level in edit.levels):
+        edit = replace(edit, levels=tuple(inferred.levels[int(level)] for level in edit.levels))
     if edit.type == inferred.type and (edit.numeric or not edit.levels):
         form = edit.format or inferred.format
         unit = inferred.step if form == inferred.format else unit_of(form or "")

@@ -94,6 +94,9 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
             f"{str(summary.distinct[0])[:40]!r}",
         )
     levels = sorted(summary.distinct)
+    first = {text.lower(): text for text in reversed(summary.distinct)}
+    if first.keys() == {"false", "true"}:  # True and TRUE are one level, spelled as where it comes first
+        levels = [first["false"], first["true"]]
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
 
 

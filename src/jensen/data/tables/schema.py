@@ -168,6 +168,11 @@ def _read_levels(record: Mapping[str, Any]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
+def is_truth(levels: Sequence[Level]) -> bool:
+    """Whether levels are the texts false and true, in whatever spelling."""
+    return sorted(level.lower() for level in levels if isinstance(level, str)) == ["false", "true"]
+
+
 def few(names: Sequence[str]) -> str:
     """The first of many names, for a sentence."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
