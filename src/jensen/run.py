@@ -135,6 +135,11 @@ class Run:
             raise UserError(f"{self.config}: {error}") from None
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """What the numbers of a row are called, such as genes; empty where the data had no names for them."""
+        return tuple(map(str, self.recorded.get("features") or ()))
+
+    @property
     def places_given(self) -> list[int]:
         """The places of the columns that the model is conditional on, among those of a row."""
         return places_given(self.settings.condition, self.preparation)

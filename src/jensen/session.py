@@ -94,6 +94,8 @@ def _recorded(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     }
     if dataset.schema is not None:
         recorded["schema"] = dataset.schema.to_dict()
+    if dataset.features:
+        recorded["features"] = list(dataset.features)
     return recorded
 
 
