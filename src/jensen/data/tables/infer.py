@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import unit_of
+from jensen.data.tables.dates import step_of
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
@@ -83,7 +83,8 @@ def _discrete(levels: Sequence[Any]) -> str:
 
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
     if forms := summary.form:
-        column = Column(summary.name, "date", storage, step=unit_of(forms[0]), format=forms[0])
+        step = step_of(summary.cells, forms[0])
+        column = Column(summary.name, "date", storage, step=step, format=forms[0])
         return column, _either(summary.name, *forms)
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
