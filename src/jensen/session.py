@@ -23,6 +23,7 @@ from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.stored import Stored
 from jensen.data.tables.edits import write_schema
+from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.run import FREE, WRITTEN, Run
@@ -111,7 +112,8 @@ def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]
         )
     if settings.batch_size is not None and settings.batch_size > rows:
         notes.append(
-            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+            f"--batch-size {settings.batch_size} is more than the {count(rows, 'training row')}: an epoch is "
+            "one step"
         )
     return settings, notes
 

@@ -9,6 +9,7 @@ from scipy import sparse
 from jensen.data.arrays import Array, check_rows
 from jensen.data.extras import extra
 from jensen.data.named import Named
+from jensen.data.words import count
 from jensen.errors import UserError
 
 LABELS = (
@@ -51,8 +52,8 @@ def read_h5ad(path: Path) -> Named:
         raise UserError(f"{path} has no matrix X; write one into it, or give another file")
     x = check_rows(_dense(matrix), str(path))
     is_count = x.dtype.kind in "iu"
-    kind = "counts" if is_count else "numbers"
-    notes.insert(0, f"{len(x):,} rows of {x.shape[1]:,} {kind}")
+    kind = "count" if is_count else "number"
+    notes.insert(0, f"{count(len(x), 'row')} of {count(x.shape[1], kind)}")
     labels, classes, said = _labels(data.obs)
     rows = {"train": np.arange(len(x))}
     genes = _names(data.var_names)

@@ -9,6 +9,7 @@ from jensen.data.arrays import Array
 from jensen.data.tables.dates import dates_of, since_1970
 from jensen.data.tables.schema import Column, Schema, is_truth
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, without_nan
+from jensen.data.words import count
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def encode_table(
     return Encoded(x, unknown)
 
 
-def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
+def unknown_cells(name: str, column: str, number: int, *, strict: bool) -> str:
     """What to say of cells of unknown categories, which are missing.
 
     Raises:
         UserError: with ``strict``.
     """
-    cells = f"{count} {'cell' if count == 1 else 'cells'} of categories that the schema lacks"
+    cells = f"{count(number, 'cell')} of categories that the schema lacks"
     if strict:
         raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
     return f"{name}: column {column!r} has {cells}; taken as missing"
@@ -108,8 +109,8 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
     infinite = np.isinf(found)
     if infinite.any():
         raise UserError(
-            f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
-            f"{before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
+            f"{name}: column {column.name!r} has {count(int(infinite.sum()), 'infinite value')}, the first "
+            f"in row {before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
     return found, 0
 

@@ -11,8 +11,9 @@ import yaml
 
 from jensen.data.tables.codec import encode_cells
 from jensen.data.tables.dates import step_of
-from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, few, is_truth
+from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
+from jensen.data.words import few
 from jensen.errors import UserError
 from jensen.files import atomic, read_yaml_text, write_yaml_text
 
