@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -42,6 +43,18 @@ def test_open_reads_what_start_wrote(run: Run) -> None:
     weights = load_tensors(run.path / "model.safetensors")[0]
     assert all(torch.equal(weights[name], value) for name, value in opened.model().state_dict().items())
     assert not opened.model().training
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_remembers_what_the_columns_are_called(run: Run, tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata", reason="the extra h5ad is not installed")
+    with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
+        counts = np.random.default_rng(0).poisson(2.0, (40, 3)).astype(float)
+        cells = anndata.AnnData(counts, var=pd.DataFrame(index=["TP53", "MYC", "ACTB"]))
+        cells.write_h5ad(tmp_path / "cells.h5ad")
+    start(Settings(data=str(tmp_path / "cells.h5ad"), **SMALL), tmp_path / "run")
+    assert Run.open(tmp_path / "run").features == ("TP53", "MYC", "ACTB")
+    assert run.features == ()
 
 
 def test_training_leaves_the_callers_generator_alone(data: str, tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ class Run:
             raise UserError(f"{self.config}: {error}") from None
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """What the numbers of a row are called, such as genes; empty where the data had no names for them."""
+        return tuple(map(str, self.recorded.get("features") or ()))
+
+    @property
     def places_given(self) -> list[int]:
         """The places of the columns that the model is conditional on, among those of a row."""
         return places_given(self.settings.condition, self.preparation)
@@ -175,12 +180,21 @@ class Run:
         path = self.path / "model.safetensors"
         if not path.exists() and self.checkpoint.exists():
             raise UserError(f"{path} is missing; `jensen train --resume {self.path}` writes it anew")
+        self._check_begun()
         weights, metadata = load_tensors(path)
         if metadata.get("config") != self.identity:
             raise UserError(
                 f"{self.config} was altered since {path.name} was written, or is of another run; restore it"
             )
         return weights
+
+    def _check_begun(self) -> None:
+        """Refuse a run of which nothing is there but its config.yaml, and which resuming begins anew."""
+        if not any((self.path / name).exists() for name in WRITTEN[1:]):
+            raise UserError(
+                f"{self.path} has no weights: training was stopped before its first checkpoint; `jensen "
+                f"train --resume {self.path}` trains it"
+            )
 
     def blocks(
         self, dataset: Dataset, split: str, limit: int | None = None, *, alike: bool = False
@@ -195,6 +209,7 @@ class Run:
         Raises:
             UserError: the file is missing, damaged or not what the checkpoint remembers.
         """
+        self._check_begun()
         path = self.path / "metrics.jsonl"
         mend = f"`jensen train --resume {self.path}` writes it anew"
         try:
@@ -215,11 +230,21 @@ class Run:
         return lines
 
     def save(self, state: TrainingState) -> None:
-        """Write checkpoint, weights and metrics, each atomically; the checkpoint, which decides, first."""
-        state.save(self.checkpoint, self.identity)
-        save_tensors(self.path / "model.safetensors", state.best, {"config": self.identity})
-        with atomic(self.path / "metrics.jsonl") as temporary:
-            temporary.write_bytes(_as_lines(state.history))
+        """Write checkpoint, weights and metrics, each atomically; the checkpoint, which decides, first.
+
+        Raises:
+            UserError: one of them cannot be written.
+        """
+        try:
+            state.save(self.checkpoint, self.identity)
+            save_tensors(self.path / "model.safetensors", state.best, {"config": self.identity})
+            with atomic(self.path / "metrics.jsonl") as temporary:
+                temporary.write_bytes(_as_lines(state.history))
+        except UserError as error:
+            raise UserError(
+                f"{str(error).partition(';')[0]}; free space there and go on with `jensen train --resume "
+                f"{self.path}`, or train into another folder with --out"
+            ) from None
 
 
 def _as_lines(history: list[Record]) -> bytes:

@@ -1,11 +1,16 @@
 """Training sessions: a run begun, or gone on with, from data to weights on disk."""
 
+import contextlib
+import copy
+import dataclasses
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from jensen._version import __version__
 from jensen.config.build import build_bound, build_estimator, build_memory
@@ -18,6 +23,7 @@ from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.stored import Stored
 from jensen.data.tables.edits import write_schema
+from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.run import FREE, WRITTEN, Run
@@ -89,6 +95,8 @@ def _recorded(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     }
     if dataset.schema is not None:
         recorded["schema"] = dataset.schema.to_dict()
+    if dataset.features:
+        recorded["features"] = list(dataset.features)
     return recorded
 
 
@@ -104,7 +112,8 @@ def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]
         )
     if settings.batch_size is not None and settings.batch_size > rows:
         notes.append(
-            f"--batch-size {settings.batch_size} is more than the {rows} training rows: an epoch is one step"
+            f"--batch-size {settings.batch_size} is more than the {count(rows, 'training row')}: an epoch is "
+            "one step"
         )
     return settings, notes
 
@@ -196,9 +205,11 @@ def _fit(
         log_det=run.log_det,
     )
     due = time.monotonic() + SAVE_SECONDS
+    kept = _Kept(state)
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal due
+        kept.take()
         if (began := time.monotonic()) >= due:
             run.save(state)
             now = time.monotonic()
@@ -208,9 +219,57 @@ def _fit(
     estimator = build_estimator(settings, state.memory)
     try:
         train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
+        run.save(state)
     except UserError:
         if state.best:  # diverged: the optimizer's state is of no use, the best weights are
-            save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
+            with contextlib.suppress(UserError):  # what went wrong first is what the user must know
+                save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
         raise
-    run.save(state)
+    except KeyboardInterrupt:
+        done = kept.put_back()
+        if done.epoch:
+            run.save(done)
+        raise KeyboardInterrupt(_how_to_go_on(run, done.epoch)) from None
     return run
+
+
+class _Kept:
+    """What a checkpoint holds as it was at the last epoch's end, for a training that is interrupted later.
+
+    In the midst of an epoch the weights have moved on in place, and resuming goes on from whole epochs only.
+    """
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.copies = [tensor.clone() for tensor in self._tensors()]
+        self.take()
+
+    def _tensors(self) -> list[Tensor]:
+        """All that changes in place, each once."""
+        state = self.state
+        moments = {id(tensor): tensor for tensor in state.optimizer.tensors().values()}
+        return [*state.model.state_dict().values(), *state.memory.state_dict().values(), *moments.values()]
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Remember the state as it is now."""
+        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
+            kept.copy_(tensor)
+        # The best weights are replaced whole, never changed, and need no copy.
+        rate = copy.copy(self.state.learning_rate)
+        self.then = dataclasses.replace(self.state, history=[*self.state.history], learning_rate=rate)
+
+    @torch.no_grad()
+    def put_back(self) -> TrainingState:
+        """The state as it was when last remembered."""
+        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
+            tensor.copy_(kept)
+        return self.then
+
+
+def _how_to_go_on(run: Run, epochs: int) -> str:
+    """What is kept of a training that was interrupted, and the command that goes on with it."""
+    kept = f"its {epochs} whole epochs are kept" if epochs > 1 else "its first epoch is kept"
+    if not epochs:
+        kept = "it was in its first epoch, of which nothing is kept"
+    return f"{run.path}: {kept}; go on with: jensen train --resume {shlex.quote(str(run.path))}"

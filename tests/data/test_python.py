@@ -103,12 +103,19 @@ def test_h5ad(tmp_path: Path) -> None:
         obs = pd.DataFrame({"Cell_Type": pd.Categorical(["b", "a"] * 10)}, index=names)
         cells = anndata.AnnData(np.log1p(counts), obs, layers={"counts": sparse.csr_matrix(counts)})
         cells.write_h5ad(path)
+        named = pd.DataFrame(index=pd.Index([f"AAC{number}" for number in range(20)], name="barcode"))
+        genes = pd.DataFrame(index=[f"gene-{number}" for number in range(5)])
+        anndata.AnnData(counts, named, genes).write_h5ad(tmp_path / "named.h5ad")
     dataset = load(path)
     assert np.array_equal(dataset.x.numpy(), counts)
     assert dataset.is_count
     assert dataset.labels is not None
     assert dataset.labels.tolist() == [1, 0] * 10
     assert dataset.x.dtype == torch.uint8
+    assert (dataset.names, dataset.features) == ((), ()), "numbers of rows and columns are no names"
+    dataset = load(tmp_path / "named.h5ad")
+    assert (dataset.names[:2], dataset.names_are) == (("AAC0", "AAC1"), "barcode")
+    assert dataset.features == ("gene-0", "gene-1", "gene-2", "gene-3", "gene-4")
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="damaged"):
         load(path)

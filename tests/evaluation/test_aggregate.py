@@ -10,7 +10,9 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from jensen.distributions import Delta
 from jensen.evaluation.aggregate import Aggregate, aggregate, gaussian_part
+from jensen.evaluation.estimate import Estimate
 from jensen.evaluation.mixture import Mixture
+from jensen.evaluation.verdict import Findings, verdict
 from jensen.models import VAE
 from jensen.priors import StandardNormal
 from tests.chance import within_chance
@@ -182,6 +184,55 @@ def test_few_rows_raise_no_false_alarm_and_hide_no_plain_mismatch(spread: float,
     found = verdict_on(lambda x: normal(spread * x, torch.full_like(x, 0.02)), n=180)
     assert found.saturated
     assert found.verdict == verdict
+
+
+def findings(**changes) -> Findings:
+    """Of a model that is good, but for changes."""
+    good = {
+        "latents": 8,
+        "mutual_information": Estimate(3.0, 0.1),
+        "log_n": math.log(1000),
+        "marginal_kl": Estimate(0.2, 0.1),
+        "marginal_kl_lower": 0.1,
+        "mmd_p_value": 0.5,
+        "uncovered": 0.01,
+        "active": 8,
+    }
+    return Findings(**{**good, **changes})
+
+
+def test_a_prior_that_is_learned_already_is_not_recommended() -> None:
+    far = {"mmd_p_value": 0.002, "marginal_kl": Estimate(2.0, 0.1)}
+    assert "--prior mixture" in verdict(findings(**far))[1]
+    word, advice = verdict(findings(**far, marginal_kl_lower=None))
+    assert (word, "--prior" in advice) == ("mismatched", False)
+    assert "2.0 nats" in advice
+    holes = findings(**far, uncovered=0.5, marginal_kl_lower=None)
+    assert "a learned prior" not in verdict(holes)[1]
+
+
+def test_good_does_not_say_that_priors_match_which_the_test_tells_apart() -> None:
+    assert "matches" in verdict(findings())[1]
+    word, advice = verdict(findings(mmd_p_value=5 / 501))  # printed as 0.010
+    assert (word, "matches" in advice) == ("good", False)
+    assert "not quite" in advice
+
+
+def test_few_rows_are_unclear_before_they_are_under_used() -> None:
+    assert verdict(findings(active=2))[0] == "under-used"
+    for few in ({"log_n": math.log(2)}, {"log_n": math.log(9), "mutual_information": Estimate(1.0, 0.1)}):
+        word, advice = verdict(findings(active=2, **few))
+        assert word == "unclear"
+        assert "2 of 8" in advice
+    assert verdict(findings(log_n=math.log(9), mutual_information=Estimate(1.0, 0.1)))[0] == "unclear"
+
+
+def test_where_information_is_at_its_cap_the_distance_lies_between_two_bounds() -> None:
+    cap = {"mutual_information": Estimate(6.8, 0.1), "marginal_kl": Estimate(9.0, 0.1), "mmd_p_value": 0.002}
+    word, advice = verdict(findings(**cap, marginal_kl_lower=1.5))
+    assert word == "mismatched"
+    assert "between 1.5 and 9.0 nats" in advice
+    assert verdict(findings(**cap, marginal_kl_lower=None))[0] == "unclear"  # 9 nats are an upper bound alone
 
 
 def test_same_seed_same_figures_ready_for_json() -> None:

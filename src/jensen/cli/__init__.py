@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import os
 import sys
@@ -20,6 +21,9 @@ COMMANDS = {
     "impute": "fill the missing cells of a table, or draw them several times over",
     "report": "one self-contained HTML page about a run",
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a standard output that takes no more."""
 
 USAGE = "\n".join(
     [
@@ -72,12 +76,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"jensen: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("jensen: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(": ".join(["jensen: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output left, as `head` does; nothing is left to flush to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        _let_output_go()
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        _let_output_go()
+        print(
+            f"jensen: cannot write to standard output: {error.strerror}; free space there, or send it to "
+            "another place",
+            file=sys.stderr,
+        )
+        return 2
     return 0
+
+
+def _let_output_go() -> None:
+    """Where standard output takes no more: nowhere, lest what is left be flushed to it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> None:

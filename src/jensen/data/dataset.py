@@ -42,6 +42,7 @@ class Dataset:
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
         names_are: what the names are called, as a column of a table.
+        features: what to call the numbers of a row, such as genes; empty where there is nothing.
         classes: what the numbers of the labels stand for; empty where for themselves.
         given: where the label is given to a model, how rows carry it (see `give_labels`); else None.
         notes: what was found and done when the data were read, a sentence each, for the user.
@@ -59,6 +60,7 @@ class Dataset:
     is_count: bool = False
     names: tuple[str, ...] = ()
     names_are: str = "image"
+    features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     given: Labels | None = None
     notes: tuple[str, ...] = ()
@@ -217,6 +219,7 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Datas
         is_count=raw.is_count,
         names=raw.names,
         names_are=raw.names_are,
+        features=raw.features,
         classes=raw.classes,
         notes=raw.notes,
     )

@@ -9,6 +9,7 @@ from scipy import sparse
 from jensen.data.arrays import Array, check_rows
 from jensen.data.extras import extra
 from jensen.data.named import Named
+from jensen.data.words import count
 from jensen.errors import UserError
 
 LABELS = (
@@ -30,7 +31,7 @@ def read_h5ad(path: Path) -> Named:
     """The matrix X of a file as rows ``[N, D]``: whole numbers as counts, anything else as numbers.
 
     Where X is not whole and there is a layer "counts", that layer is taken. Labels are the first column of
-    obs that is called like one (see `LABELS`).
+    obs that is called like one (see `LABELS`). Cells and genes keep their names.
 
     Raises:
         UserError: anndata is not installed, no such file, a damaged one, or values that are not finite.
@@ -51,11 +52,29 @@ def read_h5ad(path: Path) -> Named:
         raise UserError(f"{path} has no matrix X; write one into it, or give another file")
     x = check_rows(_dense(matrix), str(path))
     is_count = x.dtype.kind in "iu"
-    kind = "counts" if is_count else "numbers"
-    notes.insert(0, f"{len(x):,} rows of {x.shape[1]:,} {kind}")
+    kind = "count" if is_count else "number"
+    notes.insert(0, f"{count(len(x), 'row')} of {count(x.shape[1], kind)}")
     labels, classes, said = _labels(data.obs)
     rows = {"train": np.arange(len(x))}
-    return Named(x, labels, rows, (0.0, 1.0), is_count=is_count, classes=classes, notes=(*notes, *said))
+    genes = _names(data.var_names)
+    return Named(
+        x,
+        labels,
+        rows,
+        (0.0, 1.0),
+        is_count=is_count,
+        names=_names(data.obs_names),
+        names_are=str(data.obs_names.name or "cell"),
+        features=genes if len(set(genes)) == len(genes) else (),
+        classes=classes,
+        notes=(*notes, *said),
+    )
+
+
+def _names(index: Any) -> tuple[str, ...]:
+    """What an index calls its entries; nothing where it only numbers them, as anndata does by itself."""
+    names = tuple(map(str, index))
+    return () if names == tuple(map(str, range(len(names)))) else names
 
 
 def _values(matrix: Any) -> Array:

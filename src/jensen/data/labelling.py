@@ -11,6 +11,7 @@ import torch
 from jensen.data.arrays import Array
 from jensen.data.dataset import Dataset
 from jensen.data.labels import Labels, listed
+from jensen.data.words import count
 from jensen.errors import UserError
 
 
@@ -30,8 +31,9 @@ def give_labels(dataset: Dataset, like: Labels | None = None) -> Dataset:
         numbers, names = _numbers_among(like.names, numbers, names, dataset.name), like.names
     elif len(names) < 2 or 2 * len(names) > len(labels):
         raise UserError(
-            f"--condition label: {dataset.name} has {len(names)} labels in {len(labels)} rows "
-            f"({listed(names)}), from which nothing can be learned; leave --condition out"
+            f"--condition label: {dataset.name} has {count(len(names), 'label')} in "
+            f"{count(len(labels), 'row')} ({listed(names)}), from which nothing can be learned; leave "
+            "--condition out"
         )
     digest = hashlib.sha256(dataset.digest.encode() + repr(names).encode() + numbers.tobytes()).hexdigest()
     given = Labels(names, dataset.event_shape)

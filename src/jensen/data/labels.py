@@ -11,7 +11,8 @@ from torch import Tensor
 
 from jensen.data.arrays import Array
 from jensen.data.stored import Stored
-from jensen.data.tables.schema import Column, Schema, few
+from jensen.data.tables.schema import Column, Schema
+from jensen.data.words import few
 
 LABEL = "label"
 """What the label of a row is called, in ``--condition`` and ``--where``."""

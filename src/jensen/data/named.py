@@ -33,6 +33,7 @@ class Named:
         is_count: the values are counts, whose distribution is one of whole numbers.
         names: what to call each row, such as the file of an image; empty where there is nothing.
         names_are: what the names are called, as a column of a table.
+        features: what to call the numbers of a row, such as genes; empty where there is nothing.
         classes: what the numbers of the labels stand for; empty where for themselves.
         notes: what was found and done, a sentence each, for the user.
     """
@@ -46,6 +47,7 @@ class Named:
     is_count: bool = False
     names: tuple[str, ...] = ()
     names_are: str = "image"
+    features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -7,6 +7,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.named import Named
 from jensen.data.shares import Share
+from jensen.data.words import count
 from jensen.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -50,15 +51,15 @@ def draw_splits(
     }
     if len(train) <= len(drawn):
         raise UserError(
-            f"{source} has {len(train)} rows, too few to train, validate and test on; "
+            f"{source} has {count(len(train), 'row')}, too few to train, validate and test on; "
             f"give at least {len(drawn) + 1}"
         )
     while sum(drawn.values()) >= len(train):  # rounding up has left no row to train on
         drawn[max(drawn, key=lambda name: drawn[name])] -= 1
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(train)
     splits = dict(raw.splits)
-    for name, count in drawn.items():
-        splits[name], shuffled = shuffled[:count], shuffled[count:]
+    for name, rows in drawn.items():
+        splits[name], shuffled = shuffled[:rows], shuffled[rows:]
     splits["train"] = shuffled
     return {name: np.sort(splits[name]).astype(np.int64) for name in SPLITS}
 

@@ -15,6 +15,7 @@ import numpy as np
 from jensen.data.arrays import Array, image_layout
 from jensen.data.grid import image_grid
 from jensen.data.npy import NpyFile
+from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import atomic, check_folder
 
@@ -91,8 +92,8 @@ def _check_rows(path: Path, x: Array, names: Sequence[str] | None) -> None:
     check_suffix(path, x.shape[1:])
     width = math.prod(x.shape[1:])
     if names is not None and len(names) != width:
-        given = "1 name" if len(names) == 1 else f"{len(names)} names"
-        raise UserError(f"cannot write {path}: {given} for {width} columns; give one per column")
+        given = f"{count(len(names), 'name')} for {count(width, 'column')}"
+        raise UserError(f"cannot write {path}: {given}; give one per column")
 
 
 def _joined(pieces: Sequence[tuple[Array, Texts]]) -> tuple[Array, Texts]:

@@ -11,6 +11,8 @@ from jensen.data.tables.edits import apply_edits, read_schema
 from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import summarise
+from jensen.data.tables.where import parse_where
+from jensen.errors import UserError
 
 MOMENTS = [dt.datetime(2024, 1, 30, 23, 58) + dt.timedelta(minutes=733 * i) for i in range(40)]
 
@@ -21,10 +23,10 @@ MOMENTS = [dt.datetime(2024, 1, 30, 23, 58) + dt.timedelta(minutes=733 * i) for 
         ("%Y-%m-%d", 1.0),
         ("%d.%m.%Y", 1.0),
         ("%d/%m/%Y %H:%M", 60.0),
-        ("%m/%d/%Y %H:%M:%S", 1.0),
+        ("%m/%d/%Y %H:%M:%S", 60.0),
         ("%Y-%m-%d %H:%M", 60.0),
-        ("%Y-%m-%dT%H:%M:%SZ", 1.0),
-        ("%Y-%m-%d %H:%M:%S+02:00", 1.0),
+        ("%Y-%m-%dT%H:%M:%SZ", 60.0),
+        ("%Y-%m-%d %H:%M:%S+02:00", 60.0),
         ("%Y-%m-%dT%H:%M-0530", 60.0),
     ],
 )
@@ -35,6 +37,49 @@ def test_a_form_is_found_out_and_kept(form: str, step: float) -> None:
     assert (column.type, column.format, column.step) == ("date", form, step)
     codes = encode_table(pa.table({"t": cells}), schema).x
     assert decode_table(codes, schema)["t"].to_pylist() == cells.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("form", "seconds", "step"),
+    [
+        ("%Y-%m-%d %H:%M:%S", 86400, 86400.0),
+        ("%d.%m.%Y %H:%M", 86400, 86400.0),
+        ("%Y-%m-%dT%H:%M:%S+02:00", 86400, 86400.0),
+        ("%Y-%m-%d %H:%M:%S", 3600, 3600.0),
+    ],
+)
+def test_the_step_of_moments_in_text_is_that_of_all_of_them(form: str, seconds: int, step: float) -> None:
+    start = dt.datetime(2021, 5, 26)
+    cells = pa.array([(start + dt.timedelta(seconds=seconds * i**2)).strftime(form) for i in range(30)])
+    schema = infer_schema(pa.table({"t": cells}))
+    assert schema.columns[0].step == step
+    x = encode_table(pa.table({"t": cells}), schema).x
+    assert decode_table(x + 0.4 * step, schema)["t"].to_pylist() == cells.to_pylist()
+
+
+WHEN = Column("when", "date", "string", step=1.0, format="%Y-%m-%d %H:%M:%S")
+DAYS = Column("day", "date", "string", step=86400.0, format="%d.%m.%YT%H:%M")
+
+
+@pytest.mark.parametrize("column", [WHEN, DAYS])
+def test_a_date_alone_in_a_condition_is_its_midnight(column: Column) -> None:
+    moment = dt.datetime(2021, 6, 1)
+    assert column.format is not None
+    whole, alone = (moment.strftime(form) for form in (column.format, column.format[:8]))
+    schema = Schema((column,))
+    for operator in ("=", ">", "<="):
+        both = [parse_where(f"{column.name} {operator} {text}", schema) for text in (whole, alone)]
+        assert both[0] == both[1]
+    assert both[0][0].high == moment.replace(tzinfo=dt.UTC).timestamp()
+
+
+def test_a_date_that_cannot_be_read_is_answered_by_an_example() -> None:
+    with pytest.raises(UserError, match=r"write it as 2021-06-30 14:30:00, or 2021-06-30 for its midnight$"):
+        parse_where("when > June", Schema((WHEN,)))
+    with pytest.raises(UserError, match=r"write it as 2021-06-30, without a time zone$"):
+        parse_where("d > June", Schema((Column("d", "date", "date32[day]", step=1.0),)))
+    with pytest.raises(UserError, match=r"never 01.06.2021T12:00; the nearest .* 01.06.2021T00:00 and 02.06"):
+        parse_where("day = 01.06.2021T12:00", Schema((DAYS,)))
 
 
 def test_text_that_is_no_date() -> None:

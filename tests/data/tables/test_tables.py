@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import yaml
 
 from jensen.data import load, load_rows
 from jensen.data.tables.codec import decode_table, encode_table
@@ -91,6 +92,8 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"table{suffix}"
     write_table(path, table)
     assert table_files(path) == [path]
+    if suffix.startswith((".csv", ".tsv")):  # text keeps the spelling of true and false
+        table = table.set_column(2, "bool", table["bool"].cast(pa.string()))
     assert read_table(path).to_pydict() == table.to_pydict()
 
 
@@ -289,6 +292,38 @@ def test_a_text_file_that_is_filled_into_parquet_gets_types(tmp_path: Path) -> N
     filled = pyarrow.parquet.read_table(out)
     assert filled.schema.types == table.schema.types == [pa.string(), pa.float64(), pa.string()]
     assert filled.to_pylist() == [*table.to_pylist()[:-1], {"code": "07", "v": 1.0, "kind": "b"}]
+
+
+@pytest.mark.parametrize(("no", "yes"), [("False", "True"), ("FALSE", "TRUE"), ("false", "true")])
+def test_true_and_false_are_written_as_in_the_file(tmp_path: Path, no: str, yes: str) -> None:
+    lines = [f"{(no, yes, 'NA')[i % 3]},{i % 7}" for i in range(30)]
+    source = write(tmp_path / "t.csv", "flag,n\n" + "\n".join(lines) + "\n")
+    [schema, x] = [(d := load(str(source))).schema, d.x.numpy()]
+    assert schema is not None
+    assert schema.columns[0] == Column("flag", "binary", "string", (no, yes))
+    assert Schema.from_dict(yaml.safe_load(yaml.safe_dump(schema.to_dict()))) == schema
+    out = tmp_path / "o.csv"
+    fill_file(source, [out], [np.where(np.isnan(x), 1.0, x)[None]], schema)
+    assert {line.split(",")[0] for line in out.read_text().splitlines()[1:]} == {no, yes}
+    for cells in (pa.array([False, True, None]), pa.array(["false", "TRUE", None]), pa.array([0, 1, None])):
+        codes = encode_table(pa.table({"flag": cells, "n": [1, 2, 3]}), schema, strict=True).x[:, 0]
+        assert np.array_equal(codes, [0, 1, np.nan], equal_nan=True)
+
+
+def test_true_in_several_spellings_is_one_level(tmp_path: Path) -> None:
+    cells = ["true", "FALSE", "True", "False", "TRUE"] * 4
+    source = write(tmp_path / "t.csv", "flag,n\n" + "\n".join(f"{c},{i % 7}" for i, c in enumerate(cells)))
+    dataset = load(str(source))
+    assert dataset.schema is not None
+    assert dataset.schema.columns[0].levels == ("FALSE", "true")
+    assert dataset.x[:5, 0].tolist() == [1, 0, 1, 0, 1]
+    edited = write(tmp_path / "s.yaml", "- {name: flag, type: ordinal, levels: [true, false]}")
+    again = load(str(source), schema=edited)
+    assert again.schema is not None
+    assert again.schema.columns[0].levels == ("true", "FALSE")
+    assert again.x[:5, 0].tolist() == [0, 1, 0, 1, 0]
+    before = Schema((Column("flag", "binary", "bool", (False, True)), dataset.schema.columns[1]))
+    assert load_rows(str(source), schema=before).x[:5, 0].tolist() == [1, 0, 1, 0, 1]
 
 
 def test_filling_a_parquet_file_leaves_all_else_bit_for_bit(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def _fields(file: Path, storage: dict[str, str]) -> "pa.Schema":
     import pyarrow as pa
 
     if _is_text(file):
-        kinds = {"int64": pa.int64(), "double": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
+        kinds = {"int64": pa.int64(), "double": pa.float64(), "string": pa.string()}
         return pa.schema([(name, kinds[storage[name]]) for name in text_layout(file).names])
     first: pa.Table = next(_cells(file))
     return first.schema

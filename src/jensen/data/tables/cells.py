@@ -1,4 +1,4 @@
-"""Cells of text as what all cells of their column are: whole numbers, numbers, truth values or text."""
+"""Cells of text as what all cells of their column are: whole numbers, numbers or text."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -120,7 +120,8 @@ def _typed(text: Any, commas: bool) -> tuple[str, Any]:
 
 def _kinds(commas: bool) -> list[str]:
     """What all cells of a column may be, the narrowest first: Arrow types, and numbers such as 3,5."""
-    return ["int64", "double", *([COMMA + "double"] if commas else []), "bool", TEXT]
+    # True and false stay text, which comes back as it was written.
+    return ["int64", "double", *([COMMA + "double"] if commas else []), TEXT]
 
 
 def _read(text: Any, kind: str) -> Any:
@@ -130,8 +131,6 @@ def _read(text: Any, kind: str) -> Any:
 
     if kind == TEXT:
         return text
-    if kind == "bool":
-        return _truth(text)
     if codes(text):
         return None
     if kind.startswith(COMMA):
@@ -183,7 +182,7 @@ def _cast(text: Any, storage: str, commas: bool) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if storage == "bool":
+    if storage == "bool":  # training read them from a file that has such cells, or an earlier jensen did
         typed = _truth(text)
         return text if typed is None else typed
     if storage not in ("int64", "double"):

@@ -1,14 +1,15 @@
 """Tables as codes, ``[N, C]`` of float64, and back to cells as they were given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import dates_of, since_1970
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Column, Schema, is_truth
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, without_nan
+from jensen.data.words import count
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def encode_table(
     return Encoded(x, unknown)
 
 
-def unknown_cells(name: str, column: str, count: int, *, strict: bool) -> str:
+def unknown_cells(name: str, column: str, number: int, *, strict: bool) -> str:
     """What to say of cells of unknown categories, which are missing.
 
     Raises:
         UserError: with ``strict``.
     """
-    cells = f"{count} {'cell' if count == 1 else 'cells'} of categories that the schema lacks"
+    cells = f"{count(number, 'cell')} of categories that the schema lacks"
     if strict:
         raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
     return f"{name}: column {column!r} has {cells}; taken as missing"
@@ -108,8 +109,8 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
     infinite = np.isinf(found)
     if infinite.any():
         raise UserError(
-            f"{name}: column {column.name!r} has {int(infinite.sum())} infinite values, the first in row "
-            f"{before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
+            f"{name}: column {column.name!r} has {count(int(infinite.sum()), 'infinite value')}, the first "
+            f"in row {before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
     return found, 0
 
@@ -134,6 +135,9 @@ def _levels(cells: Any, column: Column) -> tuple[Array, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if is_truth(column.levels):  # in training they were text; now they may be spelled in another way
+        truths = tuple(str(level).lower() == "true" for level in column.levels)
+        return _levels(cells, replace(column, levels=truths, storage="bool"))
     if isinstance(column.levels[0], str):
         given, levels = pc.cast(cells, pa.string()), pa.array(list(column.levels))
     elif isinstance(column.levels[0], bool) and is_text(cells.type):

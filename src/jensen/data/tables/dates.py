@@ -97,9 +97,16 @@ def _in_zone(zone: str) -> list[str]:
     return [form + zone for form in FORMS if not zone or "%H" in form]
 
 
-def unit_of(form: str) -> float:
-    """What moments of a form are multiples of: days for dates alone, else seconds (60: minutes)."""
-    return 60.0 if "%H" in form and "%S" not in form else 1.0
+def step_of(cells: Any, form: str) -> float:
+    """What the codes of text of a form are multiples of: 1 day for dates alone, else the most of `STEPS`."""
+    if not has_time(form) or not is_text(cells.type):
+        return 1.0
+    return float(steps_of(parse_dates(cells, form).drop_null())[0])
+
+
+def has_time(form: str) -> bool:
+    """Whether moments of a form have a time of day."""
+    return any(part in form for part in ("%H", "%M", "%S", "%I"))
 
 
 def check_dates(name: str, cells: Any, form: str, moments: Any, before: int = 0) -> None:
@@ -202,7 +209,7 @@ def _in_days(column: Column) -> bool:
     """Whether the codes of a column are days: its dates have no time of day."""
     if column.format is None:
         return column.storage.startswith("date")
-    return not any(part in column.format for part in ("%H", "%M", "%S", "%I"))
+    return not has_time(column.format)
 
 
 def _zone_of(column: Column) -> str | None:

@@ -10,9 +10,10 @@ import numpy as np
 import yaml
 
 from jensen.data.tables.codec import encode_cells
-from jensen.data.tables.dates import unit_of
-from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, few
+from jensen.data.tables.dates import step_of
+from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
+from jensen.data.words import few
 from jensen.errors import UserError
 from jensen.files import atomic, read_yaml_text, write_yaml_text
 
@@ -75,9 +76,11 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
 
 def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
     """One column as edited, with what the edit leaves open taken from its cells."""
+    if is_truth(inferred.levels) and all(isinstance(level, bool) for level in edit.levels):
+        edit = replace(edit, levels=tuple(inferred.levels[int(level)] for level in edit.levels))
     if edit.type == inferred.type and (edit.numeric or not edit.levels):
         form = edit.format or inferred.format
-        unit = inferred.step if form == inferred.format else unit_of(form or "")
+        unit = inferred.step if form == inferred.format else step_of(summary.cells, form or "")
         column = replace(inferred, step=unit if edit.step is None else edit.step, format=form)
     else:
         column = replace(edit, storage=inferred.storage)
@@ -89,7 +92,7 @@ def _edited(edit: Column, inferred: Column, summary: Summary) -> Column:
         column = replace(column, step=column.step or (1.0 if column.type == "count" else inferred.step))
     elif column.type == "date" and column.type != inferred.type:
         _check_dates(column, summary)
-        column = replace(column, step=unit_of(column.format or ""))
+        column = replace(column, step=step_of(summary.cells, column.format or ""))
     if column.numeric and column.step not in (None, inferred.step):
         _check_step(column, summary)
     return column

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import unit_of
+from jensen.data.tables.dates import step_of
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
@@ -83,7 +83,8 @@ def _discrete(levels: Sequence[Any]) -> str:
 
 def _text(summary: Summary, storage: str) -> tuple[Column, str]:
     if forms := summary.form:
-        column = Column(summary.name, "date", storage, step=unit_of(forms[0]), format=forms[0])
+        step = step_of(summary.cells, forms[0])
+        column = Column(summary.name, "date", storage, step=step, format=forms[0])
         return column, _either(summary.name, *forms)
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
     if summary.too_many or many:
@@ -94,6 +95,9 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
             f"{str(summary.distinct[0])[:40]!r}",
         )
     levels = sorted(summary.distinct)
+    first = {text.lower(): text for text in reversed(summary.distinct)}
+    if first.keys() == {"false", "true"}:  # True and TRUE are one level, spelled as where it comes first
+        levels = [first["false"], first["true"]]
     return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
 
 

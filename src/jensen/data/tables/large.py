@@ -24,7 +24,7 @@ from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise
 
-FORM = 2
+FORM = 3
 """Of what is kept; a change makes jensen prepare anew all that it kept before."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jensen.data.words import count, few
 from jensen.errors import UserError
 
 NUMERIC = ("continuous", "positive", "count", "date")
@@ -19,8 +20,6 @@ TYPES = (*NUMERIC, *DISCRETE, *UNMODELLED)
 """continuous: any number; positive: above 0; count: whole, 0 or more; date: a day or a moment; binary: two
 levels; categorical: levels without an order; ordinal: levels in the order given; ignore: left out; label:
 left out, but shown in plots."""
-SHOWN = 6
-"""Names in a sentence."""
 
 Level = str | int | float | bool
 
@@ -107,9 +106,9 @@ class Schema:
         """What a user should know of the columns: how many of each type, and what was done to some."""
         by_type = {kind: [c.name for c in self.columns if c.type == kind] for kind in TYPES}
         parts = [f"{len(names)} {kind} ({few(names)})" for kind, names in by_type.items() if names]
-        count = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
         mend = ["to change a type, edit a copy of the run's schema.yaml and train again with --schema"]
-        return [f"{count}: {'; '.join(parts)}", *self.warnings, *(mend if self.warnings else [])]
+        columns = f"{count(len(self.columns), 'column')}: {'; '.join(parts)}"
+        return [columns, *self.warnings, *(mend if self.warnings else [])]
 
     def to_dict(self) -> list[dict[str, Any]]:
         """A record for YAML: one mapping a column, without what it does not need."""
@@ -168,7 +167,6 @@ def _read_levels(record: Mapping[str, Any]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def few(names: Sequence[str]) -> str:
-    """The first of many names, for a sentence."""
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def is_truth(levels: Sequence[Level]) -> bool:
+    """Whether levels are the texts false and true, in whatever spelling."""
+    return sorted(level.lower() for level in levels if isinstance(level, str)) == ["false", "true"]

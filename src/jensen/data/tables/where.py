@@ -5,10 +5,12 @@ import math
 import re
 import warnings
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from jensen.data.tables.codec import encode_table
+from jensen.data.tables.dates import dates_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
@@ -158,7 +160,7 @@ def _interval(column: Column, place: int, operator: str, values: list[float]) ->
         raise UserError(f"--where: {operator} is for {kinds}, and {column.name!r} has others; use < and >")
     if operator in ("=", "==", "in"):
         for value in values:
-            _check_step(column.name, value, step)
+            _check_step(column, value, step)
         only = tuple(sorted(set(values)))
         return Allowed(place, None, only[0], only[-1], only if len(only) > 1 else None)
     [value] = values
@@ -168,14 +170,23 @@ def _interval(column: Column, place: int, operator: str, values: list[float]) ->
     return Allowed(place, None, low=-_highest(-value, step, strict))
 
 
-def _check_step(name: str, value: float, step: float) -> None:
+def _check_step(column: Column, value: float, step: float) -> None:
     """Refuse a number that is on no grid of its column."""
     if step and abs(value / step - round(value / step, 0)) > 1e-6:
         low = _highest(value, step, strict=True)
+        seconds = " seconds" if column.type == "date" else ""
         raise UserError(
-            f"--where: {name!r} has steps of {step:g}, and is never {value:.10g}; the nearest values are "
-            f"{low:.10g} and {low + step:.10g}"
+            f"--where: {column.name!r} has steps of {step:g}{seconds}, and is never "
+            f"{_written(column, value)}; the nearest values are {_written(column, low)} and "
+            f"{_written(column, low + step)}"
         )
+
+
+def _written(column: Column, value: float) -> str:
+    """A code as a user writes it."""
+    if column.type == "date":
+        return str(dates_of(np.array([value]), replace(column, step=None))[0].as_py())
+    return f"{value:.10g}"
 
 
 def _highest(value: float, step: float, strict: bool) -> float:
@@ -191,7 +202,7 @@ def _code(column: Column, text: str) -> float:
     if column.type == "date":
         import pyarrow as pa
 
-        cells = pa.array([text])
+        cells = pa.array([_with_time(text, column.format)])
         try:
             if column.format is None:
                 with warnings.catch_warnings(action="error"):  # NumPy warns of time zones
@@ -203,11 +214,35 @@ def _code(column: Column, text: str) -> float:
             alone = Schema((replace(column, storage="string"),))
             return float(encode_table(pa.table({column.name: cells}), alone).x[0, 0])
         except (ValueError, pa.ArrowInvalid, Warning):
-            form = column.format or "%Y-%m-%d or %Y-%m-%d %H:%M:%S, without a time zone"
-            raise UserError(f"--where: {text!r} is no date for {column.name!r}; write it as {form}") from None
+            raise UserError(
+                f"--where: {text!r} is no date for {column.name!r}; write it as {_examples(column)}"
+            ) from None
     if not is_number(text) or not math.isfinite(float(text)):
         raise UserError(f"--where: {text!r} is no number, and {column.name!r} is one; give a finite number")
     return float(text)
+
+
+def _day(form: str) -> str:
+    """The part of a form of dates that stands before the time of day."""
+    return re.split(r"[ T]?%[HIMS]", form)[0]
+
+
+def _with_time(text: str, form: str | None) -> str:
+    """A date alone, of a form that has a time of day, as its midnight; any other text as it is."""
+    if form is None or _day(form) == form:
+        return text
+    try:
+        return datetime.strptime(text, _day(form)).strftime(form)
+    except ValueError:
+        return text
+
+
+def _examples(column: Column) -> str:
+    """How dates of a column are written, shown on one of them."""
+    moment = datetime(2021, 6, 30, 14, 30)
+    form = column.format or ("%Y-%m-%d" if column.storage.startswith("date") else "%Y-%m-%d %H:%M:%S")
+    alone = "" if _day(form) == form else f", or {moment.strftime(_day(form))} for its midnight"
+    return moment.strftime(form) + alone + ("" if column.format else ", without a time zone")
 
 
 def _both(first: Allowed | None, second: Allowed) -> Allowed:
