@@ -63,9 +63,11 @@ def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
 
 
 def column_names(run: Run) -> list[str]:
-    """The names of the columns of a datum: those of the table, or x0, x1, ..."""
+    """The names of the columns of a datum: those of the table, of its features, or x0, x1, ..."""
     if run.schema is not None:
         return [c.name for c in run.schema.modelled if c.name not in run.settings.condition]
+    if run.features:
+        return [*run.features]
     return [f"x{i}" for i in range(int(torch.Size(run.event_shape).numel()))]
 
 

@@ -211,7 +211,7 @@ def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Call
         return {} if labels is None else {LABEL: labels.texts(labels.split(x)[1][:, 0])}
 
     if schema is None:
-        with row_writer(path, value_range=preparation.shown_range) as write_rows:
+        with row_writer(path, run.features or None, value_range=preparation.shown_range) as write_rows:
             yield lambda x: write_rows(given(x), texts(x))
     else:
         with table_writer(path) as write_table:

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data import check_suffix, row_writer
+    from jensen.data.words import count
     from jensen.evaluation.latents import encode_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
@@ -43,5 +44,5 @@ def main(arguments: Sequence[str]) -> None:
             rows = latents.mean if point else torch.cat([latents.mean, latents.standard_deviation], 1)
             write(rows.numpy(), beside.next(len(rows)))
     kind = "points" if point else "posterior mean and standard deviation"
-    what = f"{kind} of {len(numbers)} dimensions"
-    say(f"{options.out}: {len(dataset.x)} rows, {what}")
+    what = f"{kind} of {count(len(numbers), 'dimension')}"
+    say(f"{options.out}: {count(len(dataset.x), 'row')}, {what}")

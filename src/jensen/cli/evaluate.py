@@ -130,8 +130,8 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
         found = figures["aggregate"]
         information, mismatch = found["mutual_information"], found["marginal_kl"]
         lines += [
-            f"information I(x; z): {information['value']:.2f} of at most {found['log_n']:.2f} nats (log N); "
-            f"KL of the aggregate posterior from the prior: {mismatch['value']:.2f}; "
+            f"information I(x; z): {information['value']:.2f} or more, of at most {found['log_n']:.2f} nats "
+            f"(log N); KL of the aggregate posterior from the prior: {mismatch['value']:.2f} or less; "
             f"MMD test p = {found['mmd_p_value']:.3f}",
             f"verdict: {found['verdict']}: {found['advice']}",
         ]

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     import torch
 
     from jensen.data.tables.filling import check_fillable, fill_file
+    from jensen.data.words import count
     from jensen.evaluation.impute import draw_blocks, impute_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
         unknown = missing.cells - cells
         say(f"{options.data}: {unknown} cells of categories that training had not stay as they are")
     for out in outs:
-        say(f"{out}: {cells} missing cells in {rows} rows {how}")
+        say(f"{out}: {count(cells, 'missing cell')} in {count(rows, 'row')} {how}")
 
 
 def outs_of(options: ImputeOptions) -> list[Path]:

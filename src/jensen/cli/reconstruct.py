@@ -15,6 +15,7 @@ class ReconstructOptions(RowsOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, encode, decode, write."""
     options = parse(ReconstructOptions, arguments, "jensen reconstruct")
+    from jensen.data.words import count
     from jensen.evaluation import encode, reconstruct
     from jensen.run import Run
     from jensen.training.device import choose_device
@@ -29,4 +30,4 @@ def main(arguments: Sequence[str]) -> None:
         for x in blocks:
             z = encode(model, [x]).mean.to(device)
             write(reconstruct(model.decoder, z, context=model.context_of(x)))
-    say(f"{options.out}: {len(dataset.x)} reconstructions by {options.run}")
+    say(f"{options.out}: {count(len(dataset.x), 'reconstruction')} by {options.run}")

@@ -63,18 +63,21 @@ def main(arguments: Sequence[str]) -> None:
     write_data(run, options.out, x, mean=options.mean)
     given = ", ".join(run.settings.condition)
     say(
-        f"{options.out}: {options.num} {_kind(options)} of {options.run}"
+        f"{options.out}: {_kind(options)} of {options.run}"
         + (f", for the {given} of training rows (--where chooses)" if given else "")
     )
 
 
 def _kind(options: SampleOptions) -> str:
-    return "decoder means" if options.mean else "samples"
+    from jensen.data.words import count
+
+    return count(options.num, "decoder mean" if options.mean else "sample")
 
 
 def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     """Rows that meet the condition; what they rest on is said."""
     from jensen.data.tables.where import parse_where
+    from jensen.data.words import count
     from jensen.evaluation.conditions import sample_where
     from jensen.evaluation.contexts import split_conditions
 
@@ -97,14 +100,14 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
         raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
     say(
-        f"{options.out}: {options.num} samples of {run.path} where {options.where}; under the model that has "
-        f"{drawn.kind} {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
+        f"{options.out}: {count(options.num, 'sample')} of {run.path} where {options.where}; under the model "
+        f"that has {drawn.kind} {drawn.probability:.3g} +/- {drawn.standard_error:.1g}"
         + (f" given {', '.join(run.settings.condition)}" if contexts is not None else "")
     )
     size = drawn.effective_sample_size
     say(f"effective sample size {size:,.0f}: so many different latents, of {drawn.proposed:,} proposed")
     if size < options.num:
-        say(f"fewer than the {options.num} rows: rows that share a latent resemble each other")
+        say(f"fewer than the {options.num:,} rows: rows that share a latent resemble each other")
     return drawn.x
 
 
@@ -135,5 +138,5 @@ def _under(model: "VAE", contexts: "Tensor", options: SampleOptions) -> "Tensor"
     picks = torch.randint(len(contexts), (options.num,), generator=generator(options.seed, "contexts"))
     context = contexts[picks.to(contexts.device)]
     x = sample(model, options.num, context=context, mean=options.mean, seed=options.seed)
-    say(f"{options.out}: {options.num} {_kind(options)} of {options.run} where {options.where}")
+    say(f"{options.out}: {_kind(options)} of {options.run} where {options.where}")
     return x

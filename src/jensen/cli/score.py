@@ -42,6 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parse, score, write."""
     options = parse(ScoreOptions, arguments, "jensen score")
     from jensen.data import check_suffix, row_writer
+    from jensen.data.words import count
     from jensen.run import Run
     from jensen.scores import column_names, reference_scores, score_rows
     from jensen.training.device import choose_device
@@ -77,8 +78,9 @@ def main(arguments: Sequence[str]) -> None:
             total += scores.log_px.sum().item()
     given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
     say(
-        f"{options.out}: {rows} rows, log p(x{given}) by {options.num_samples} importance samples, "
-        f"mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference)} training rows"
+        f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
+        f"samples, mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference):,} "
+        "training rows"
     )
 
 
