@@ -1,8 +1,6 @@
 """Training sessions: a run begun, or gone on with, from data to weights on disk."""
 
 import contextlib
-import copy
-import dataclasses
 import shlex
 import time
 from collections.abc import Callable
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from jensen._version import __version__
 from jensen.config.build import build_bound, build_estimator, build_memory
@@ -30,7 +27,7 @@ from jensen.run import FREE, WRITTEN, Run
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
 from jensen.training.loop import TrainingData, train
-from jensen.training.state import TrainingState
+from jensen.training.state import Kept, TrainingState
 
 SAVE_SECONDS = 5.0
 """A checkpoint is written at an epoch's end when so much time has passed since the last one."""
@@ -205,7 +202,7 @@ def _fit(
         log_det=run.log_det,
     )
     due = time.monotonic() + SAVE_SECONDS
-    kept = _Kept(state)
+    kept = Kept(state)
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal due
@@ -231,40 +228,6 @@ def _fit(
             run.save(done)
         raise KeyboardInterrupt(_how_to_go_on(run, done.epoch)) from None
     return run
-
-
-class _Kept:
-    """What a checkpoint holds as it was at the last epoch's end, for a training that is interrupted later.
-
-    In the midst of an epoch the weights have moved on in place, and resuming goes on from whole epochs only.
-    """
-
-    def __init__(self, state: TrainingState) -> None:
-        self.state = state
-        self.copies = [tensor.clone() for tensor in self._tensors()]
-        self.take()
-
-    def _tensors(self) -> list[Tensor]:
-        """All that changes in place, each once."""
-        state = self.state
-        moments = {id(tensor): tensor for tensor in state.optimizer.tensors().values()}
-        return [*state.model.state_dict().values(), *state.memory.state_dict().values(), *moments.values()]
-
-    @torch.no_grad()
-    def take(self) -> None:
-        """Remember the state as it is now."""
-        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
-            kept.copy_(tensor)
-        # The best weights are replaced whole, never changed, and need no copy.
-        rate = copy.copy(self.state.learning_rate)
-        self.then = dataclasses.replace(self.state, history=[*self.state.history], learning_rate=rate)
-
-    @torch.no_grad()
-    def put_back(self) -> TrainingState:
-        """The state as it was when last remembered."""
-        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
-            tensor.copy_(kept)
-        return self.then
 
 
 def _how_to_go_on(run: Run, epochs: int) -> str:

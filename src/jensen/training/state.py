@@ -1,10 +1,12 @@
 """The state of a training run, and its one-file checkpoint: all that resuming needs."""
 
+import copy
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from jensen.errors import UserError
@@ -132,6 +134,40 @@ class TrainingState:
             setattr(state, name, value)
         state.best = groups["best"]
         return state
+
+
+class Kept:
+    """What a checkpoint holds as it was at the last epoch's end, for a training that is interrupted later.
+
+    In the midst of an epoch the weights have moved on in place, and resuming goes on from whole epochs only.
+    """
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.copies = [tensor.clone() for tensor in self._tensors()]
+        self.take()
+
+    def _tensors(self) -> list[Tensor]:
+        """All that changes in place, each once."""
+        state = self.state
+        moments = {id(tensor): tensor for tensor in state.optimizer.tensors().values()}
+        return [*state.model.state_dict().values(), *state.memory.state_dict().values(), *moments.values()]
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Remember the state as it is now."""
+        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
+            kept.copy_(tensor)
+        # The best weights are replaced whole, never changed, and need no copy.
+        rate = copy.copy(self.state.learning_rate)
+        self.then = replace(self.state, history=[*self.state.history], learning_rate=rate)
+
+    @torch.no_grad()
+    def put_back(self) -> TrainingState:
+        """The state as it was when last remembered."""
+        for kept, tensor in zip(self.copies, self._tensors(), strict=True):
+            tensor.copy_(kept)
+        return self.then
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
