@@ -260,6 +260,6 @@ def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) ->
     out = tmp_path / "filled.csv"
     status, _, said = call("impute", str(place / "run"), str(place / "unfilled.csv"), "-o", str(out))
     assert status == 0, said
-    assert "2 cells of categories that training had not stay as they are" in said
+    assert "2 cells of categories that training had not, left as is" in said
     assert "4 missing cells in 3 rows filled" in said
     assert out.read_text().count("Bonn") == 2

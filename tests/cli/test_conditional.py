@@ -120,8 +120,8 @@ def test_rows_that_lack_what_is_given(folder: Path, call: Call, tmp_path: Path) 
     Path(data).write_text("y,group,kind,dose,site\n0.1,a,,0.0,?\n0.50,b,no,1.0,n\n")
     # Some training rows lack the site: that is a value like any other, and impute leaves it.
     _, said = done(call, "impute", run, data, "-o", out)
-    assert "1 missing cells of group, dose, site, which are given, stay so" in said
-    assert "1 missing cells in 1 rows filled" in said
+    assert "1 missing cell of group, dose, site, which are given, left as is" in said
+    assert "1 missing cell in 1 row filled" in said
     assert Path(out).read_text() == "y,group,kind,dose,site\n0.1,a,no,0.0,?\n0.50,b,no,1.0,n\n"
     for name in ("encode", "reconstruct", "score"):
         assert call(name, run, data, "-o", out)[0] == 0

@@ -85,7 +85,7 @@ def table_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_table_has_names_and_its_facts(table_page: str) -> None:
     for words in (
         ">green</text>",
-        ">true</text>",
+        ">True</text>",
         ">is member</text>",
         ">kind (given)</text>",
         ">a question of very man…</text>",

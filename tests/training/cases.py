@@ -37,8 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
         f"posterior {name}": {"posterior": name}
         for name in ("full", "low-rank", "point", "categorical", "gumbel-softmax", "straight-through")
     },
-    "prior mixture": {"prior": "mixture"},
-    "prior vamp": {"prior": "vamp"},
+    "prior mixture": {"prior": "mixture", "components": 3},
+    "prior vamp": {"prior": "vamp", "components": 3},
     **{f"bound {name}": {"bound": name, "num_samples": 3} for name in ("beta", "free-bits", "iwae", "renyi")},
     "monte-carlo kl": {"kl": "monte-carlo"},
     "score function, leave one out": {"estimator": "score-function", "num_samples": 3},
@@ -94,7 +94,7 @@ def problem(name: str, **more: Any) -> Problem:
     changes = {**CASES.get(name, {}), **more}
     kind = changes.pop("kind", None) or ("grid" if "binarize" in changes else None)
     data = dataset(kind or KINDS.get(changes.get("likelihood", ""), "real"))
-    small = {"data": "x", "hidden": (8,), "latent_dim": 2, "components": 3, "batch_size": 16, "device": "cpu"}
+    small = {"data": "x", "hidden": (8,), "latent_dim": 2, "batch_size": 16, "device": "cpu"}
     settings, _ = resolve(Settings(**{**small, **changes}), data)
     preparation = fit_preparation(
         data, support=SUPPORT[settings.likelihood], binarize=settings.binarize, scaling=settings.scaling

@@ -72,10 +72,10 @@ def main(arguments: Sequence[str]) -> None:
     cells, rows = fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)
-        say(f"{options.data}: {missing.given} missing cells of {given}, which are given, stay so")
+        say(f"{options.data}: {count(missing.given, 'missing cell')} of {given}, which are given, left as is")
     if missing.cells > cells:
         unknown = missing.cells - cells
-        say(f"{options.data}: {unknown} cells of categories that training had not stay as they are")
+        say(f"{options.data}: {count(unknown, 'cell')} of categories that training had not, left as is")
     for out in outs:
         say(f"{out}: {count(cells, 'missing cell')} in {count(rows, 'row')} {how}")
 
