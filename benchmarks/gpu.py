@@ -1,6 +1,6 @@
 """Training throughput on a GPU: every mode of jensen beside the peers, as shares of what the device can do.
 
-    python -m benchmarks.gpu                       # the first GPU; about six minutes
+    python -m benchmarks.gpu                       # the first GPU
     python -m benchmarks.gpu --device cpu --quick  # does it still run? Writes to --table
 
 Networks: the MLP 784-512-16-512-784 of the speed comparison, where the peers take part, and jensen's

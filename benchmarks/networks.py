@@ -1,6 +1,6 @@
 """mlp, conv and resnet on images: the validation bound against processor time.
 
-    python benchmarks/networks.py                          # six minutes of one core
+    python benchmarks/networks.py
     python benchmarks/networks.py --networks mlp --epochs mlp=5 --rows 500
 
 6,000 training images of Fashion-MNIST (28x28), the `normal` likelihood with its defaults, 16 latents, batches

@@ -16,7 +16,6 @@ from jensen.evaluation.aggregate import aggregate
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.bdmc import bidirectional
 from jensen.evaluation.compiled import compiled
-from jensen.float32 import full_float32
 from jensen.models import VAE
 from jensen.run import Run
 from jensen.training.device import choose_device
@@ -47,7 +46,6 @@ class _Subject:
         return (x.to(where) for x in rows)
 
 
-@full_float32()
 def evaluate_run(
     run: Run,
     dataset: Dataset,

@@ -42,9 +42,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def table(path: Path, figures: dict[str, Any]) -> str:
     """The figures as text: a line each, with sign, unit and estimator."""
-    rows = "row" if figures["n"] == 1 else "rows"
+    from jensen.data.words import count
+
     lines = [
-        f"{path}: {figures['n']:,} {figures['split']} {rows}; nats per datum of the data as given, "
+        f"{path}: {count(figures['n'], figures['split'] + ' row')}; nats per datum of the data as given, "
         f"+/- one standard error over the rows{note(figures)}",
         "",
         *(

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed, seeded
+from jensen.float32 import full_float32
 from jensen.objectives import Bound, pathwise
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, Trace
@@ -68,6 +69,7 @@ class LogLikelihood:
     ``values``, ``[N]``: never below them."""
 
 
+@full_float32()
 def compute_log_likelihood(
     model: Model,
     blocks: Iterable[Tensor],
