@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from jensen.data.tables.codec import decode_table, encode_table
+from jensen.data.tables.dates import parse_dates
 from jensen.data.tables.edits import apply_edits, read_schema
-from jensen.data.tables.infer import infer_schema
+from jensen.data.tables.infer import infer_schema, schema_of
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.summary import summarise
 from jensen.data.tables.where import parse_where
@@ -22,6 +23,9 @@ MOMENTS = [dt.datetime(2024, 1, 30, 23, 58) + dt.timedelta(minutes=733 * i) for 
     [
         ("%Y-%m-%d", 1.0),
         ("%d.%m.%Y", 1.0),
+        *((form, 1.0) for form in ("%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y")),
+        *((form, 1.0) for form in ("%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d")),
+        ("%d/%m/%y %H:%M", 60.0),
         ("%d/%m/%Y %H:%M", 60.0),
         ("%m/%d/%Y %H:%M:%S", 60.0),
         ("%Y-%m-%d %H:%M", 60.0),
@@ -83,10 +87,38 @@ def test_a_date_that_cannot_be_read_is_answered_by_an_example() -> None:
 
 
 def test_text_that_is_no_date() -> None:
-    zones = [f"2024-01-01 10:00:00+0{i % 2 + 1}:00" for i in range(40)]  # not all in one time zone
-    for texts in (zones, ["12:30", "13:45"] * 20, ["2024-13-01", "2024-14-02"] * 20):
+    versions = [f"{i % 3 + 1}.{i % 7}.{i % 4}" for i in range(40)]
+    for texts in (versions, ["12:30", "13:45"] * 20, ["2024-13-01", "2024-14-02"] * 20):
         schema = infer_schema(pa.table({"t": pa.array(texts)}))
         assert schema.columns[0].type != "date"
+
+
+@pytest.mark.parametrize("piece", [40, 7])
+@pytest.mark.parametrize("most", [0.9, 0.5, 0.1])
+def test_moments_in_several_time_zones_are_those_of_utc(most: float, piece: int) -> None:
+    winter = [True] * round(40 * most) + [False] * round(40 * (1 - most))
+    zones = [dt.timezone(dt.timedelta(hours=1 if early else 2)) for early in winter]
+    moments = [moment.replace(tzinfo=zone) for moment, zone in zip(MOMENTS, zones, strict=True)]
+    table = pa.table({"t": [moment.isoformat() for moment in moments]})
+    schema = schema_of(summarise(table.slice(start, piece) for start in range(0, 40, piece)))
+    assert (schema.columns[0].type, schema.columns[0].format) == ("date", "%Y-%m-%dT%H:%M:%S%z")
+    codes = encode_table(table, schema).x
+    assert codes[:, 0].tolist() == [moment.timestamp() for moment in moments]
+    written = decode_table(codes, schema)
+    assert written["t"][0].as_py() == "2024-01-30T22:58:00Z"
+    assert (encode_table(written, schema).x == codes).all()
+    [allowed] = parse_where("t <= 2024-01-31", schema)
+    assert allowed.high == dt.datetime(2024, 1, 31, tzinfo=dt.UTC).timestamp()
+    with pytest.raises(UserError, match=r"write it as 2021-06-30T14:30:00Z, or 2021-06-30 for its midnight"):
+        parse_where("t > June", schema)
+
+
+@pytest.mark.parametrize("form", ["%Y/%m/%d", "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"])
+def test_two_digits_are_no_year_of_four(form: str) -> None:
+    texts = pa.array([moment.strftime(form.replace("%Y", "%y")) for moment in MOMENTS])
+    assert parse_dates(texts, form).null_count == 40
+    with pytest.raises(UserError, match=f"is no date of the form {form}, nor are 39 other cells"):
+        encode_table(pa.table({"t": texts}), Schema((Column("t", "date", "string", step=1.0, format=form),)))
 
 
 FIRSTS = [dt.date(2000 + i // 12, i % 12 + 1, 1) for i in range(30)]
@@ -100,6 +132,10 @@ EARLY = [dt.date(2020, 1 + i * 5 % 12, 1 + i % 11) for i in range(30)]
         (FIRSTS, "%d/%m/%Y", "%d/%m/%Y", "%m/%d/%Y"),
         (FIRSTS, "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
         (EARLY, "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y"),
+        (EARLY, "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%Y"),
+        (EARLY, "%m/%d/%y", "%d/%m/%y", "%m/%d/%y"),
+        ([day.replace(year=2022) for day in EARLY], "%d-%m-%y", "%d-%m-%y", "%m-%d-%y"),
+        ([day.replace(year=2022) for day in EARLY], "%y-%m-%d", "%y-%m-%d", "%d-%m-%y"),
         ([*EARLY, dt.date(2020, 1, 13)], "%m/%d/%Y", "%m/%d/%Y", ""),
         ([dt.date(2020, i, i) for i in range(1, 9)], "%m/%d/%Y", "%d/%m/%Y", ""),
     ],

@@ -13,9 +13,12 @@ from jensen.data.tables.schema import Column
 from jensen.data.tables.storage import arrow_type, is_text
 from jensen.errors import UserError
 
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
+_DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y-%m-%d", "%Y/%m/%d")
+_SHORT = tuple(day.replace("%Y", "%y") for day in _DAYS)
 _TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M")
-FORMS = tuple(day + time for time in _TIMES for day in _DAYS)
+FORMS = tuple(day + time for time in _TIMES for day in (*_DAYS, *_SHORT))
+_YEARS = {"%Y": "[0-9]{4}", "%y": "[0-9]{2}"}
+"""What must stand for a year: Arrow takes fewer digits too, and 18/08/21 for a day of the year 18."""
 _ZONE = re.compile(r":\d\d(Z|[+-]\d\d:?\d\d)$")
 DAY = 86400
 STEPS = (DAY, 3600, 60, 1)
@@ -27,11 +30,17 @@ MOST = 0.5
 
 
 def parse_dates(cells: Any, form: str) -> Any:
-    """Text as moments in seconds, null where there is none or it is no date of this form."""
+    """Text as moments in seconds, null where there is none or it is no date of this form.
+
+    Moments are as clocks show them, whatever zone the form ends in; with ``%z``, where each text has its own,
+    they are those of UTC.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    moments = pc.strptime(cells, format=form, unit="s", error_is_null=True)
+    moments = pc.strptime(cells, format=form, unit="s", error_is_null=True).cast(pa.timestamp("s"))
+    digits = re.sub("%.", lambda part: _YEARS.get(part[0], ".+"), re.escape(form))
+    moments = pc.if_else(pc.match_substring_regex(cells, f"^{digits}$"), moments, None)
     # Arrow takes the 31st of February for the 3rd of March: it ends among the first days of a month.
     early = pc.unique(pc.filter(cells, pc.fill_null(pc.less_equal(pc.day(moments), 3), False)))
     wrong = [text for text in early.to_pylist() if not _is_date(text, form)]
@@ -61,21 +70,25 @@ def forms_of(texts: Any, forms: Iterable[str] | None = None) -> tuple[str, ...]:
 
 
 def with_rival(texts: Any, forms: tuple[str, ...]) -> tuple[str, ...]:
-    """The form to take of those that all of some texts have, then the one, if any, that reads other days.
+    """The form to take of those that all of some texts have, then the first, if any, that reads other days.
 
-    01/02/2020 may be a day of January or of February. Where the day of the month is always the same in one
-    reading alone, as on the first of every month, it is that one.
+    01/02/2020 may be a day of January or of February. The fewest different years are likelier, and then a day
+    of the month that is always the same, as on the first of every month.
     """
     import pyarrow.compute as pc
 
-    first, other = forms[0], forms[0].replace("%d/%m", "%m/%d")
-    if other == first or other not in forms:
-        return (first,)
-    moments = {form: parse_dates(texts, form) for form in (first, other)}
-    if moments[first].equals(moments[other]):
-        return (first,)
-    same = {form: len(pc.unique(pc.day(moments[form]))) == 1 for form in moments}
-    return (other, first) if same[other] and not same[first] else (first, other)
+    forms = tuple(form for form in forms if "%z" not in form) or forms
+    if len(forms) == 1:
+        return forms
+    moments = {form: parse_dates(texts, form) for form in forms}
+
+    def unlikely(form: str) -> tuple[int, bool]:
+        years, days = (len(pc.unique(part(moments[form]))) for part in (pc.year, pc.day))
+        return years, days > 1
+
+    first, *others = sorted(forms, key=unlikely)
+    rivals = [form for form in others if not moments[form].equals(moments[first])]
+    return (first, *rivals[:1])
 
 
 def form_of_most(some: Any) -> str | None:
@@ -93,8 +106,15 @@ def _zone(text: str) -> str:
 
 
 def _in_zone(zone: str) -> list[str]:
-    """The forms of moments written in one time zone: of dates alone, where there is none."""
-    return [form + zone for form in FORMS if not zone or "%H" in form]
+    """The forms of moments written in one time zone, then in several: of all, where there is none."""
+    if not zone:
+        return list(FORMS)
+    return [form + end for end in (zone, "%z") for form in FORMS if "%H" in form]
+
+
+def as_written(form: str) -> str:
+    """The form that new dates of a column are written in: where the time zones differ, in UTC."""
+    return form.replace("%z", "Z")
 
 
 def step_of(cells: Any, form: str) -> float:
@@ -178,7 +198,8 @@ def dates_of(codes: Array, column: Column) -> Any:
     kind = arrow_type(column.storage)
     if column.format is not None:
         seconds = (values.round() * (DAY if _in_days(column) else 1)).astype(np.int64)
-        return pc.strftime(pa.array(seconds, mask=missing).cast(pa.timestamp("s")), format=column.format)
+        moments = pa.array(seconds, mask=missing).cast(pa.timestamp("s"))
+        return pc.strftime(moments, format=as_written(column.format))
     if pa.types.is_date(kind):
         return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
     whole = pa.array((values * PER_SECOND[kind.unit]).round().astype(np.int64), mask=missing)

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from jensen.data.tables.codec import encode_table
-from jensen.data.tables.dates import dates_of
+from jensen.data.tables.dates import as_written, dates_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
@@ -232,7 +232,7 @@ def _with_time(text: str, form: str | None) -> str:
     if form is None or _day(form) == form:
         return text
     try:
-        return datetime.strptime(text, _day(form)).strftime(form)
+        return datetime.strptime(text, _day(form)).strftime(as_written(form))
     except ValueError:
         return text
 
@@ -242,7 +242,7 @@ def _examples(column: Column) -> str:
     moment = datetime(2021, 6, 30, 14, 30)
     form = column.format or ("%Y-%m-%d" if column.storage.startswith("date") else "%Y-%m-%d %H:%M:%S")
     alone = "" if _day(form) == form else f", or {moment.strftime(_day(form))} for its midnight"
-    return moment.strftime(form) + alone + ("" if column.format else ", without a time zone")
+    return moment.strftime(as_written(form)) + alone + ("" if column.format else ", without a time zone")
 
 
 def _both(first: Allowed | None, second: Allowed) -> Allowed:
