@@ -17,7 +17,7 @@ from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_schema
 from jensen.data.tables.marginals import fit_marginals
 from jensen.data.tables.read import read_table
-from jensen.data.tables.schema import Column
+from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
 N = 60
@@ -68,6 +68,30 @@ def test_a_column_comes_back_as_it_was(name: str) -> None:
     assert filled[name].null_count == 0
     kept = pa.array([i for i in range(N) if i % 7 != 3])
     assert filled.take(kept).to_pylist() == table.take(kept).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pa.decimal128(5, 2), pa.decimal256(5, 2), pa.decimal32(5, 2), pa.decimal64(11, 9)),
+        *(pa.decimal128(38, 10), pa.decimal128(15, 0), pa.decimal128(5, -2)),
+        *(pa.float16(), pa.float32(), pa.int8(), pa.timestamp("ns")),
+    ],
+    ids=str,
+)
+def test_numbers_beyond_a_type_become_the_nearest_that_it_holds(kind: pa.DataType) -> None:
+    type_ = "date" if pa.types.is_timestamp(kind) else "continuous"
+    codes = np.array([[-1e39], [-1e39 / 3], [0.0], [1e39 / 3], [1e39]])
+    cells = decode_table(codes, Schema((Column("c", type_, str(kind)),)))["c"].combine_chunks()
+    assert cells.type == kind
+    low, *_, high = (cells.cast(pa.int64()) if type_ == "date" else cells).to_pylist()
+    assert low < 0 < high
+    if pa.types.is_decimal(kind):
+        most = Decimal(10**kind.precision - 1).scaleb(-kind.scale)
+        assert abs(high - most) < most * Decimal(1e-15)
+        assert low == -high
+    elif pa.types.is_floating(kind):
+        assert high == np.finfo(kind.to_pandas_dtype()).max
 
 
 def test_intervals_of_pandas_are_left_out() -> None:

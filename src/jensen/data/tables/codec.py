@@ -8,7 +8,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import dates_of, since_1970
 from jensen.data.tables.schema import Column, Schema, is_truth
-from jensen.data.tables.storage import arrow_type, can_compare, is_text, without_nan
+from jensen.data.tables.storage import arrow_type, can_compare, is_text, number_cells, without_nan
 from jensen.data.words import count
 from jensen.errors import UserError
 
@@ -227,9 +227,9 @@ def _cells(codes: Array, column: Column) -> Any:
         numbers = np.where(missing, 0, codes).round().clip(0, last).astype(np.int64)
         if kind is not None and pa.types.is_dictionary(kind):  # all levels in their order, drawn or not
             return _dictionary(pa.array(numbers, mask=missing), column, kind)
-        taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
         if kind is not None and pa.types.is_decimal(kind):
-            taken = pc.cast(taken, pa.float64())
+            return number_cells(np.asarray(column.levels, np.float64)[numbers], missing, kind)
+        taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
         return taken if kind is None else pc.cast(taken, kind, safe=False)
     if column.type == "date":
         return dates_of(codes, column)
@@ -237,13 +237,7 @@ def _cells(codes: Array, column: Column) -> Any:
     if column.step:
         values = (values / column.step).round() * column.step
         values = values.round(_decimals(column.step))
-    if kind is not None and pa.types.is_integer(kind):
-        limits = np.iinfo(kind.to_pandas_dtype())
-        most = float(limits.max) if limits.bits < 64 else float(2**63 - 1024)  # the last below it in float64
-        values = np.clip(values.round(), float(limits.min), most)
-        return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
-    cells = pa.array(values, mask=missing)
-    return cells if kind is None else pc.cast(cells, kind, safe=False)
+    return number_cells(values, missing, kind)
 
 
 def _decimals(step: float) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Column
-from jensen.data.tables.storage import arrow_type, is_text
+from jensen.data.tables.storage import arrow_type, is_text, number_cells
 from jensen.errors import UserError
 
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y-%m-%d", "%Y/%m/%d")
@@ -202,7 +202,7 @@ def dates_of(codes: Array, column: Column) -> Any:
         return pc.strftime(moments, format=as_written(column.format))
     if pa.types.is_date(kind):
         return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
-    whole = pa.array((values * PER_SECOND[kind.unit]).round().astype(np.int64), mask=missing)
+    whole = number_cells(values * PER_SECOND[kind.unit], missing, pa.int64())
     zone = _zone_of(column)
     if zone is None:
         return whole.cast(kind)

@@ -3,6 +3,10 @@
 import re
 from typing import Any
 
+import numpy as np
+
+from jensen.data.arrays import Array
+
 
 def arrow_type(text: str) -> Any:
     """The Arrow type whose text this is; None where there is none, or where it holds other types."""
@@ -56,3 +60,28 @@ def without_views(table: Any) -> Any:
         if pa.types.is_string_view(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
     return table
+
+
+def number_cells(values: Array, missing: Array, kind: Any) -> Any:
+    """Numbers ``[n]`` of float64 as cells of a type, the nearest that it holds, null where ``missing``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind is None:
+        return pa.array(values, mask=missing)
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        most = float(limits.max) if limits.bits < 64 else float(2**63 - 1024)  # the last below it in float64
+        values = np.clip(values.round(), float(limits.min), most)
+        return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
+    if pa.types.is_floating(kind):
+        most = float(np.finfo(kind.to_pandas_dtype()).max)
+        values = values.clip(-most, most)
+    elif pa.types.is_decimal(kind):
+        bound, unit = 10.0 ** (kind.precision - kind.scale), 10.0**-kind.scale
+        most = bound - max(unit, bound * 2.0**-51)  # what float64 tells from the bound, beyond which Arrow has 0
+        values = values.clip(-most, most)
+        if kind.bit_width < 128:  # Arrow takes some below the bound for more
+            wide = number_cells(values, missing, pa.decimal128(kind.precision, kind.scale))
+            return pc.cast(wide, kind)
+    return pc.cast(pa.array(values, mask=missing), kind, safe=False)
