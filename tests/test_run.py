@@ -203,6 +203,22 @@ def test_atomic_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
         pass
 
 
+def test_atomic_keeps_links_and_permissions(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    file, link = tmp_path / "real" / "f.txt", tmp_path / "link.txt"
+    file.write_text("old")
+    file.chmod(0o600)
+    link.symlink_to(file)
+    with atomic(link) as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o600)
+    (tmp_path / "real" / ".f.99999.partial.txt").write_text("of a killed process")
+    sweep(link)
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["f.txt"]
+
+
 def test_a_file_that_cannot_be_read_is_not_said_to_be_one_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.csv: No such file") as caught, atomic(tmp_path / "f.txt"):
         (tmp_path / "gone.csv").read_text()

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,29 +21,36 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The bytes are on disk before the name changes (fsync, then ``os.replace``), so a reader never
     sees half a file. When the block raises, the temporary file is removed and ``path`` is untouched.
-    The suffix is kept, for writers that choose a format by it.
+    The suffix is kept, for writers that choose a format by it, and so is a link at ``path``, and the
+    permissions of the file that is replaced.
 
     Raises:
         UserError: the folder of ``path`` does not exist or cannot be written, ``path`` is itself a
             folder, or the disk is full.
     """
-    path = Path(path)
+    path, file = Path(path), Path(os.path.realpath(path))
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder; give the path of a file")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.partial{path.suffix}")
+    temporary = file.with_name(f".{file.stem}.{os.getpid()}-{threading.get_ident()}.partial{file.suffix}")
     try:
         temporary.touch()
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror}; give a path in a folder that exists"
         ) from None
+    with suppress(OSError):  # no such file, or a file system without permissions
+        shutil.copymode(file, temporary)
     try:
         yield temporary
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, file)
     except OSError as error:
-        if error.filename and Path(error.filename) not in (temporary, path):  # what the block reads, say
+        if error.filename and Path(error.filename) not in (
+            temporary,
+            path,
+            file,
+        ):  # what the block reads, say
             raise UserError(f"{error.filename}: {error.strerror}; mend that, and try again") from None
         raise UserError(f"cannot write {path}: {error.strerror or error}; give another path") from None
     finally:
@@ -64,6 +72,7 @@ def check_folder(path: Path) -> None:
 
 def sweep(path: Path) -> None:
     """Remove the temporary files of `atomic` that killed writers of ``path`` have left beside it."""
+    path = Path(os.path.realpath(path))
     for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
         with suppress(OSError):
             leftover.unlink()
