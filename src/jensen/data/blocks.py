@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from jensen.data.dataset import Dataset
@@ -20,7 +19,6 @@ def evaluation_blocks(
     seed: int,
     limit: int | None = None,
     block: int = 256,
-    dtype: torch.dtype | None = None,
     alike: bool = False,
 ) -> Iterator[Tensor]:
     """The prepared rows of a split in order, in blocks ``[block, *event]`` (the last may be shorter).
@@ -39,7 +37,7 @@ def evaluation_blocks(
     dataset.numbers(split)  # refuses a split that is not there
     if alike:
         preparation = replace(preparation, alike=True)
-    return _blocks(dataset, preparation, split, seed, limit, block, dtype)
+    return _blocks(dataset, preparation, split, seed, limit, block)
 
 
 def _blocks(
@@ -49,7 +47,6 @@ def _blocks(
     seed: int,
     limit: int | None,
     block: int,
-    dtype: torch.dtype | None,
 ) -> Iterator[Tensor]:
     rows = dataset.splits[split]
     left = len(rows) if limit is None else min(limit, len(rows))
@@ -57,6 +54,6 @@ def _blocks(
         if left <= 0:
             return
         place = () if preparation.alike else (split, number)
-        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", *place), dtype)
+        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", *place))
         yield prepared[:left]
         left -= block

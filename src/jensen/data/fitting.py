@@ -36,9 +36,10 @@ def fit_preparation(
     support: str = "real",
     binarize: str = "none",
     scaling: str = "auto",
-    dequantize: bool | None = None,
 ) -> Preparation:
     """The preparation of a data set, with statistics of its training split only.
+
+    Whole numbers of the grey range 0..255 that get a density are dequantized.
 
     Args:
         dataset: the data as given.
@@ -47,7 +48,6 @@ def fit_preparation(
         scaling: "standard" (one mean and one standard deviation), "per-dimension" (one of each per entry
             of the event; a constant entry gets scale 1), "none", or "auto": standard for images,
             per-dimension for flat rows.
-        dequantize: add U[0, 1) to whole numbers; None for yes exactly where the grey range is 0..255.
 
     Raises:
         UserError: an unknown choice, or data outside the likelihood's domain.
@@ -56,13 +56,14 @@ def fit_preparation(
         return _table(dataset, dataset.schema)
     if scaling not in SCALINGS:
         raise UserError(f"scaling is {scaling!r}; give one of {', '.join(SCALINGS)}")
-    if support != "binary":
-        _check_not_binarized(dataset, binarize, dequantize)
+    if support != "binary" and binarize != "none":
+        raise UserError(
+            f"--binarize {binarize} makes zeros and ones, which need --likelihood bernoulli; "
+            "use that likelihood, or --binarize none"
+        )
     check_domain(dataset.x, support, binarize, dataset.value_range, name=dataset.name)
-    if support not in ("real", "unit"):
-        dequantize = False
-    elif dequantize is None:
-        dequantize = dataset.x.dtype == torch.uint8 and dataset.value_range == (0.0, 255.0)
+    grey = dataset.x.dtype == torch.uint8 and dataset.value_range == (0.0, 255.0)
+    dequantize = grey and support in ("real", "unit")
     if support == "unit":
         shift, scale = _unit_range(dataset, dequantize)
     else:
@@ -171,20 +172,6 @@ def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> 
     if preparation.binarize == "static" and not dataset.is_binary:
         dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
     return dataset if preparation.labels is None else give_labels(dataset, preparation.labels)
-
-
-def _check_not_binarized(dataset: Dataset, binarize: str, dequantize: bool | None) -> None:
-    if binarize != "none":
-        raise UserError(
-            f"--binarize {binarize} makes zeros and ones, which need --likelihood bernoulli; "
-            "use that likelihood, or --binarize none"
-        )
-    if dequantize and dataset.x.dtype.is_floating_point:
-        dtype = str(dataset.x.dtype).removeprefix("torch.")
-        raise UserError(
-            f"{dataset.name} cannot be dequantized: its dtype is {dtype}; "
-            "store whole numbers as integers, or leave dequantize off"
-        )
 
 
 def _levels(dataset: Dataset) -> tuple[float, float]:

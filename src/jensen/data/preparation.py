@@ -143,8 +143,7 @@ class Preparation:
             return given.to(floating)
         if mean:
             return (given - 0.5).to(floating)  # the mean of u
-        low, high = self._whole_range()
-        return given.floor().clamp(low, high).to(self.stored_dtype)
+        return given.floor().clamp(*self.value_range).to(self.stored_dtype)
 
     def log_det(self, event_shape: Sequence[int]) -> float:
         """``log |d model's domain / d given|`` per datum, in nats: ``-sum_i log scale_i``.
@@ -243,10 +242,3 @@ class Preparation:
     def _affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # In x's own type: two float64 scalars would not, but event-shaped ones would promote x to float64.
         return self.shift.to(x.device, x.dtype), self.scale.to(x.device, x.dtype)
-
-    def _whole_range(self) -> tuple[float, float]:
-        """The stored grey range, or the dtype's where the data are no grey values (range 0 to 1)."""
-        if self.value_range[1] > 1:
-            return self.value_range
-        limits = torch.iinfo(self.stored_dtype)
-        return float(limits.min), float(limits.max)
