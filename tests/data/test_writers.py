@@ -78,6 +78,17 @@ def test_texts_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
     assert np.array_equal(np.load(tmp_path / "x.npy"), x)
 
 
+def test_texts_called_like_the_rows_are_kept_beside_them(tmp_path: Path) -> None:
+    with row_writer(tmp_path / "o.npz", ["z0"]) as write:
+        write(np.ones((2, 1)), {"x": ["r1", "r2"], "x_": ["s1", "s2"]})
+    arrays = np.load(tmp_path / "o.npz")
+    assert {name: arrays[name].tolist() for name in arrays} == {
+        "x": [[1.0], [1.0]],
+        "x_": ["r1", "r2"],
+        "x__": ["s1", "s2"],
+    }
+
+
 def test_grid_of_grey_images(tmp_path: Path) -> None:
     x = np.zeros((5, 40, 60), dtype=np.uint8)
     x[4] = 255

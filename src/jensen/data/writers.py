@@ -56,7 +56,8 @@ def row_writer(
     """Yield a function that takes rows ``[n, *event]`` piece by piece, for `write_rows`.
 
     Beside them it takes columns of text, ``{name: n texts}``, the same ones with every piece: a table begins
-    with them, an ``.npz`` has an array of each, and ``.npy`` and ``.png`` go without.
+    with them, an ``.npz`` has an array of each (of one that is called "x" too, the array "x_"), and ``.npy``
+    and ``.png`` go without.
 
     Of ``.csv``, ``.parquet`` and ``.npy`` no more than `PIECE` rows are held in memory. The file is there,
     whole, when the block ends.
@@ -191,7 +192,8 @@ def _npz(path: Path, names: Sequence[str] | None, value_range: Range) -> Iterato
     x, beside = _joined(parts)
     # By hand: np.savez takes names as keywords, and a column may be called like one of its parameters.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, cells in {**beside, "x": x}.items():
+        named = {f"{name}_" if name.rstrip("_") == "x" else name: cells for name, cells in beside.items()}
+        for name, cells in {**named, "x": x}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asarray(cells), allow_pickle=False)
 

@@ -88,7 +88,7 @@ def test_numbers_beyond_a_type_become_the_nearest_that_it_holds(kind: pa.DataTyp
     assert low < 0 < high
     if pa.types.is_decimal(kind):
         most = Decimal(10**kind.precision - 1).scaleb(-kind.scale)
-        assert abs(high - most) < most * Decimal(1e-15)
+        assert abs(high - most) < most * Decimal("1e-15")
         assert low == -high
     elif pa.types.is_floating(kind):
         assert high == np.finfo(kind.to_pandas_dtype()).max

@@ -229,6 +229,20 @@ def test_a_large_mapped_array_stays_on_disk(small: Path) -> None:
     assert isinstance(datasets._rows_of(mapped[:5]), torch.Tensor), "a part of it is not the file"
 
 
+@pytest.mark.parametrize("levels", [False, True])
+def test_labels_that_are_no_number_are_missing(small: Path, levels: bool) -> None:
+    kinds = pa.array([2.0, np.nan, 1.0, None, np.nan] * (N // 5))
+    write_table(
+        small / "t.parquet", TABLE.append_column("kind", kinds.dictionary_encode() if levels else kinds)
+    )
+    (small / "schema.yaml").write_text("- {name: kind, type: label}\n")
+    for read in (load, in_memory):
+        dataset = read(small / "t.parquet", schema=small / "schema.yaml")
+        assert dataset.classes == ("1.0", "2.0")
+        assert dataset.labels is not None
+        assert dataset.labels.tolist() == [1, -1, 0, -1, -1] * (N // 5)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_labels_are_kept(small: Path, suffix: str) -> None:
     kinds = pa.array([[None, "wren", "owl", "heron"][i % 4] for i in range(N)])

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,11 @@ from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table, unknown_cells
 from jensen.data.tables.edits import apply_edits
 from jensen.data.tables.infer import schema_of
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Schema
 from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise
 
-FORM = 3
+FORM = 4
 """Of what is kept; a change makes jensen prepare anew all that it kept before."""
 
 
@@ -45,13 +45,12 @@ def find_schema(
         schema = schema_of(summaries, lambda summary: _all_differ(pieces, summary))
         if edited is not None:
             schema = apply_edits(edited, schema, summaries)
-        record = {"columns": [asdict(c) for c in schema.columns], "warnings": schema.warnings}
+        record = {"columns": schema.to_dict(), "warnings": schema.warnings}
         (folder / "schema.json").write_text(json.dumps(record), encoding="utf-8")
 
     key = [FORM, identity_of(files_of(path)), None if edited is None else edited.to_dict()]
     record = json.loads((cached("table-schemas", key, build) / "schema.json").read_text(encoding="utf-8"))
-    columns = [Column(**{**column, "levels": tuple(column["levels"])}) for column in record["columns"]]
-    return Schema(tuple(columns), tuple(record["warnings"]))
+    return replace(Schema.from_dict(record["columns"]), warnings=tuple(record["warnings"]))
 
 
 def _all_differ(pieces: Pieces, summary: Summary) -> bool:

@@ -156,7 +156,12 @@ def labels_of(pieces: Iterable[Any], schema: Schema) -> tuple[Array | None, tupl
         if name not in piece.column_names:
             return None, ()
         encoded = piece[name].combine_chunks().dictionary_encode()
-        found = [numbers.setdefault(cell, len(numbers)) for cell in encoded.dictionary.to_pylist()]
+        found = [
+            -1
+            if cell is None or cell != cell
+            else numbers.setdefault(cell, len(numbers))  # NaN is not itself
+            for cell in encoded.dictionary.to_pylist()
+        ]
         parts.append(np.array([*found, -1])[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
     levels = sorted(numbers, key=_by_value)
     places = np.empty(len(levels) + 1, np.int64)

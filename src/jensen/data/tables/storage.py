@@ -79,7 +79,9 @@ def number_cells(values: Array, missing: Array, kind: Any) -> Any:
         values = values.clip(-most, most)
     elif pa.types.is_decimal(kind):
         bound, unit = 10.0 ** (kind.precision - kind.scale), 10.0**-kind.scale
-        most = bound - max(unit, bound * 2.0**-51)  # what float64 tells from the bound, beyond which Arrow has 0
+        most = bound - max(
+            unit, bound * 2.0**-51
+        )  # what float64 tells from the bound, beyond which Arrow has 0
         values = values.clip(-most, most)
         if kind.bit_width < 128:  # Arrow takes some below the bound for more
             wide = number_cells(values, missing, pa.decimal128(kind.precision, kind.scale))
