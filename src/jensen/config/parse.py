@@ -6,7 +6,6 @@ a documented hook, and the nearest valid name for a mistyped option, all without
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import os
 import re
@@ -17,7 +16,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import tyro
 
 from jensen.config.choices import write_names
-from jensen.errors import UserError
+from jensen.errors import UserError, did_you_mean
 
 Options = TypeVar("Options")
 _BOX = "╭╮╰╯│─ "
@@ -89,11 +88,13 @@ def _one_line(box: str, kind: type, prog: str, arguments: Sequence[str]) -> str:
 def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
     """What tyro says, in the form: what was given, what is allowed."""
     if unknown := re.match(r"Unrecognized options: (-[^\s,]*)", text):
-        return f"unknown option {unknown[1]} (did you mean {nearest_option(unknown[1], kind)}?)"
+        return f"unknown option {unknown[1]}{did_you_mean(unknown[1].partition('=')[0], _options(kind))}"
     if unknown := re.match(r"Unrecognized options: ([^,]+)", text):
         return _stray(unknown[1], kind, arguments)
     if choice := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)", text):
-        return f"{choice[2]} is {choice[1]!r}; it must be one of {choice[3]}".replace("'", "")
+        allowed = choice[3].replace("'", "").split(", ")
+        near = did_you_mean(choice[1], allowed)
+        return f"{choice[2]} is {choice[1]}{near}; it must be one of {', '.join(allowed)}"
     if number := re.match(r"Error parsing (\S+): .*(int\(\)|float).*: ['\"](.*)['\"]$", text):
         kind_of_number = "a whole number" if number[2] == "int()" else "a number"
         return f"{number[1]} is {number[3]!r}; it must be {kind_of_number}"
@@ -133,13 +134,10 @@ def _stray(word: str, kind: type, arguments: Sequence[str]) -> str:
     return f"{word!r} is one word too many; put a path with spaces in quotes"
 
 
-def nearest_option(word: str, kind: type) -> str:
-    """The option of the dataclass ``kind`` whose name is most like ``word``."""
-    positional = ("run", "data")
-    fields = [field.name for field in dataclasses.fields(kind) if field.name not in positional]
-    names = [f"--{name.replace('_', '-')}" for name in fields]
-    begun = [name for name in names if name.startswith(word)]
-    return (begun or difflib.get_close_matches(word.replace("_", "-"), names, 1, 0.0))[0]
+def _options(kind: type) -> list[str]:
+    """The options of a dataclass as they are typed; what is given without a name is none."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in ("run", "data")]
+    return [f"--{name.replace('_', '-')}" for name in names]
 
 
 def to_arguments(values: Mapping[str, Any], positional: str, flags: Collection[str] = ()) -> list[str]:
