@@ -11,14 +11,16 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
 from jensen.config.choices import write_names
+from jensen.config.help import shown
 from jensen.errors import UserError, did_you_mean
 
 Options = TypeVar("Options")
+MARKS = (tyro.conf.FlagCreatePairsOff,)
 _BOX = "╭╮╰╯│─ "
 
 
@@ -31,30 +33,30 @@ def parse(
         UserError: an unknown option (the nearest valid one is named) or a value that does not fit.
         SystemExit: with status 0 after ``--help``.
     """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        _show_help(kind, arguments, prog)
     messages = io.StringIO()
-    asks = not {"-h", "--help"}.isdisjoint(arguments)
-    kind, width = (_shown(kind), contextlib.nullcontext()) if asks else (kind, _wide_terminal())
-    # None is how a config.yaml says that an option was left out; help does not show it.
-    marks = (tyro.conf.FlagCreatePairsOff, *([tyro.conf.DisallowNone] if asks else []))
     try:
-        with width, contextlib.redirect_stderr(messages):
+        with _wide_terminal(), contextlib.redirect_stderr(messages):
             if default is None:
-                return tyro.cli(kind, args=arguments, prog=prog, config=marks)
-            return tyro.cli(kind, args=arguments, prog=prog, config=marks, default=default)
+                return tyro.cli(kind, args=arguments, prog=prog, config=MARKS)
+            return tyro.cli(kind, args=arguments, prog=prog, config=MARKS, default=default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(messages.getvalue(), kind, prog, arguments)) from None
 
 
-def _shown(kind: type[Options]) -> type[Options]:
-    """The dataclass as help shows it: defaults that say nothing (None, False, no text) are left out."""
-    hint = tyro.conf.arg(
-        help_behavior_hint=lambda label: "" if label in ("None", "False", "''") else f"(default: {label})"
-    )
-    hints = get_type_hints(kind, include_extras=True)
-    quiet = {name: Annotated[takes, hint] for name, takes in hints.items()}
-    return type(kind.__name__, (kind,), {"__annotations__": quiet, "__doc__": kind.__doc__})
+def _show_help(kind: type, arguments: Sequence[str], prog: str) -> None:
+    """Print the options and leave, unless what stands before ``--help`` is wrong already."""
+    # None is how a config.yaml says that an option was left out; help does not show it.
+    marks = (*MARKS, tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            tyro.cli(shown(kind), args=arguments, prog=prog, config=marks)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 
@@ -24,6 +24,8 @@ from jensen.training.plan import Plan
 @dataclass(frozen=True, kw_only=True)
 class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
     """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
+
+    section: ClassVar[str] = "training"
 
     # What a plan says in numbers may be left to the data here (see `jensen.config.resolve`).
     epochs: int | None = None  # type: ignore[assignment]
