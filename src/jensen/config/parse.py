@@ -1,7 +1,7 @@
 """Options by way of tyro: the command line and the config file are read by the same parser.
 
-tyro was chosen over jsonargparse, after a trial of both: dashed option names, ``200,200`` lists through
-a documented hook, and the nearest valid name for a mistyped option, all without code of ours.
+tyro was chosen over jsonargparse, after a trial of both: dashed option names, and ``200,200`` lists through
+a documented hook.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ def parse(
     """The dataclass ``kind`` filled from ``arguments``, over ``default`` where one is given.
 
     Raises:
-        UserError: an unknown option (the nearest valid one is named) or a value that does not fit.
+        UserError: an unknown option or a value that does not fit; a name that is near is named.
         SystemExit: with status 0 after ``--help``.
     """
     if not {"-h", "--help"}.isdisjoint(arguments):
