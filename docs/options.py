@@ -1,19 +1,17 @@
 """Writes the option tables of cli.md from the commands' own options: ``python docs/options.py``."""
 
-import ast
 import dataclasses
 import importlib
-import inspect
-import itertools
 import re
-import textwrap
 import types
 import typing
 from pathlib import Path
 
 from jensen.cli import COMMANDS
+from jensen.config.help import explanations, sections
 
 PAGE = Path(__file__).with_name("cli.md")
+POSITIONAL = ("run", "data")
 SHORT = {"out": "-o", "num": "-n"}
 
 
@@ -22,18 +20,6 @@ def options_of(command: str) -> type:
     module = importlib.import_module(f"jensen.cli.{command}")
     kind: type = getattr(module, f"{command.capitalize()}Options")
     return kind
-
-
-def explanations(kind: type) -> dict[str, str]:
-    """The docstring under each field, of the class and of those that it inherits from."""
-    found: dict[str, str] = {}
-    for one in (c for c in reversed(kind.__mro__) if dataclasses.is_dataclass(c)):
-        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body  # type: ignore[attr-defined]
-        for field, text in itertools.pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-                assert isinstance(field.target, ast.Name)
-                found[field.target.id] = " ".join(ast.literal_eval(text.value).split())
-    return found
 
 
 def values(kind: typing.Any) -> str:
@@ -53,29 +39,36 @@ def default(field: "dataclasses.Field[typing.Any]") -> str:
     value = field.default
     if value is dataclasses.MISSING:
         return "required"
-    if value is None or value is False or value == "":
+    if value is None or value is False or value in ("", ()):
         return ""
     return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
-def table(command: str) -> str:
-    """The options of a command as a table in Markdown."""
+def tables(command: str) -> str:
+    """The options of a command as tables in Markdown, one for each section, as its help has them."""
+    kind = options_of(command)
+    written = []
+    for title, names in sections(kind).items():
+        table = "\n".join(
+            ["| option | takes | default | meaning |", "|---|---|---|---|", *rows(command, names)]
+        )
+        written.append(f"**{title.capitalize()} options**\n\n{table}" if title else table)
+    return "\n\n".join(written)
+
+
+def rows(command: str, names: typing.Sequence[str]) -> typing.Iterator[str]:
+    """A line of a table for each of the options ``names``."""
     kind = options_of(command)
     hints, texts = typing.get_type_hints(kind), explanations(kind)
-    lines = ["| option | takes | default | meaning |", "|---|---|---|---|"]
-    ordered = dataclasses.fields(kind)
-    lines += [
-        f"| {field.name.upper()} | | {default(field)} | {texts[field.name]} |"
-        for field in ordered
-        if field.name in ("run", "data")
-    ]
-    for field in [f for f in ordered if f.name not in ("run", "data")]:
-        name = f"`--{field.name.replace('_', '-')}`"
-        short = SHORT.get(field.name) if command != "train" else None
-        name = f"`{short}`, {name}" if short else name
-        cells = (name, values(hints[field.name]), default(field), texts[field.name])
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in sorted(names, key=lambda name: name not in POSITIONAL):
+        option, takes = f"`--{name.replace('_', '-')}`", values(hints[name])
+        if name in POSITIONAL:
+            option, takes = name.upper(), ""
+        elif name in SHORT and command != "train":
+            option = f"`{SHORT[name]}`, {option}"
+        cells = (option, takes, default(fields[name]), texts[name])
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def filled(page: str) -> str:
@@ -83,7 +76,7 @@ def filled(page: str) -> str:
     for command in COMMANDS:
         marks = rf"(<!-- options of {command} -->\n).*?(<!-- end -->)"
         page, count = re.subn(
-            marks, lambda m, c=command: f"{m[1]}\n{table(c)}\n\n{m[2]}", page, flags=re.DOTALL
+            marks, lambda m, c=command: f"{m[1]}\n{tables(c)}\n\n{m[2]}", page, flags=re.DOTALL
         )
         assert count == 1, f"{PAGE} lacks the marks of {command}"
     return page

@@ -1,7 +1,11 @@
 """jensen: variational autoencoders for your own data, with numbers you can trust.
 
-The rooms (``jensen.models``, ``jensen.objectives``, ...) are imported when first used, so that
-``import jensen`` stays quick.
+For scikit-learn users: ``VariationalAutoencoder``, ``VAEImputer`` and ``VAEOutlierDetector``. For
+researchers, the parts: ``jensen.models.VAE`` takes a prior, an encoder and a decoder; ``jensen.objectives``
+has the bounds on log p(x) and the estimators of their gradients; ``jensen.training.loop.train`` trains, and
+``jensen.evaluation`` measures. Log quantities are in nats per datum; of a bound, larger is better.
+
+The subpackages are imported when first used, so that ``import jensen`` stays quick.
 """
 
 import importlib

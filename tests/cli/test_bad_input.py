@@ -178,7 +178,7 @@ def test_overwrite_with_bad_data_costs_no_run(data: str, refused: Refused) -> No
 @pytest.mark.parametrize(
     ("text", "given", "mend"),
     [
-        ("latentdim: 3", "'latentdim'", "latent_dim"),
+        ("latentdim: 3", "'latentdim'", "did you mean latent_dim?"),
         ("latent_dim: two", "'two'", "a whole number"),
         ("latent_dim:", "'None'", "a whole number"),
         ("latent_dim: 0", "--latent-dim is 0", "at least 1"),
@@ -188,9 +188,9 @@ def test_overwrite_with_bad_data_costs_no_run(data: str, refused: Refused) -> No
         ("bound: elb", "--bound is elb", "elbo"),
         ("epochs: 2.5", "'2.5'", "a whole number"),
         ("epochs: true", "'True'", "a whole number"),
-        ("help: true", "'help'", "did you mean"),
-        ("1: 2", "'1'", "did you mean"),
-        ("out: new", "'out'", "did you mean"),
+        ("help: true", "unknown setting 'help'", "(see jensen train --help)"),
+        ("1: 2", "unknown setting '1'", "(see jensen train --help)"),
+        ("out: new", "unknown setting 'out'", "(see jensen train --help)"),
         ("[1, 2]", "no settings", "latent_dim: 8"),
         ("", "no settings", "latent_dim: 8"),
         ("a: [", "not valid YAML", "mend it"),

@@ -202,16 +202,24 @@ def test_the_network_follows_from_the_shape(
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        ((64,), {"network": "conv"}, "not for data of 64; use --network mlp"),
-        ((7, 28), {"network": "resnet"}, "sides from 8 to 256 .* 7x28; use --network mlp"),
-        ((300, 300), {"network": "conv"}, "300x300; .* --size 256 or less, or use --network mlp"),
-        ((8, 8), {"network": "conv", "hidden": (8, 8, 8)}, "allow 1 to 2"),
+        ((64,), {"network": "conv"}, r"not for data of the shape \[64\]; use --network mlp"),
+        ((7, 28), {"network": "resnet"}, r"sides from 8 to 256 .* \[7, 28\]; use --network mlp"),
+        ((300, 300), {"network": "conv"}, r"\[300, 300\]; .* --size 256 or less, or use --network mlp"),
+        ((8, 9), {"network": "conv", "hidden": (8, 8, 8)}, "images of 9x8 allow 1 to 2"),
         ((8, 8), {"network": "conv", "hidden": ()}, "allow 1 to 2"),
     ],
 )
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...], given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         choose_network(Settings(**given), shape, [])
+
+
+def test_sizes_are_said_as_the_option_size_takes_them() -> None:
+    said: list[str] = []
+    choose_network(Settings(), (3, 64, 48), said)
+    choose_network(Settings(), (300, 400), said)
+    assert said[0].startswith("images of 48x64 in 3 channels bring --network conv")
+    assert said[1].startswith("images of 400x300 bring --network mlp")
 
 
 def test_the_bound_of_a_convolutional_model_is_below_its_iwae(pictures: Path) -> None:

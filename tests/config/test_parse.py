@@ -49,8 +49,17 @@ def refusal(*words: str) -> str:
         ("--latent-dim x", "--latent-dim is 'x'; it must be a whole number (see jensen try --help)"),
         ("--max-time x", "--max-time is 'x'; it must be a number (see jensen try --help)"),
         ("--bound x", "--bound is x; it must be one of elbo, iwae (see jensen try --help)"),
+        (
+            "--bound ivae",
+            "--bound is ivae (did you mean iwae?); it must be one of elbo, iwae (see jensen try --help)",
+        ),
         ("--latentdim 3", "unknown option --latentdim (did you mean --latent-dim?) (see jensen try --help)"),
         ("--lat 3", "unknown option --lat (did you mean --latent-dim?) (see jensen try --help)"),
+        (
+            "--latentdim=3",
+            "unknown option --latentdim=3 (did you mean --latent-dim?) (see jensen try --help)",
+        ),
+        ("--zzz", "unknown option --zzz (see jensen try --help)"),
         ("--jsn", "unknown option --jsn (did you mean --json?) (see jensen try --help)"),
         (
             "--widths 200 200",

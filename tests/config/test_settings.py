@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jensen.config import Settings, read_settings, write_config
+from jensen.config import Settings, read_run_settings, read_settings, write_config
 from jensen.errors import UserError
 from jensen.recipes import RECIPES, recipe
 
@@ -84,3 +84,27 @@ def test_recipes_are_complete_and_found_by_name() -> None:
         assert settings.data
     with pytest.raises(UserError, match=r"did you mean lecture\?"):
         recipe("lectur")
+    with pytest.raises(UserError, match=r"nor a recipe; the recipes are lecture"):
+        recipe("settings.yml")
+
+
+def test_a_path_that_is_no_run_names_one_that_may_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in ("runs/digits", "runs/people", "mine"):
+        Path(run).mkdir(parents=True)
+        write_config(Path(run, "config.yaml"), Settings(), {})
+    for given, said in {
+        "runs/digitz": "(did you mean runs/digits?)",
+        "digits": "(did you mean runs/digits?)",
+        "mime": "(did you mean mine?)",
+        "mine/config.yaml": "(did you mean mine?)",
+        "runs": "(it holds runs, such as runs/digits)",
+        "qqq": "it has no config.yaml; give a folder",
+        "runs/digits/qqq": "it has no config.yaml; give a folder",
+    }.items():
+        with pytest.raises(UserError) as caught:
+            read_run_settings(Path(given))
+        assert str(caught.value).startswith(f"{given} is not a run: it has no config.yaml")
+        assert said in str(caught.value)

@@ -31,6 +31,7 @@ SHAPES = [
     ("HWC", (45, 37, 4)),
     ("HWC", (64, 31, 1)),
 ]
+PICTURE = Picture((8, 8), None)
 pair = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 each_shape = pytest.mark.parametrize(("layout", "shape"), SHAPES, ids=lambda v: str(v).replace(" ", ""))
 
@@ -151,10 +152,17 @@ def test_a_shift_of_the_image_is_a_shift_of_the_planes() -> None:
 
 @pytest.mark.parametrize("widths", [[], [4, 4, 4]])
 def test_stages_that_an_image_does_not_allow(widths: list[int]) -> None:
-    with pytest.raises(ValueError, match="give 1 to 2"):
-        conv_encoder(Picture((8, 8), None), widths, 2)
+    with pytest.raises(ValueError, match="an image of 9x8 can be halved 2 times: give 1 to 2"):
+        conv_encoder(Picture((8, 9), None), widths, 2)
+
+
+@pair
+def test_an_activation_that_there_is_not(pair: Any) -> None:
+    for build in (lambda: pair[0](PICTURE, [4], 2, "swish"), lambda: pair[1](PICTURE, [4], 2, 64, "swish")):
+        with pytest.raises(ValueError, match=r"activation is 'swish'; give one of tanh, .*silu"):
+            build()
 
 
 def test_raw_numbers_that_do_not_come_out_even() -> None:
     with pytest.raises(ValueError, match="65 raw outputs"):
-        conv_decoder(Picture((8, 8), None), [4], 2, 65)
+        conv_decoder(PICTURE, [4], 2, 65)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from jensen._version import __version__
-from jensen.errors import UserError
+from jensen.errors import UserError, did_you_mean
 
 COMMANDS = {
     "train": "train a VAE on a data set or file, into a run's folder",
@@ -109,9 +109,5 @@ def _run(words: list[str]) -> None:
     elif words[0] in COMMANDS:
         importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
     else:
-        import difflib
-
-        near = difflib.get_close_matches(words[0], COMMANDS, 1, 0.0)[0]
-        raise UserError(
-            f"unknown command {words[0]!r} (did you mean {near}?); the commands are {', '.join(COMMANDS)}"
-        )
+        near = did_you_mean(words[0], COMMANDS)
+        raise UserError(f"unknown command {words[0]!r}{near}; the commands are {', '.join(COMMANDS)}")

@@ -47,33 +47,42 @@ def main(arguments: Sequence[str]) -> None:
     base = _settings_below(options)
     if base is not None:  # parse again, with those settings for defaults
         options = parse(TrainOptions, arguments, "jensen train", TrainOptions(**_fields(base)))
-    if base is not None and options.resume is None:
-        options = _without_idle(options, base)
-    if options.resume is None and not options.data:
-        raise UserError("no data given: name a data set, as in `jensen train digits`, a file or a folder")
-
-    from jensen import session
-
     with progress() as show:
         if options.resume is not None and base is not None:
-            changes = {k: v for k, v in _fields(options).items() if v != getattr(base, k)}
-            trained: list[int] = []
-
-            def on_epoch(state: "TrainingState") -> None:
-                trained.append(state.epoch)
-                show(state)
-
-            run = session.resume(options.resume, changes, on_epoch=on_epoch, on_choice=say)
-            if not trained:
-                say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
+            run = _go_on(options.resume, base, options, show)
         else:
-            if options.out == Path():  # also what an empty variable makes of it
-                raise UserError("--out names no folder; give one for the run, such as runs/name")
-            out = options.out or Path("runs") / _name(options.data)
-            run = session.start(
-                Settings(**_fields(options)), out, overwrite=options.overwrite, on_epoch=show, on_choice=say
-            )
+            run = _begin(options if base is None else _without_idle(options, base), show)
     report(run, as_json=options.json)
+
+
+def _begin(options: TrainOptions, show: "Show") -> "Run":
+    """A run from its start."""
+    from jensen import session
+
+    if not options.data:
+        raise UserError("no data given: name a data set, as in `jensen train digits`, a file or a folder")
+    if options.out == Path():  # also what an empty variable makes of it
+        raise UserError("--out names no folder; give one for the run, such as runs/name")
+    out = options.out or Path("runs") / _name(options.data)
+    settings = Settings(**_fields(options))
+    return session.start(settings, out, overwrite=options.overwrite, on_epoch=show, on_choice=say)
+
+
+def _go_on(run: Path, base: Settings, options: TrainOptions, show: "Show") -> "Run":
+    """A stopped run, whose settings are ``base``, with those of the options that differ."""
+    from jensen import session
+
+    trained: list[int] = []
+
+    def on_epoch(state: "TrainingState") -> None:
+        trained.append(state.epoch)
+        show(state)
+
+    changes = {k: v for k, v in _fields(options).items() if v != getattr(base, k)}
+    resumed = session.resume(run, changes, on_epoch=on_epoch, on_choice=say)
+    if not trained:
+        say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
+    return resumed
 
 
 def _name(data: str) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -64,6 +64,8 @@ Names = Annotated[
 class DataSettings:
     """What to train on."""
 
+    section: ClassVar[str] = "data"
+
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = ""
     """A table (.csv, .tsv, .parquet, .arrow) or a folder of tables; a folder of images; .npy, .npz,
     FILE.npz:KEY; .h5ad; hf:NAME of Hugging Face; or digits, mnist, fashion-mnist, binarized-mnist or
@@ -101,6 +103,8 @@ class DataSettings:
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """The model: prior, encoder, decoder."""
+
+    section: ClassVar[str] = "model"
 
     latent_dim: int = 8
     """Latent dimensions, M; with categorical latents, the number of variables."""
@@ -170,6 +174,8 @@ class ModelSettings:
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings:
     """What to maximise, and how its gradient is estimated."""
+
+    section: ClassVar[str] = "objective"
 
     bound: Literal["auto", "elbo", "beta", "free-bits", "iwae", "renyi", "reconstruction"] = "auto"
     """What training maximises. auto: elbo, or reconstruction (no KL) for a point posterior."""

@@ -33,7 +33,6 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
     Raises:
         UserError: convolutions of what is no image, of too small or too large a one, or too many of them.
     """
-    shape = "x".join(map(str, event_shape))
     picture = picture_of(event_shape)
     fits = picture is not None and all(SIDES[0] <= side <= SIDES[1] for side in picture.size)
     beyond = picture is not None and min(picture.size) >= SIDES[0] and max(picture.size) > SIDES[1]
@@ -41,10 +40,10 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
         large = fits and math.prod(event_shape) > SMALL and s.likelihood != "columns"
         s = s.replace(network="conv" if large else "mlp")
         if large:
-            said.append(f"images of {shape} bring --network conv; --network mlp is quicker and cruder")
+            said.append(f"images of {picture} bring --network conv; --network mlp is quicker and cruder")
         elif beyond:
             said.append(
-                f"images of {shape} bring --network mlp, for conv takes sides up to {SIDES[1]}; "
+                f"images of {picture} bring --network mlp, for conv takes sides up to {SIDES[1]}; "
                 f"{math.prod(event_shape):,} inputs are hard to train: {SMALLER}"
             )
     if s.network not in CONVOLUTIONS:
@@ -52,7 +51,9 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
     if picture is None or not fits:
         what = "images of [H, W], [C, H, W] or [H, W, C] with sides from 8 to 256 and 1, 3 or 4 channels"
         mend = f"{SMALLER}, or use --network mlp" if beyond else "use --network mlp"
-        raise UserError(f"--network {s.network} is for {what}, not for data of {shape}; {mend}")
+        raise UserError(
+            f"--network {s.network} is for {what}, not for data of the shape {[*event_shape]}; {mend}"
+        )
     if s.hidden is None:
         return s.replace(hidden=networks.default_widths(picture.size))
     most = networks.most_stages(picture.size)
@@ -60,7 +61,7 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
         given = ",".join(map(str, s.hidden))
         raise UserError(
             f"--hidden {given!r} is {len(s.hidden)} stages of --network {s.network}, each of which halves "
-            f"the image, and images of {shape} allow 1 to {most}; give that many widths"
+            f"the image, and images of {picture} allow 1 to {most}; give that many widths"
         )
     return s
 

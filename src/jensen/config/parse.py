@@ -1,25 +1,26 @@
 """Options by way of tyro: the command line and the config file are read by the same parser.
 
-tyro was chosen over jsonargparse, after a trial of both: dashed option names, ``200,200`` lists through
-a documented hook, and the nearest valid name for a mistyped option, all without code of ours.
+tyro was chosen over jsonargparse, after a trial of both: dashed option names, and ``200,200`` lists through
+a documented hook.
 """
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
 from jensen.config.choices import write_names
-from jensen.errors import UserError
+from jensen.config.help import shown
+from jensen.errors import UserError, did_you_mean
 
 Options = TypeVar("Options")
+MARKS = (tyro.conf.FlagCreatePairsOff,)
 _BOX = "╭╮╰╯│─ "
 
 
@@ -29,33 +30,33 @@ def parse(
     """The dataclass ``kind`` filled from ``arguments``, over ``default`` where one is given.
 
     Raises:
-        UserError: an unknown option (the nearest valid one is named) or a value that does not fit.
+        UserError: an unknown option or a value that does not fit; a name that is near is named.
         SystemExit: with status 0 after ``--help``.
     """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        _show_help(kind, arguments, prog)
     messages = io.StringIO()
-    asks = not {"-h", "--help"}.isdisjoint(arguments)
-    kind, width = (_shown(kind), contextlib.nullcontext()) if asks else (kind, _wide_terminal())
-    # None is how a config.yaml says that an option was left out; help does not show it.
-    marks = (tyro.conf.FlagCreatePairsOff, *([tyro.conf.DisallowNone] if asks else []))
     try:
-        with width, contextlib.redirect_stderr(messages):
+        with _wide_terminal(), contextlib.redirect_stderr(messages):
             if default is None:
-                return tyro.cli(kind, args=arguments, prog=prog, config=marks)
-            return tyro.cli(kind, args=arguments, prog=prog, config=marks, default=default)
+                return tyro.cli(kind, args=arguments, prog=prog, config=MARKS)
+            return tyro.cli(kind, args=arguments, prog=prog, config=MARKS, default=default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(messages.getvalue(), kind, prog, arguments)) from None
 
 
-def _shown(kind: type[Options]) -> type[Options]:
-    """The dataclass as help shows it: defaults that say nothing (None, False, no text) are left out."""
-    hint = tyro.conf.arg(
-        help_behavior_hint=lambda label: "" if label in ("None", "False", "''") else f"(default: {label})"
-    )
-    hints = get_type_hints(kind, include_extras=True)
-    quiet = {name: Annotated[takes, hint] for name, takes in hints.items()}
-    return type(kind.__name__, (kind,), {"__annotations__": quiet, "__doc__": kind.__doc__})
+def _show_help(kind: type, arguments: Sequence[str], prog: str) -> None:
+    """Print the options and leave, unless what stands before ``--help`` is wrong already."""
+    # None is how a config.yaml says that an option was left out; help does not show it.
+    marks = (*MARKS, tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            tyro.cli(shown(kind), args=arguments, prog=prog, config=marks)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
 
 
 @contextlib.contextmanager
@@ -89,11 +90,13 @@ def _one_line(box: str, kind: type, prog: str, arguments: Sequence[str]) -> str:
 def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
     """What tyro says, in the form: what was given, what is allowed."""
     if unknown := re.match(r"Unrecognized options: (-[^\s,]*)", text):
-        return f"unknown option {unknown[1]} (did you mean {nearest_option(unknown[1], kind)}?)"
+        return f"unknown option {unknown[1]}{did_you_mean(unknown[1].partition('=')[0], _options(kind))}"
     if unknown := re.match(r"Unrecognized options: ([^,]+)", text):
         return _stray(unknown[1], kind, arguments)
     if choice := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)", text):
-        return f"{choice[2]} is {choice[1]!r}; it must be one of {choice[3]}".replace("'", "")
+        allowed = choice[3].replace("'", "").split(", ")
+        near = did_you_mean(choice[1], allowed)
+        return f"{choice[2]} is {choice[1]}{near}; it must be one of {', '.join(allowed)}"
     if number := re.match(r"Error parsing (\S+): .*(int\(\)|float).*: ['\"](.*)['\"]$", text):
         kind_of_number = "a whole number" if number[2] == "int()" else "a number"
         return f"{number[1]} is {number[3]!r}; it must be {kind_of_number}"
@@ -133,13 +136,10 @@ def _stray(word: str, kind: type, arguments: Sequence[str]) -> str:
     return f"{word!r} is one word too many; put a path with spaces in quotes"
 
 
-def nearest_option(word: str, kind: type) -> str:
-    """The option of the dataclass ``kind`` whose name is most like ``word``."""
-    positional = ("run", "data")
-    fields = [field.name for field in dataclasses.fields(kind) if field.name not in positional]
-    names = [f"--{name.replace('_', '-')}" for name in fields]
-    begun = [name for name in names if name.startswith(word)]
-    return (begun or difflib.get_close_matches(word.replace("_", "-"), names, 1, 0.0))[0]
+def _options(kind: type) -> list[str]:
+    """The options of a dataclass as they are typed; what is given without a name is none."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in ("run", "data")]
+    return [f"--{name.replace('_', '-')}" for name in names]
 
 
 def to_arguments(values: Mapping[str, Any], positional: str, flags: Collection[str] = ()) -> list[str]:

@@ -1,6 +1,5 @@
 """Combinations that cannot be right, refused before anything is trained, each with its remedy."""
 
-import difflib
 from collections.abc import Callable
 
 from jensen.config.effect import CATEGORICAL, check_effect
@@ -8,7 +7,8 @@ from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import chunks
 from jensen.data.tables.schema import Schema
-from jensen.errors import UserError
+from jensen.data.words import few
+from jensen.errors import UserError, did_you_mean
 
 SPREAD = ("normal", "laplace", "student-t", "discretized-logistic")
 """Likelihoods with a spread that --variance can choose."""
@@ -210,8 +210,10 @@ def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
                 "give it another type with --schema, or leave it out of --condition"
             )
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1, 0.0)[0]
-            raise UserError(f"--condition {name}: there is no such column (did you mean {near}?)")
+            raise UserError(
+                f"--condition {name}: there is no such column{did_you_mean(name, names)}; the columns are "
+                f"{few(names)}"
+            )
     if set(condition) == set(names):
         raise UserError("--condition names every column and leaves none to model; leave one of them out")
 

@@ -4,20 +4,19 @@ Free of torch, so that ``jensen --help`` is quick. The attribute docstrings are 
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 
 from jensen._version import __version__
 from jensen.config.choices import DataSettings, ModelSettings, ObjectiveSettings
 from jensen.config.parse import parse, to_arguments
-from jensen.errors import UserError, check_options
+from jensen.errors import UserError, check_options, did_you_mean, nearest
 from jensen.files import atomic, read_yaml_text, write_yaml_text
 from jensen.training.plan import Plan
 
@@ -25,6 +24,8 @@ from jensen.training.plan import Plan
 @dataclass(frozen=True, kw_only=True)
 class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
     """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
+
+    section: ClassVar[str] = "training"
 
     # What a plan says in numbers may be left to the data here (see `jensen.config.resolve`).
     epochs: int | None = None  # type: ignore[assignment]
@@ -95,8 +96,8 @@ def read_settings(path: Path) -> Settings:
     known = [field.name for field in dataclasses.fields(Settings)]
     for key in values:
         if str(key).replace("-", "_") not in known:
-            near = difflib.get_close_matches(str(key).replace("-", "_"), known, 1, 0.0)[0]
-            raise UserError(f"{path} has an unknown setting {str(key)!r} (did you mean {near}?)")
+            near = did_you_mean(str(key), known)
+            raise UserError(f"{path} has an unknown setting {str(key)!r}{near} (see jensen train --help)")
     try:
         return settings_from(values, "jensen train")
     except UserError as error:
@@ -120,8 +121,23 @@ def read_run_settings(run: Path) -> Settings:
         UserError: ``run`` is no run, or its config.yaml is damaged.
     """
     if not (run / "config.yaml").is_file():
-        raise UserError(f"{run} is not a run: it has no config.yaml; give a folder that jensen train wrote")
+        near = _near_run(run)
+        raise UserError(
+            f"{run} is not a run: it has no config.yaml{near}; give a folder that jensen train wrote"
+        )
     return read_settings(run / "config.yaml")
+
+
+def _near_run(path: Path) -> str:
+    """What may have been meant by a path that is no run: a run in it, about it, or of a name like its own."""
+    if within := sorted(path.glob("*/config.yaml")):
+        return f" (it holds runs, such as {within[0].parent})"
+    if path.is_file() and (path.parent / "config.yaml").is_file():
+        return f" (did you mean {path.parent}?)"
+    found = [*Path("runs").glob("*/config.yaml"), *path.parent.glob("*/config.yaml")]
+    runs = {config.parent.name: config.parent for config in found}
+    near = nearest(path.name, runs)
+    return "" if near is None else f" (did you mean {runs[near]}?)"
 
 
 def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 from jensen.errors import UserError
 
 
-def extra(module: str, name: str, source: str) -> Any:
+def extra(module: str, source: str) -> Any:
     """A module of an optional library, imported now.
 
     Args:
-        module: what to import.
-        name: jensen's extra that brings it.
+        module: what to import, which is also what to install.
         source: the data that need it.
 
     Raises:
@@ -21,5 +20,5 @@ def extra(module: str, name: str, source: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise UserError(
-            f"{source} needs the package {module}, which is not installed: pip install 'jensen[{name}]'"
+            f"{source} needs the package {module}, which is not installed: pip install {module}"
         ) from None

@@ -38,7 +38,7 @@ def read_h5ad(path: Path) -> Named:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a .h5ad file that exists")
-    anndata = extra("anndata", "h5ad", str(path))
+    anndata = extra("anndata", str(path))
     try:
         data = anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise errors of many kinds on a damaged file

@@ -36,7 +36,7 @@ def read_hub(source: str, reading: Reading) -> Named:
     Raises:
         UserError: the package datasets is not installed, no such data set, or it cannot be used.
     """
-    library = extra("datasets", "huggingface", source)
+    library = extra("datasets", source)
     data, split_of, notes = _joined(library, source, _load(library, source))
     images = [name for name, kind in data.features.items() if isinstance(kind, library.Image)]
     if images:

@@ -1,9 +1,10 @@
 """Networks: shape in, shape out, no probability. Any `nn.Module` of your own fits in beside them."""
 
+from jensen.networks.activations import ACTIVATIONS
 from jensen.networks.conv import conv_decoder, conv_encoder, default_widths, most_stages
 from jensen.networks.inputs import Beside, Log1p, NormalizedLog1p, OneHot
 from jensen.networks.linear_part import CellExperts, Skip
-from jensen.networks.mlp import ACTIVATIONS, mlp
+from jensen.networks.mlp import mlp
 from jensen.networks.pictures import Picture
 from jensen.networks.resnet import resnet_decoder, resnet_encoder
 

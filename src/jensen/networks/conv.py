@@ -8,8 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from jensen.networks.activations import activation_named
 from jensen.networks.inputs import Beside
-from jensen.networks.mlp import ACTIVATIONS, mlp
+from jensen.networks.mlp import mlp
 from jensen.networks.pictures import FromPlanes, Picture, ToPlanes
 
 SMALLEST_SIDE = 2
@@ -28,7 +29,7 @@ Finish = Callable[[int, str], nn.Module]
 
 def activate(width: int, activation: str) -> nn.Module:
     """The plain stage: an activation, and nothing more."""
-    return ACTIVATIONS[activation]()
+    return activation_named(activation)()
 
 
 def default_widths(size: tuple[int, int]) -> tuple[int, ...]:
@@ -68,7 +69,7 @@ def conv_encoder(
         finish: what follows each convolution (see `jensen.networks.resnet`).
 
     Raises:
-        ValueError: more stages than the image can be halved.
+        ValueError: more stages than the image can be halved, or no such activation.
     """
     sizes = _sizes(picture, widths)
     trunk: list[nn.Module] = [ToPlanes(picture)]
@@ -78,7 +79,7 @@ def conv_encoder(
     trunk.append(nn.Flatten())
     head = [
         _scaled(nn.Linear(flat + beside, DENSE), flat + beside),
-        ACTIVATIONS[activation](),
+        activation_named(activation)(),
         mlp(DENSE, [], outputs),
     ]
     return Beside(nn.Sequential(*head), *trunk) if beside else nn.Sequential(*trunk, *head)
@@ -106,13 +107,14 @@ def conv_decoder(
         finish: what follows each convolution but the last.
 
     Raises:
-        ValueError: more stages than the image can be doubled from, or raw numbers that do not come out even.
+        ValueError: more stages than the image can be doubled from, raw numbers that do not come out even,
+            or no such activation.
     """
     sizes = _sizes(picture, widths)[::-1]
     first = (widths[0], *sizes[0])
     layers: list[nn.Module] = [
         _scaled(nn.Linear(inputs, DENSE), inputs),
-        ACTIVATIONS[activation](),
+        activation_named(activation)(),
         _scaled(nn.Linear(DENSE, math.prod(first)), DENSE),
         _Unflatten(first),
         finish(widths[0], activation),
@@ -144,9 +146,8 @@ def _sizes(picture: Picture, widths: Sequence[int]) -> list[tuple[int, int]]:
     """Height and width of the image before the first stage, and after each."""
     most = most_stages(picture.size)
     if not 1 <= len(widths) <= most:
-        height, width = picture.size
         raise ValueError(
-            f"{len(widths)} widths; an image of {height}x{width} can be halved {most} times: give 1 to {most}"
+            f"{len(widths)} widths; an image of {picture} can be halved {most} times: give 1 to {most}"
         )
     height, width = picture.size
     return [(height >> stage, width >> stage) for stage in range(len(widths) + 1)]

@@ -5,15 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "softplus": nn.Softplus,
-}
+from jensen.networks.activations import activation_named
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tanh") -> nn.Sequential:
@@ -25,13 +17,12 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tan
     Raises:
         ValueError: ``activation`` is not one of `ACTIVATIONS`.
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation is {activation!r}; give one of {', '.join(ACTIVATIONS)}")
+    activate = activation_named(activation)
     widths = [inputs, *hidden, outputs]
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (before, after) in enumerate(itertools.pairwise(widths)):
         if i > 0:
-            layers.append(ACTIVATIONS[activation]())
+            layers.append(activate())
         linear = nn.Linear(before, after)
         nn.init.xavier_uniform_(linear.weight)
         nn.init.zeros_(linear.bias)

@@ -30,6 +30,11 @@ class Picture:
         """C; 1 where there is no such axis."""
         return 1 if self.channel_axis is None else self.event_shape[self.channel_axis]
 
+    def __str__(self) -> str:
+        """As one says it, width first, as ``--size`` takes it: ``32x48``, ``32x48 in 3 channels``."""
+        height, width = self.size
+        return f"{width}x{height}" + (f" in {self.channels} channels" if self.channels > 1 else "")
+
     def parameters_each(self, num_outputs: int) -> int:
         """P, how many of a family's ``num_outputs`` raw numbers each entry of the image has.
 
@@ -38,9 +43,8 @@ class Picture:
         """
         each, rest = divmod(num_outputs, math.prod(self.event_shape))
         if rest:
-            shape = "x".join(map(str, self.event_shape))
             raise ValueError(
-                f"{num_outputs} raw outputs are not the same number for each entry of an image of {shape}; "
+                f"{num_outputs} raw outputs are not the same number for each entry of an image of {self}; "
                 "use a fully connected network"
             )
         return each

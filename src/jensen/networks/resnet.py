@@ -4,9 +4,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from jensen.networks.activations import activation_named
 from jensen.networks.conv import conv_decoder, conv_encoder
 from jensen.networks.linear_part import starts_at_zero
-from jensen.networks.mlp import ACTIVATIONS
 
 
 class Residual(nn.Module):
@@ -17,12 +17,15 @@ class Residual(nn.Module):
     Args:
         width: planes, as many out as in.
         activation: one of `ACTIVATIONS`.
+
+    Raises:
+        ValueError: it is none of them.
     """
 
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
         last = nn.Conv2d(width, width, 3, padding=1)
-        activate = ACTIVATIONS[activation]
+        activate = activation_named(activation)
         branch = nn.Sequential(activate(), nn.Conv2d(width, width, 3, padding=1), activate(), last)
         self.branch = starts_at_zero(branch)
 
@@ -33,7 +36,7 @@ class Residual(nn.Module):
 
 def residual_stage(width: int, activation: str) -> nn.Module:
     """What follows each convolution of a residual network: a block, and an activation."""
-    return nn.Sequential(Residual(width, activation), ACTIVATIONS[activation]())
+    return nn.Sequential(Residual(width, activation), activation_named(activation)())
 
 
 resnet_encoder = partial(conv_encoder, finish=residual_stage)

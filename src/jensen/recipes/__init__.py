@@ -1,9 +1,7 @@
 """Recipes: named, complete settings, for `jensen train --config NAME` and as starting points."""
 
-import difflib
-
 from jensen.config import Settings
-from jensen.errors import UserError
+from jensen.errors import UserError, did_you_mean
 
 RECIPES: dict[str, Settings] = {
     # The model of the lecture to the letter: x ~ N(G(z), I), z | x ~ N(eta(x), diag), no scaling of x.
@@ -31,12 +29,11 @@ def recipe(name: str) -> Settings:
     """The settings of a recipe.
 
     Raises:
-        UserError: there is no such recipe; the nearest name is given.
+        UserError: there is no such recipe; one of a name like it is named.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, 1, 0.0)[0]
         raise UserError(
-            f"--config {name}: no such file, nor a recipe (did you mean {near}?); "
+            f"--config {name}: no such file, nor a recipe{did_you_mean(name, RECIPES)}; "
             f"the recipes are {', '.join(RECIPES)}"
         )
     return RECIPES[name]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jensen.errors import UserError, check_options
 
@@ -14,6 +14,8 @@ class Plan:
     In Python ``precision="auto"`` is float32: the command line looks at the hardware and at the likelihood,
     and `jensen.training.loop.train` knows neither.
     """
+
+    section: ClassVar[str] = "training"
 
     epochs: int = 200
     """Passes over the training data, at most."""
