@@ -162,8 +162,9 @@ def resume(
     run = Run.open(path)
     fixed = [name for name in changes if name not in FREE]
     if fixed:
+        name = "DATA" if fixed[0] == "data" else f"--{fixed[0].replace('_', '-')}"
         raise UserError(
-            f"--{fixed[0].replace('_', '-')} cannot change when a run is resumed (only "
+            f"{name} cannot change when a run is resumed (only "
             f"{', '.join('--' + name.replace('_', '-') for name in FREE)} can); train a new run"
         )
     dataset = run.dataset(changes.get("data_dir"))

@@ -80,7 +80,7 @@ TRAIN = [
     ("train --resume run --lr 0.1", "--lr", "--epochs"),
     ("train --resume run --epochs 0", "--epochs is 0", "at least 1"),
     ("train --resume run --overwrite", "--overwrite", "--resume"),
-    ("train wide.npy --resume run", "--data", "train a new run"),
+    ("train wide.npy --resume run", "DATA cannot change", "train a new run"),
 ]
 OTHERS = [
     ("trian d.npy", "'trian'", "train"),

@@ -71,6 +71,7 @@ def _begin(options: TrainOptions, show: "Show") -> "Run":
 def _go_on(run: Path, base: Settings, options: TrainOptions, show: "Show") -> "Run":
     """A stopped run, whose settings are ``base``, with those of the options that differ."""
     from jensen import session
+    from jensen.data import absolute
 
     trained: list[int] = []
 
@@ -78,7 +79,8 @@ def _go_on(run: Path, base: Settings, options: TrainOptions, show: "Show") -> "R
         trained.append(state.epoch)
         show(state)
 
-    changes = {k: v for k, v in _fields(options).items() if v != getattr(base, k)}
+    given = _fields(options) | {"data": absolute(options.data)}  # as a run keeps it
+    changes = {k: v for k, v in given.items() if v != getattr(base, k)}
     resumed = session.resume(run, changes, on_epoch=on_epoch, on_choice=say)
     if not trained:
         say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
