@@ -255,6 +255,19 @@ def test_the_names_of_rows_that_are_called_like_a_latent(call: Call, tmp_path: P
     assert out.read_text().splitlines()[0] == "z0,z1,z0_sd,z1_sd"
 
 
+def test_impute_says_which_columns_stay_empty(call: Call, tmp_path: Path) -> None:
+    """One had a single value in training, and is filled with it; one numbers the rows, and stays empty."""
+    data, run, out = tmp_path / "k.csv", str(tmp_path / "run"), tmp_path / "filled.csv"
+    write(str(data), ["row,k,n", *(f"{i},5.0,{i % 7}" for i in range(1, 61)), ",,", "62,,3"])
+    assert call("train", str(data), "--out", run, *TRAIN)[0] == 0
+    status, _, said = call("impute", run, str(data), "-o", str(out))
+    assert status == 0, said
+    assert "1 missing cell of row, which is not modelled, left as is" in said
+    assert "categories that training had not" not in said
+    assert "3 missing cells in 2 rows filled" in said
+    assert [line.split(",")[:2] for line in out.read_text().splitlines()[-2:]] == [["", "5"], ["62", "5"]]
+
+
 def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) -> None:
     """Of four missing cells in three rows, and two of a town that training had not."""
     out = tmp_path / "filled.csv"

@@ -69,15 +69,17 @@ def main(arguments: Sequence[str]) -> None:
     else:
         how = "drawn from the posterior"
         filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
-    cells, rows = fill_file(Path(options.data), outs, filled, run.schema)
+    done = fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)
         say(f"{options.data}: {count(missing.given, 'missing cell')} of {given}, which are given, left as is")
-    if missing.cells > cells:
-        unknown = missing.cells - cells
+    if unknown := missing.cells + done.constant - done.cells:
         say(f"{options.data}: {count(unknown, 'cell')} of categories that training had not, left as is")
+    for name, left in done.left.items():
+        if left:
+            say(f"{options.data}: {count(left, 'missing cell')} of {name}, which is not modelled, left as is")
     for out in outs:
-        say(f"{out}: {count(cells, 'missing cell')} in {count(rows, 'row')} {how}")
+        say(f"{out}: {count(done.cells, 'missing cell')} in {count(done.rows, 'row')} {how}")
 
 
 def outs_of(options: ImputeOptions) -> list[Path]:

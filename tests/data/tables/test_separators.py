@@ -68,7 +68,8 @@ def test_filling_keeps_separators_and_decimal_commas(tmp_path: Path) -> None:
             Column("c", "count", "int64", step=1.0),
         )
     )
-    assert fill_file(source, [out], [np.tile([[[9.25, 1, 7]]], (1, 4, 1))], schema) == (2, 2)
+    done = fill_file(source, [out], [np.tile([[[9.25, 1, 7]]], (1, 4, 1))], schema)
+    assert (done.cells, done.rows) == (2, 2)
     assert out.read_text() == "a;b;c\n1,5;u;1\n9,25;v;2\n2,50;v;3\n0,5;u;4\n"
 
 

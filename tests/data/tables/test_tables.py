@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +343,46 @@ def test_filling_a_parquet_file_leaves_all_else_bit_for_bit(tmp_path: Path) -> N
             b for a, b in zip(old, new, strict=True) if a is not None
         ]
     assert filled["more"].null_count == N
+
+
+CONSTANT = pa.table(
+    {
+        "k": [5.0] * N,
+        "town": ["NL"] * N,
+        "day": [dt.date(2020, 1, 2)] * N,
+        "price": [Decimal("1.50")] * N,
+        "level": pa.array(["a"] * N).dictionary_encode(),
+        "row": list(range(N)),
+        "x": [i % 7 for i in range(N)],
+    }
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
+def test_a_column_that_was_constant_is_filled_with_its_value(tmp_path: Path, suffix: str) -> None:
+    source, out = tmp_path / f"t{suffix}", tmp_path / f"o{suffix}"
+    write_table(source, CONSTANT.take(pa.array([None if i in (3, 4) else i for i in range(N)])))
+    table = read_table(source)
+    schema = infer_schema(table)
+    assert [column.name for column in schema.modelled] == ["x"]
+    x = encode_table(table, schema).x
+    done = fill_file(source, [out], [np.where(np.isnan(x), 1.0, x)[None]], schema)
+    assert (done.cells, done.rows, done.constant, +done.left) == (12, 2, 10, {"row": 2})
+    filled = read_table(out)
+    assert filled.schema == table.schema
+    assert filled["row"].null_count == 2
+    for name in ("k", "town", "day", "price", "level"):
+        assert filled[name].to_pylist() == [table[name][0].as_py()] * N
+
+
+def test_filling_columns_whose_type_is_not_that_of_training() -> None:
+    schema = infer_schema(CONSTANT)
+    decoded = decode_table(encode_table(CONSTANT, schema).x, schema)
+    nothing = CONSTANT.set_column(0, "k", pa.nulls(N)).set_column(6, "x", pa.nulls(N))
+    filled = fill_table(nothing, decoded, schema)
+    assert filled.select(["k", "x"]) == CONSTANT.select(["k", "x"])
+    other = CONSTANT.set_column(0, "k", pa.array([None, "four"] * (N // 2)))
+    assert fill_table(other, decoded, schema)["k"] == other["k"], "5.0 is no text"
 
 
 def test_a_table_is_a_data_set(tmp_path: Path) -> None:

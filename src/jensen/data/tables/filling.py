@@ -1,7 +1,9 @@
 """A table's file with its missing cells filled, and all else as it was."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,40 @@ def check_fillable(source: Path, out: Path) -> None:
         raise UserError(f"{source} is not one table file; give one, such as data.csv or data.parquet")
 
 
-def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> tuple[int, int]:
+@dataclass
+class Filled:
+    """What has become of the missing cells of a table.
+
+    Attributes:
+        cells: how many are filled.
+        rows: how many rows have one of these.
+        constant: how many of these are in columns that had one value in training.
+        left: how many are still missing, by the names of columns that are not modelled.
+    """
+
+    cells: int = 0
+    rows: int = 0
+    constant: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+
+    def count(self, table: "pa.Table", filled: "pa.Table", schema: Schema, *, text: bool) -> None:
+        """Take in more rows, as they were and as they are now (for ``text`` see `fill_table`)."""
+        modelled = [column.name for column in schema.modelled]
+        reached = np.zeros(len(table), dtype=np.bool_)
+        for name in table.column_names:
+            before, after = (
+                _missing(some[name], text=text).to_numpy(zero_copy_only=False) for some in (table, filled)
+            )
+            here = before & ~after
+            self.cells += int(here.sum())
+            reached |= here
+            if name not in modelled:
+                self.constant += int(here.sum())
+                self.left[name] += int(after.sum())
+        self.rows += int(reached.sum())
+
+
+def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema: Schema) -> Filled:
     """Write the table of ``source`` several times, each with its missing cells from other codes.
 
     Observed cells stay as they are: from a text file to others character for character (blanks, decimals and
@@ -44,15 +79,12 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
         outs: S files to write, of one suffix.
         codes: complete codes in the order of the rows, in pieces ``[S, n, C]``.
         schema: of the codes.
-
-    Returns:
-        How many cells are filled, and in how many rows.
     """
     as_text = suffix_of(source) in TEXT and suffix_of(outs[0]) in TEXT
     layout = text_layout(source) if as_text else None
     mark = None if layout is None else layout.mark
     taken = _Taken(codes)
-    filled = np.zeros(2, dtype=np.int64)
+    done = Filled()
     with ExitStack() as stack:
         writers = [stack.enter_context(table_writer(out, mark)) for out in outs]
         commas: bool | None = None if layout and layout.commas else False
@@ -62,19 +94,11 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
                     decimal_comma(table[column.name]) for column in schema.modelled if column.numeric
                 )
             drawn = taken.next(len(table))
-            holes = _holes(table, schema, text=layout is not None) & ~np.isnan(drawn[0])
-            filled += holes.sum(), holes.any(1).sum()
             for write, x in zip(writers, drawn, strict=True):
-                new = decode_table(x, schema)
-                write(fill_table(table, new, schema, text=layout is not None, commas=commas))
-    cells, rows = filled.tolist()
-    return cells, rows
-
-
-def _holes(table: "pa.Table", schema: Schema, *, text: bool) -> Array:
-    """Which cells ``[n, C]`` of the modelled columns are missing."""
-    masks = [_missing(table[column.name].combine_chunks(), text=text) for column in schema.modelled]
-    return np.stack([mask.to_numpy(zero_copy_only=False) for mask in masks], 1)
+                filled = fill_table(table, decode_table(x, schema), schema, text=as_text, commas=commas)
+                write(filled)
+            done.count(table, filled, schema, text=as_text)
+    return done
 
 
 def _missing(cells: Any, *, text: bool) -> Any:
@@ -114,23 +138,28 @@ class _Taken:
 def fill_table(
     table: "pa.Table", decoded: "pa.Table", schema: Schema, *, text: bool = False, commas: bool = False
 ) -> "pa.Table":
-    """A table with the missing cells of its modelled columns from ``decoded``, every other cell as it is.
+    """A table with its missing cells from ``decoded``, every other cell as it is.
 
-    A cell that is missing in ``decoded`` too stays as it was.
+    A cell that is missing in ``decoded`` too stays as it was, and so do all of a column that is not modelled,
+    unless it had one value in training and is still of its type.
 
     Args:
         table: the table as given.
         decoded: as many rows.
-        schema: which columns are modelled.
+        schema: what the columns are.
         text: all cells of ``table`` are text, as in the file.
         commas: numbers are written there with decimal commas.
     """
-    for column in schema.modelled:
-        place = table.column_names.index(column.name)
-        cells = table[column.name].combine_chunks()
-        new = decoded[column.name].combine_chunks()
-        filled = _filled_text(cells, new, commas=commas) if text else _filled(cells, new)
-        table = table.set_column(place, table.schema.field(place), filled)
+    import pyarrow as pa
+
+    columns = {column.name: column for column in schema.columns}
+    for place, field_ in enumerate(table.schema):
+        column = columns[field_.name]
+        cells, new = table[place].combine_chunks(), decoded[field_.name].combine_chunks()
+        alike = text or pa.types.is_null(cells.type) or cells.type == new.type
+        if column.modelled or (column.constant is not None and alike):
+            filled = _filled_text(cells, new, commas=commas) if text else _filled(cells, new)
+            table = table.set_column(place, field_.with_type(filled.type), filled)
     return table
 
 
@@ -148,6 +177,8 @@ def _filled(cells: Any, new: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_null(cells.type):
+        return new
     missing = pc.and_(_missing(cells, text=False), pc.is_valid(new))
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
