@@ -1,5 +1,6 @@
 """Tables larger than memory, with the bound lowered: the same types, codes and files as in memory."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pytest
 import torch
 
@@ -159,6 +161,31 @@ def test_the_median_of_many_numbers_is_that_of_a_sample() -> None:
     assert abs(np.log(numbers.median)) < 5 * np.sqrt(np.pi / 2 / 2000)
     assert (numbers.low, numbers.high, numbers.count) == (values.min(), values.max(), 40_000)
     assert numbers.ascending
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.csv.gz", "t.tsv.gz", "t.parquet", "t.arrow", "t.feather", "stream.arrow"]
+)
+def test_what_is_large_is_told_by_what_is_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path, table = tmp_path / name, pa.table({"a": [i % 7 for i in range(9000)], "b": [1.5] * 9000})
+    if name == "t.feather":  # compressed
+        pyarrow.feather.write_feather(table, path, chunksize=1000)
+    elif name == "stream.arrow":
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1000)
+    else:
+        write_table(path, table)
+    if name.endswith(".gz"):  # in two parts
+        path.write_bytes(path.read_bytes() + gzip.compress(b"1,1.5\n"))
+    unzipped = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+    codes = len(unzipped) if "sv" in name else 8 * 9000 * 2
+    for bound, large in ((codes, True), (codes + 1, False)):
+        monkeypatch.setattr(batches, "LARGE", bound)
+        assert batches.is_large(path) == large
+    path.write_bytes(path.read_bytes()[:9])
+    assert not batches.is_large(path), "reading it says that it is damaged"
 
 
 def test_codes_are_narrow_where_that_is_exact_and_wide_elsewhere(tmp_path: Path) -> None:

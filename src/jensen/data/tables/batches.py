@@ -1,5 +1,7 @@
 """Tables in pieces: what `read` reads whole, for files larger than memory."""
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.stored import LARGE
 from jensen.data.tables.cells import storage_of, typed_cells
 from jensen.data.tables.read import (
-    ARROW,
     PARQUET,
     TEXT,
+    arrow_reader,
     check_names,
     common_storage,
     damaged,
@@ -34,22 +36,43 @@ TEXT_BLOCK = 1 << 23
 def is_large(path: Path) -> bool:
     """Whether the codes of a table file, or of a folder of them, would take `LARGE` bytes or more.
 
-    They are 8 bytes for each cell of a Parquet file; other files are taken to hold as many as their own.
+    They are 8 bytes for each cell of a Parquet or an Arrow file; text, unzipped, is taken to hold as many.
     """
     return path.exists() and sum(_bytes(file) for file in files_of(path)) >= LARGE
 
 
 def _bytes(file: Path) -> int:
-    if suffix_of(file) not in PARQUET:
-        return file.stat().st_size
+    """Of the codes of a file; those of zipped text are counted up to `LARGE`."""
     import pyarrow as pa
-    from pyarrow.parquet import read_metadata
 
     try:
-        metadata = read_metadata(file)
-    except (pa.ArrowException, OSError):
+        if not _is_text(file):
+            rows, columns = _shape(file)
+            return 8 * rows * columns
+        if not file.name.lower().endswith(".gz"):
+            return file.stat().st_size
+        found = 0  # what the last four bytes say is modulo 2^32, and of the last part alone
+        with gzip.open(file) as stream:
+            while found < LARGE and (piece := stream.read(1 << 20)):
+                found += len(piece)
+        return found
+    except (pa.ArrowException, OSError, EOFError, zlib.error):
         return 0  # damaged: reading it says so
-    return 8 * int(metadata.num_rows) * int(metadata.num_columns)
+
+
+def _shape(file: Path) -> tuple[int, int]:
+    """Rows and columns of a Parquet or an Arrow file."""
+    import pyarrow as pa
+
+    if suffix_of(file) in PARQUET:
+        from pyarrow.parquet import read_metadata
+
+        metadata = read_metadata(file)
+        return metadata.num_rows, metadata.num_columns
+    with pa.memory_map(str(file)) as stream:
+        columns = len(arrow_reader(stream).schema)
+        first = pa.ipc.IpcReadOptions(included_fields=[0])  # of the other columns nothing is read
+        return sum(batch.num_rows for batch in _batches(arrow_reader(stream, first))), columns
 
 
 def files_of(path: Path) -> list[Path]:
@@ -185,13 +208,14 @@ def _parquet(file: Path) -> Iterator[Any]:
 def _arrow(file: Path) -> Iterator[Any]:
     import pyarrow as pa
 
-    assert suffix_of(file) in ARROW
     with pa.OSFile(str(file)) as stream:
-        try:
-            reader = pa.ipc.open_file(stream)
-        except pa.ArrowInvalid:
-            stream.seek(0)
-            yield from pa.ipc.open_stream(stream)
-            return
-        for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
+        yield from _batches(arrow_reader(stream))
+
+
+def _batches(reader: Any) -> Iterator[Any]:
+    """The record batches of an Arrow file or stream."""
+    if not hasattr(reader, "get_batch"):
+        yield from reader
+        return
+    for number in range(reader.num_record_batches):
+        yield reader.get_batch(number)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.schema import Schema
@@ -126,13 +126,21 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
             with ParquetFile(path) as parquet:
                 return without_views(parquet.read())
         with pa.memory_map(str(path)) as stream:
-            try:
-                return without_views(pa.ipc.open_file(stream).read_all())
-            except pa.ArrowInvalid:
-                stream.seek(0)
-                return without_views(pa.ipc.open_stream(stream).read_all())
+            return without_views(arrow_reader(stream).read_all())
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from None
+
+
+def arrow_reader(stream: Any, options: Any = None) -> Any:
+    """A reader of an Arrow file, or else of a stream, from its beginning."""
+    import pyarrow as pa
+
+    stream.seek(0)
+    try:
+        return pa.ipc.open_file(stream, options=options)
+    except pa.ArrowInvalid:
+        stream.seek(0)
+        return pa.ipc.open_stream(stream, options=options)
 
 
 def damaged(path: Path, error: BaseException) -> UserError:
