@@ -210,6 +210,25 @@ def test_data_are_never_written_over(
     assert all(copy.read_bytes() == before for copy in copies)
 
 
+def test_nothing_is_written_among_the_data_of_a_folder(
+    call: Call, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fold").mkdir()
+    for number in range(3):
+        write(f"fold/{number}.csv", [HEADER, *LINES])
+    assert call("train", "fold", "--out", "run", *TRAIN)[0] == 0
+    for words in ("encode run fold -o fold/z.csv", "sample run -o fold/new.parquet"):
+        status, _, said = call(*words.split())
+        assert status == 2
+        assert "would be read with the data, which are all such files in" in said
+    assert len(list(Path("fold").iterdir())) == 3
+    status, _, said = call("encode", "run", "fold", "-o", "fold/z.npy")
+    assert status == 0, said
+    status, _, said = call("score", "run", "fold", "-o", "s.csv", "--num-samples", "2")
+    assert status == 0, said
+
+
 @pytest.mark.parametrize("name", ["schema.yaml", "report.html"])
 def test_a_run_takes_no_file_of_others(
     call: Call, place: Path, name: str, monkeypatch: pytest.MonkeyPatch

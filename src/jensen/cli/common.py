@@ -124,19 +124,24 @@ def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:
 
 
 def check_kept(out: Path, *sources: str) -> None:
-    """Refuse to write over data that were given.
+    """Refuse to write over data that were given, or into a folder from which all is read.
 
     Args:
         out: the file to write.
         sources: of data, as users name them.
 
     Raises:
-        UserError: ``out`` is the file of one of them, or one of the files in its folder.
+        UserError: ``out`` is the file of one of them, or is or would be one of the files in its folder.
     """
     from jensen.data.sources import is_of
 
-    if any(is_of(source, out) for source in sources):
-        raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
+    for source in filter(lambda source: is_of(source, out), sources):
+        if out.exists():
+            raise UserError(f"{out} holds the data themselves, and would be lost; give another path with -o")
+        raise UserError(
+            f"{out} would be read with the data, which are all such files in {source}; give another path "
+            "with -o"
+        )
 
 
 class Beside:

@@ -132,17 +132,23 @@ def _folder_or_file(path: Path, reading: Reading) -> Named:
 
 
 def is_of(source: str, file: Path) -> bool:
-    """Whether a file that exists is what a source names, or one of its tables or images."""
-    from jensen.data.images.folder import image_files
-    from jensen.data.tables.read import table_files
+    """Whether a file is what a source names, or is or would be one of the tables or images of its folder."""
+    from jensen.data.images.folder import SUFFIXES, image_files
+    from jensen.data.tables.read import suffix_of, table_files
 
     if source in NAMED or source.startswith(HUB):  # a folder that is called so is something else
         return False
     given, _ = parse_source(source) or (Path(source).expanduser(), None)
     path, file = given.resolve(), file.expanduser().resolve()
-    if not (path.exists() and file.exists()):
-        return False
-    return file == path or (path in file.parents and file in (*image_files(path), *table_files(path)))
+    if file == path or path not in file.parents:
+        return file == path and path.exists()
+    images, tables = image_files(path), table_files(path)
+    hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+    if file.exists() or hidden:
+        return file in (*images, *tables)
+    # One table more is left out where there are more images still; one image more is read or refused.
+    joins = file.parent == path and suffix_of(file) is not None and len(images) <= len(tables) + 1
+    return joins or file.suffix.lower() in SUFFIXES
 
 
 def name_of(source: Any) -> str:
