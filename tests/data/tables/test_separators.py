@@ -1,10 +1,12 @@
 """Text tables whose cells are separated by other marks than commas, with numbers such as 3,5."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jensen.data.tables import batches
 from jensen.data.tables.batches import Pieces
 from jensen.data.tables.filling import fill_file
 from jensen.data.tables.read import read_table
@@ -86,4 +88,31 @@ def test_names_of_several_lines(tmp_path: Path, end: str) -> None:
         path.write_text(end.join([*lines[:-1], last]) + end, newline="")
         for read in (read_table, lambda path, schema: list(Pieces(path, schema))):
             with pytest.raises(UserError, match=wrong):
+                read(path, schema)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ('"p\nq",x,1', r"'x' in column 'b' is no number"),
+        ("p,1", "2 cells where the header has 3"),
+        ("p,2.5,soon", r"'soon' in column 'c' is no number"),
+    ],
+)
+def test_the_line_is_said_whatever_cells_and_empty_lines_come_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, said: str, suffix: str, end: str
+) -> None:
+    monkeypatch.setattr(batches, "ROWS", 4)
+    rows = ['"two\n lines, ""quoted""",1,2', "", '5" pipe,3,4', *["u,1.5,2"] * 9]
+    text = "\n".join(['"name\n(short)",b,c', *rows])
+    line = len(text.split("\n")) + 1
+    content = "\n".join([text, bad, "u,1,2", ""]).replace("\n", end).encode()
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix == ".csv.gz" else content)
+    known = Schema(tuple(Column(name, "continuous", "double") for name in "bc"))
+    for schema in (None, known):
+        for read in (read_table, lambda *given: list(Pieces(*given))):
+            with pytest.raises(UserError, match=f"line {line}: {said}"):
                 read(path, schema)

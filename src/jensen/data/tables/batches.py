@@ -122,11 +122,11 @@ class Pieces:
             yield from (self._alike(piece, file) for piece in _cells(file))
             return
         layout = text_layout(file)
-        line = layout.first
+        before = 0
         for piece in _cells(file):
-            table = typed_cells(piece, self._storage[file], file, line, commas=layout.commas)
+            table = typed_cells(piece, self._storage[file], file, layout, before)
             yield self._alike(table, file)
-            line += len(piece)
+            before += len(piece)
 
     def _alike(self, table: "pa.Table", file: Path) -> "pa.Table":
         """A piece with the columns of all files."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jensen.data.tables.layout import Layout
 from jensen.data.tables.numerals import Strays, codes, with_points
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
@@ -32,7 +33,7 @@ def maybe_text(edited: Schema) -> Schema:
 
 
 def typed_cells(
-    table: "pa.Table", storage: dict[str, str], path: Path, first: int, *, commas: bool = False
+    table: "pa.Table", storage: dict[str, str], path: Path, layout: Layout, before: int = 0
 ) -> "pa.Table":
     """Cells of text as what they were in training, and of new columns as what all of them are.
 
@@ -40,8 +41,8 @@ def typed_cells(
         table: the cells.
         storage: the Arrow types of columns that are known, by name.
         path: of the file, for messages.
-        first: the line of the first row there.
-        commas: whether numbers may be written as 3,5.
+        layout: of the file.
+        before: rows of the file that came before these.
 
     Raises:
         UserError: a cell is no number, and its column is known as one of numbers, or new and most are;
@@ -54,19 +55,19 @@ def typed_cells(
         text = without_missing(table[name])
         known = storage.get(name)
         if not known:
-            kinds[name], columns[name] = _typed(text, commas)
+            kinds[name], columns[name] = _typed(text, layout.commas)
             if known is None and kinds[name] == TEXT:
-                strays = Strays(commas)
-                strays.add(text, first)
-                strays.check(name, path)
+                strays = Strays(path, layout)
+                strays.add(text, before)
+                strays.check(name)
             continue
         try:
-            columns[name] = _cast(text, known, commas)
+            columns[name] = _cast(text, known, layout.commas)
         except pa.ArrowInvalid:
-            strays = Strays(commas)
-            strays.add(text, first)
+            strays = Strays(path, layout)
+            strays.add(text, before)
             raise UserError(
-                f"{path}, {strays.where(name)} is no number, and in training all were; mend the cell, or "
+                f"{strays.where(name)} is no number, and in training all were; mend the cell, or "
                 "leave it empty if it is missing"
             ) from None
     _check_marks(kinds, path)
@@ -74,7 +75,7 @@ def typed_cells(
 
 
 def typed_storage(
-    pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, first: int, *, commas: bool = False
+    pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, layout: Layout
 ) -> dict[str, str]:
     """The Arrow types of the columns of a text file in pieces: the first kind that all cells of each are.
 
@@ -84,8 +85,7 @@ def typed_storage(
         pieces: the cells.
         storage: `ANY` by the names of columns that may be text.
         path: of the file, for messages.
-        first: as in `typed_cells`.
-        commas: likewise.
+        layout: of the file.
 
     Raises:
         UserError: there are no rows, or as for `typed_cells`.
@@ -94,20 +94,21 @@ def typed_storage(
 
     left: dict[str, list[str]] = {}
     strays: dict[str, Strays] = {}
+    before = 0
     for piece in pieces:
         for name in piece.column_names:
-            kinds = left.setdefault(name, _kinds(commas))
+            kinds = left.setdefault(name, _kinds(layout.commas))
             text = without_missing(piece[name])
-            strays.setdefault(name, Strays(commas)).add(text, first)
+            strays.setdefault(name, Strays(path, layout)).add(text, before)
             cells = pc.drop_null(text)
             left[name] = [kind for kind in kinds if _read(cells, kind) is not None]
-        first += len(piece)
+        before += len(piece)
     if not left:
         raise UserError(f"{path} has no rows; give a table with a header line and rows below it")
     found = {name: kinds[0] for name, kinds in left.items() if strays[name].there}
     for name, kind in found.items():
         if kind == TEXT and name not in storage:
-            strays[name].check(name, path)
+            strays[name].check(name)
     _check_marks(found, path)
     return {name: kind.removeprefix(COMMA) for name, kind in found.items()}
 

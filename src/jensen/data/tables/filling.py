@@ -13,10 +13,11 @@ from jensen.data.arrays import Array
 from jensen.data.tables.batches import Pieces, is_large
 from jensen.data.tables.cells import MISSING
 from jensen.data.tables.codec import decode_table
+from jensen.data.tables.layout import Layout
 from jensen.data.tables.numerals import decimal_comma
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.text import Layout, read_text_cells, text_layout
+from jensen.data.tables.text import read_text_cells, text_layout
 from jensen.data.tables.writing import check_table_suffix, table_writer
 from jensen.errors import UserError
 

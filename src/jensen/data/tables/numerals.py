@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from jensen.data.tables.layout import Layout, line_of
 from jensen.errors import UserError
 
 NUMBER = r"(?i)^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)$"
@@ -43,36 +44,43 @@ def codes(text: Any) -> bool:
 
 
 class Strays:
-    """How many cells of a column are numbers, and the first that is none, by pieces of its text."""
+    """How many cells of a column are numbers, and the first that is none, by pieces of its text.
 
-    def __init__(self, commas: bool) -> None:
-        self.commas = commas
+    Args:
+        path: of the file.
+        layout: of the file.
+    """
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
         self.there = self.numbers = 0
         self.codes = False
         """Whether some are codes such as 01."""
         self.first: tuple[int, str] | None = None
-        """The line and the cell."""
+        """Its row, of which the first is 0, and the cell."""
 
-    def add(self, text: Any, line: int) -> None:
-        """Take in more cells, the first of them in ``line``."""
+    def add(self, text: Any, before: int) -> None:
+        """Take in more cells, after those of so many rows."""
         import pyarrow.compute as pc
 
         numbers = pc.match_substring_regex(text, NUMBER)
-        if self.commas:
+        if self.layout.commas:
             numbers = pc.or_(numbers, pc.match_substring_regex(text, COMMA_NUMBER))
         self.there += len(text) - text.null_count
         self.numbers += pc.sum(numbers, min_count=0).as_py()
         self.codes = self.codes or codes(text)
         row = pc.index(numbers, False).as_py()
         if self.first is None and row >= 0:
-            self.first = line + row, text[row].as_py()
+            self.first = before + row, text[row].as_py()
 
     def where(self, name: str) -> str:
         """Which cell is no number."""
         assert self.first is not None
-        return f"line {self.first[0]}: {self.first[1]!r} in column {name!r}"
+        row, cell = self.first
+        line = line_of(self.path, self.layout.mark, row + self.layout.named)
+        return f"{self.path}, line {line}: {cell!r} in column {name!r}"
 
-    def check(self, name: str, path: Path) -> None:
+    def check(self, name: str) -> None:
         """Refuse text that is numbers but for a few cells.
 
         Raises:
@@ -81,7 +89,7 @@ class Strays:
         if self.first is None or self.codes or self.numbers < FEWEST or self.numbers <= MOST * self.there:
             return
         raise UserError(
-            f"{path}, {self.where(name)} is no number, and {self.numbers:,} of its {self.there:,} cells are; "
+            f"{self.where(name)} is no number, and {self.numbers:,} of its {self.there:,} cells are; "
             "mend the cell, leave it empty if it is missing, or give the column the type categorical with "
             "--schema to take all as text"
         )

@@ -72,8 +72,7 @@ def _read_folder(path: Path, schema: Schema | None, edited: Schema | None) -> "p
     cells = {file: [table] for file, table in text.items()}
     storage = storage_of(schema) if schema else common_storage(cells, storage_of(edited))
     for file, table in text.items():
-        layout = text_layout(file)
-        tables[file] = typed_cells(table, storage, file, layout.first, commas=layout.commas)
+        tables[file] = typed_cells(table, storage, file, text_layout(file))
     try:
         return pa.concat_tables(tables.values(), promote_options="permissive")
     except pa.ArrowException as error:
@@ -93,7 +92,7 @@ def common_storage(files: "Mapping[Path, Iterable[pa.Table]]", said: Mapping[str
     found: dict[str, set[str]] = {}
     for file, pieces in files.items():
         layout = text_layout(file)
-        kinds = typed_storage(pieces, said, file, layout.first, commas=layout.commas)
+        kinds = typed_storage(pieces, said, file, layout)
         for name in layout.names:
             found.setdefault(name, set()).update({kinds[name]} if name in kinds else ())
     return {name: _common(kinds) for name, kinds in found.items()}

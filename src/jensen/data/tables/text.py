@@ -4,53 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.cells import storage_of, typed_cells
+from jensen.data.tables.layout import MARKS, Layout, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-MARKS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-"""What may separate cells, in words."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the rows of a text file are written.
-
-    Attributes:
-        names: of its columns.
-        first: the line of its first row; 1 where no names stand above it.
-        mark: what separates its cells.
-    """
-
-    names: tuple[str, ...]
-    first: int
-    mark: str
-
-    @property
-    def named(self) -> bool:
-        """Whether its names stand above the rows."""
-        return self.first > 1
-
-    @property
-    def commas(self) -> bool:
-        """Whether numbers may have decimal commas. Between commas, a quoted cell 1,234 has thousands."""
-        return self.mark != ","
-
-    def sentences(self) -> list[str]:
-        """What a user should know of it."""
-        return [
-            *([] if self.mark in ",\t" else [f"has its cells separated by {self.mark!r}, and is read so"]),
-            *([] if self.named else ["begins with numbers, so without names: its columns are x0, x1, ..."]),
-        ]
 
 
 def text_layout(path: Path) -> Layout:
@@ -75,9 +39,7 @@ def text_layout(path: Path) -> Layout:
     numbers = _numbers(header, mark)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     check_distinct(names, path)
-    # A name may go over several lines, as spreadsheets write it.
-    first = 1 if numbers else 2 + sum(name.count("\n") for name in header)
-    return Layout(tuple(names), first, mark)
+    return Layout(tuple(names), not numbers, mark)
 
 
 def _numbers(cells: list[str], mark: str) -> bool:
@@ -138,7 +100,7 @@ def text_errors(path: Path, layout: Layout) -> Iterator[None]:
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, layout.mark, str(error), max(layout.first - 2, 0))) from None
+        raise UserError(_mend(path, layout.mark, str(error))) from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
 
@@ -147,7 +109,7 @@ def read_text(path: Path, schema: Schema | None) -> "pa.Table":
     """The table of a text file, each column as what it was in training, or as what all its cells are."""
     layout = text_layout(path)
     table = read_text_cells(path, layout)
-    return typed_cells(table, storage_of(schema), path, layout.first, commas=layout.commas)
+    return typed_cells(table, storage_of(schema), path, layout)
 
 
 def _header(path: Path, mark: str) -> list[str]:
@@ -179,13 +141,14 @@ def _header(path: Path, mark: str) -> list[str]:
     return list(row.values())
 
 
-def _mend(path: Path, mark: str, error: str, more: int = 0) -> str:
-    """What pyarrow found wrong in a text file, in the user's terms; its names take ``more`` lines than 1."""
+def _mend(path: Path, mark: str, error: str) -> str:
+    """What pyarrow found wrong in a text file, in the user's terms."""
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
-        line, expected, got = ragged.groups()
+        record, expected, got = ragged.groups()
+        line = line_of(path, mark, int(record) - 1)
         return (
-            f"{path}, line {int(line) + more}: {got} cells where the header has {expected}; mend that line "
+            f"{path}, line {line}: {got} cells where the header has {expected}; mend that line "
             f"(a cell with {MARKS[mark]} needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:
