@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from jensen.data import arrays
 from jensen.data.arrays import Array, image_layout
 from jensen.data.images.decode import ImageOptions
 from jensen.data.labels import Labelled, Labels
-from jensen.data.named import Named
+from jensen.data.raw import About, Raw
 from jensen.data.shares import Share
 from jensen.data.sources import Reading, name_of, read
 from jensen.data.splits import check_fractions, draw_splits
@@ -25,7 +25,7 @@ from jensen.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(About):
     """Rows exactly as stored, and which of them train, validate and test.
 
     Attributes:
@@ -37,15 +37,8 @@ class Dataset:
         value_range: the grey range; the black and the white of an image.
         digest: SHA-256 over dtype, shape and bytes of ``x``.
         is_binary: all values are 0 or 1.
-        schema: what the columns of a table are, whose codes ``x`` then holds; None for arrays.
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
-        is_count: the values are counts, whose distribution is one of whole numbers.
-        names: what to call each row, such as the file of an image; empty where there is nothing.
-        names_are: what the names are called, as a column of a table.
-        features: what to call the numbers of a row, such as genes; empty where there is nothing.
-        classes: what the numbers of the labels stand for; empty where for themselves.
         given: where the label is given to a model, how rows carry it (see `give_labels`); else None.
-        notes: what was found and done when the data were read, a sentence each, for the user.
     """
 
     name: str
@@ -56,14 +49,7 @@ class Dataset:
     digest: str
     is_binary: bool
     grey_range: tuple[float, float] | None = None
-    schema: Schema | None = None
-    is_count: bool = False
-    names: tuple[str, ...] = ()
-    names_are: str = "image"
-    features: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
     given: Labels | None = None
-    notes: tuple[str, ...] = ()
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -202,7 +188,7 @@ def load_rows(
     return _dataset(name_of(source), raw, {"all": _all_rows(raw.x)})
 
 
-def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Dataset:
+def _dataset(source: str, raw: Raw, splits: dict[str, Array | Share]) -> Dataset:
     x = _rows_of(raw.x)
     binary = raw.schema is None and arrays.is_binary(x)
     return Dataset(
@@ -215,13 +201,7 @@ def _dataset(source: str, raw: Named, splits: dict[str, Array | Share]) -> Datas
         value_range=(0.0, 1.0) if binary else raw.value_range,
         digest=raw.digest or digest_rows(x),
         is_binary=binary,
-        schema=raw.schema,
-        is_count=raw.is_count,
-        names=raw.names,
-        names_are=raw.names_are,
-        features=raw.features,
-        classes=raw.classes,
-        notes=raw.notes,
+        **{field.name: getattr(raw, field.name) for field in fields(About)},
     )
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from jensen.data.arrays import Array, check_rows
 from jensen.data.extras import extra
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.words import count
 from jensen.errors import UserError
 
@@ -27,7 +27,7 @@ COUNTS = "counts"
 """The layer where counts are kept by custom, when X holds something made of them."""
 
 
-def read_h5ad(path: Path) -> Named:
+def read_h5ad(path: Path) -> Raw:
     """The matrix X of a file as rows ``[N, D]``: whole numbers as counts, anything else as numbers.
 
     Where X is not whole and there is a layer "counts", that layer is taken. Labels are the first column of
@@ -57,7 +57,7 @@ def read_h5ad(path: Path) -> Named:
     labels, classes, said = _labels(data.obs)
     rows = {"train": np.arange(len(x))}
     genes = _names(data.var_names)
-    return Named(
+    return Raw(
         x,
         labels,
         rows,

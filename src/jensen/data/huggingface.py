@@ -17,7 +17,7 @@ from jensen.data.extras import extra
 from jensen.data.images.decode import ImageOptions, Opened
 from jensen.data.images.folder import SPLIT_FOLDERS
 from jensen.data.images.prepared import Pictures, prepare
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.sources import HUB, Reading
 from jensen.errors import UserError
 
@@ -27,7 +27,7 @@ REFUSALS = (401, 403, 404)
 """Answers of the hub about what is not there, or not for this user: it does not say which."""
 
 
-def read_hub(source: str, reading: Reading) -> Named:
+def read_hub(source: str, reading: Reading) -> Raw:
     """The rows of a data set: its images, where a column holds some, else its columns as a table.
 
     Splits called train, validation (valid, val, dev) and test are kept; a single split, or the one that is
@@ -125,7 +125,7 @@ def _joined(library: Any, source: str, found: Any) -> tuple[Any, Array, list[str
 
 def _images(
     library: Any, source: str, data: Any, column: str, options: ImageOptions
-) -> tuple[Named, list[int]]:
+) -> tuple[Raw, list[int]]:
     """The images of a column as rows, and the numbers of those that are kept."""
     undecoded = data.select_columns([column]).cast_column(column, library.Image(decode=False))
 
@@ -144,13 +144,13 @@ def _images(
     labels = [name for name, kind in data.features.items() if isinstance(kind, library.ClassLabel)]
     numbers = np.asarray(data[labels[0]], dtype=np.int64)[prepared.kept] if labels else None
     classes = tuple(data.features[labels[0]].names) if labels else ()
-    named = Named(
+    named = Raw(
         prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, classes=classes, notes=prepared.notes
     )
     return named, prepared.kept
 
 
-def _table(library: Any, source: str, data: Any, reading: Reading) -> Named:
+def _table(library: Any, source: str, data: Any, reading: Reading) -> Raw:
     """The columns as those of a table, classes by their names."""
     import pyarrow as pa
 

@@ -4,7 +4,6 @@ import gzip
 import importlib.util
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,46 +12,11 @@ from jensen.data.arrays import Array
 from jensen.data.download import locate
 from jensen.data.npy import read_file
 from jensen.data.origins import DRAWERS, ORIGINS
-from jensen.data.stored import Stored
-from jensen.data.tables.schema import Schema
+from jensen.data.raw import Raw
 from jensen.errors import UserError
 
 
-@dataclass(frozen=True)
-class Named:
-    """A named data set as published.
-
-    Attributes:
-        x: ``[N, *event]``.
-        labels: ``[N]`` int64, or None where there are none.
-        splits: row numbers of the published splits; ``load`` draws from "train" what is not among them. Empty
-            where there are so many rows that they are not listed.
-        value_range: the grey range of ``x``.
-        schema: what the columns of a table are; None for arrays.
-        digest: of ``x``, where it is known (see `jensen.data.dataset.digest_rows`).
-        is_count: the values are counts, whose distribution is one of whole numbers.
-        names: what to call each row, such as the file of an image; empty where there is nothing.
-        names_are: what the names are called, as a column of a table.
-        features: what to call the numbers of a row, such as genes; empty where there is nothing.
-        classes: what the numbers of the labels stand for; empty where for themselves.
-        notes: what was found and done, a sentence each, for the user.
-    """
-
-    x: Array | Stored
-    labels: Array | None
-    splits: dict[str, Array]
-    value_range: tuple[float, float]
-    schema: Schema | None = None
-    digest: str = ""
-    is_count: bool = False
-    names: tuple[str, ...] = ()
-    names_are: str = "image"
-    features: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def digits(data_dir: Path | None) -> Named:
+def digits(data_dir: Path | None) -> Raw:
     """1,797 handwritten digits, 8x8, whole numbers 0..16, from scikit-learn. No published split."""
     # The file that its load_digits reads; to import scikit-learn takes longer than the first epoch.
     spec = importlib.util.find_spec("sklearn")
@@ -60,30 +24,30 @@ def digits(data_dir: Path | None) -> Named:
         raise UserError("the digits are part of scikit-learn, which is not installed; install it")
     rows = np.loadtxt(Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     x = rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8)
-    return Named(x, rows[:, -1].astype(np.int64), {"train": np.arange(len(x))}, (0.0, 16.0))
+    return Raw(x, rows[:, -1].astype(np.int64), {"train": np.arange(len(x))}, (0.0, 16.0))
 
 
-def mnist(data_dir: Path | None) -> Named:
+def mnist(data_dir: Path | None) -> Raw:
     """70,000 handwritten digits, 28x28, the last 10,000 of them for testing (LeCun, Cortes and Burges)."""
     return _idx_set("mnist", data_dir)
 
 
-def fashion_mnist(data_dir: Path | None) -> Named:
+def fashion_mnist(data_dir: Path | None) -> Raw:
     """70,000 pictures of clothes, 28x28, the last 10,000 of them for testing (Xiao, Rasul, Vollgraf 2017)."""
     return _idx_set("fashion-mnist", data_dir)
 
 
-def binarized_mnist(data_dir: Path | None) -> Named:
+def binarized_mnist(data_dir: Path | None) -> Raw:
     """MNIST drawn once to black and white, with its three published splits (Larochelle and Murray 2011)."""
     [path] = locate("binarized-mnist", ORIGINS["binarized-mnist"], data_dir)
     packed = [read_file(path, key)[0] for key in ("train", "valid", "test")]
     x = np.concatenate([np.unpackbits(part, axis=1, count=784) for part in packed]).reshape(-1, 28, 28)
     ends = np.cumsum([len(part) for part in packed])
     rows = np.split(np.arange(len(x)), ends[:-1])
-    return Named(x, None, dict(zip(("train", "validation", "test"), rows, strict=True)), (0.0, 1.0))
+    return Raw(x, None, dict(zip(("train", "validation", "test"), rows, strict=True)), (0.0, 1.0))
 
 
-def omniglot(data_dir: Path | None) -> Named:
+def omniglot(data_dir: Path | None) -> Raw:
     """32,460 handwritten characters of 50 alphabets, 28x28, ink 255 (Lake, Salakhutdinov and Tenenbaum 2015).
 
     Each of 1,623 characters was drawn by 20 people: the first 15 train, the last 5 test.
@@ -93,10 +57,10 @@ def omniglot(data_dir: Path | None) -> Named:
     x = np.concatenate(parts).reshape(-1, 28, 28)
     character, drawer = np.divmod(np.arange(len(x)), DRAWERS)
     splits = {"train": np.flatnonzero(drawer < 15), "test": np.flatnonzero(drawer >= 15)}
-    return Named(x, character, splits, (0.0, 255.0))
+    return Raw(x, character, splits, (0.0, 255.0))
 
 
-NAMED: dict[str, Callable[[Path | None], Named]] = {
+NAMED: dict[str, Callable[[Path | None], Raw]] = {
     "digits": digits,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
@@ -105,12 +69,12 @@ NAMED: dict[str, Callable[[Path | None], Named]] = {
 }
 
 
-def _idx_set(name: str, data_dir: Path | None) -> Named:
+def _idx_set(name: str, data_dir: Path | None) -> Raw:
     train_x, train_labels, test_x, test_labels = (read_idx(p) for p in locate(name, ORIGINS[name], data_dir))
     x = np.concatenate([train_x, test_x])
     labels = np.concatenate([train_labels, test_labels]).astype(np.int64)
     train, test = np.split(np.arange(len(x)), [len(train_x)])
-    return Named(x, labels, {"train": train, "test": test}, (0.0, 255.0))
+    return Raw(x, labels, {"train": train, "test": test}, (0.0, 255.0))
 
 
 def read_idx(path: Path) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from jensen.data.arrays import check_finite, check_layout, image_range
 from jensen.data.cache import cached, identity_of
 from jensen.data.dataset import digest_rows
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.stored import LARGE, Stored
 from jensen.errors import UserError
 
@@ -17,7 +17,7 @@ LISTED = 1 << 24
 """Rows up to which splits are lists of row numbers; of more, shares by a rule (see `jensen.data.shares`)."""
 
 
-def read_large(path: Path) -> Named | None:
+def read_large(path: Path) -> Raw | None:
     """The rows ``[N, *event]`` of a ``.npy`` file of `LARGE` bytes or more, on disk; None for other files.
 
     They are checked, and their digest taken, once for the same file. An array that is laid out by columns, or
@@ -42,10 +42,10 @@ def read_large(path: Path) -> Named | None:
     folder = cached("arrays", identity_of([path]), build)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     few = {"train": np.arange(len(x))} if len(x) <= LISTED else {}
-    return Named(x, None, few, image_range(x.numpy_dtype, x.shape[1:]), digest=record["digest"])
+    return Raw(x, None, few, image_range(x.numpy_dtype, x.shape[1:]), digest=record["digest"])
 
 
-def read_mapped(data: Any) -> Named | None:
+def read_mapped(data: Any) -> Raw | None:
     """What `read_large` gives of an array that is all of a mapped file; None for any other."""
     if not isinstance(data, np.memmap) or data.filename is None:
         return None

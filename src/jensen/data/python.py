@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array, check_rows, image_range
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
 from jensen.errors import UserError
@@ -156,7 +156,7 @@ def read(
     *,
     strict: bool = False,
     on_choice: Callable[[str], None] = lambda said: None,
-) -> Named:
+) -> Raw:
     """Rows from Python, as those of a file are read: frames are tables, anything else is an array.
 
     Raises:
@@ -175,7 +175,7 @@ def read(
     x, labels = _array(data)
     dtype = x.dtype
     x = check_rows(x, name)
-    return Named(x, labels, {"train": np.arange(len(x))}, image_range(dtype, x.shape[1:]))
+    return Raw(x, labels, {"train": np.arange(len(x))}, image_range(dtype, x.shape[1:]))
 
 
 def _array(data: Any) -> tuple[Array, Array | None]:

@@ -12,8 +12,9 @@ from jensen.data import python
 from jensen.data.arrays import image_range
 from jensen.data.images.decode import ImageOptions
 from jensen.data.labels import numbered
-from jensen.data.named import NAMED, Named
+from jensen.data.named import NAMED
 from jensen.data.npy import parse_source, read_file
+from jensen.data.raw import Raw
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -44,7 +45,7 @@ class Reading:
     on_choice: Callable[[str], None] = lambda said: None
 
 
-def read(source: Any, reading: Reading) -> Named:
+def read(source: Any, reading: Reading) -> Raw:
     """The rows of a source, with what is known of them.
 
     Raises:
@@ -60,7 +61,7 @@ def read(source: Any, reading: Reading) -> Named:
     return named
 
 
-def _read(source: Any, reading: Reading) -> Named:
+def _read(source: Any, reading: Reading) -> Raw:
     if not isinstance(source, str | Path):
         return python.read(source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
     source = str(source)
@@ -83,7 +84,7 @@ def _read(source: Any, reading: Reading) -> Named:
     return _folder_or_file(path, reading)
 
 
-def _array(path: Path, key: str | None) -> Named:
+def _array(path: Path, key: str | None) -> Raw:
     if path.suffix.lower() == ".npy":
         from jensen.data.on_disk import read_large
 
@@ -91,14 +92,14 @@ def _array(path: Path, key: str | None) -> Named:
         if found is not None:
             return found
     x, labels = read_file(path, key)
-    named = Named(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
+    named = Raw(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
     if labels is None or labels.dtype.kind != "U":
         return named
     numbers, classes = numbered(labels.tolist())
     return replace(named, labels=numbers, classes=classes)
 
 
-def _folder_or_file(path: Path, reading: Reading) -> Named:
+def _folder_or_file(path: Path, reading: Reading) -> Raw:
     """A table, images, or a folder of either; of a folder with both, what there is more of."""
     from jensen.data.images.folder import image_files, read_folder
     from jensen.data.tables.read import table_files

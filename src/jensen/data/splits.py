@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.shares import Share
 from jensen.data.words import count
 from jensen.errors import UserError
@@ -32,7 +32,7 @@ def check_fractions(seed: int, validation_fraction: float, test_fraction: float)
 
 
 def draw_splits(
-    source: str, raw: Named, seed: int, validation_fraction: float, test_fraction: float
+    source: str, raw: Raw, seed: int, validation_fraction: float, test_fraction: float
 ) -> dict[str, Array | Share]:
     """Published splits, completed from "train" by one permutation of its rows; without any list, shares.
 

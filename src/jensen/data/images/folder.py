@@ -11,7 +11,7 @@ from jensen.data.cache import identity_of
 from jensen.data.images.decode import ImageOptions
 from jensen.data.images.prepared import Pictures, prepare
 from jensen.data.labels import listed, numbered
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -64,7 +64,7 @@ def _folders(top: Path) -> Iterator[tuple[str, list[str]]]:
             yield place, files
 
 
-def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
+def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Raw:
     """The images of a folder as rows, with the names of its sub-folders for labels.
 
     Sub-folders that are called train, validation and test (see `SPLIT_FOLDERS`) say the splits instead, and
@@ -82,7 +82,7 @@ def read_folder(path: Path, files: list[Path], options: ImageOptions) -> Named:
     notes = list(prepared.notes)
     if len(classes) > 1:
         notes.append(f"labels by folder, for plots and --condition label: {listed(classes)}")
-    return Named(
+    return Raw(
         prepared.x, labels, splits, (0.0, 255.0), names=prepared.names, classes=classes, notes=tuple(notes)
     )
 

@@ -12,8 +12,8 @@ import numpy as np
 from jensen.data.arrays import Array, chunks
 from jensen.data.cache import cached, identity_of
 from jensen.data.dataset import digest_rows
-from jensen.data.named import Named
 from jensen.data.npy import NpyFile
+from jensen.data.raw import Raw
 from jensen.data.stored import Stored
 from jensen.data.tables.batches import Pieces, files_of
 from jensen.data.tables.cells import maybe_text
@@ -66,7 +66,7 @@ def _all_differ(pieces: Pieces, summary: Summary) -> bool:
 
 def read_large(
     path: Path, schema: Schema, *, strict: bool = False, on_choice: Callable[[str], None] = lambda said: None
-) -> Named:
+) -> Raw:
     """The rows of a table as codes on disk, encoded once for the same files and schema.
 
     Raises:
@@ -102,7 +102,7 @@ def read_large(
     # Copy-on-write: torch takes writable arrays alone, and the file stays as it is.
     labels = np.load(folder / "labels.npy", mmap_mode="c") if (folder / "labels.npy").exists() else None
     classes = tuple(record.get("classes", ()))
-    return Named(x, labels, {}, (0.0, 1.0), schema=schema, digest=record["digest"], classes=classes)
+    return Raw(x, labels, {}, (0.0, 1.0), schema=schema, digest=record["digest"], classes=classes)
 
 
 def write_codes(path: Path, pieces: Iterable[Array]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.named import Named
+from jensen.data.raw import Raw
 from jensen.data.tables.batches import files_of, is_large
 from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table, unknown_cells
@@ -27,8 +27,8 @@ def read_tables(
     *,
     strict: bool = False,
     on_choice: Callable[[str], None] = lambda said: None,
-) -> Named:
-    """The rows of a table file, or of a folder of them, as codes, with the schema in ``Named.schema``.
+) -> Raw:
+    """The rows of a table file, or of a folder of them, as codes, with the schema in ``Raw.schema``.
 
     Codes that are larger than `jensen.data.stored.LARGE` are on disk.
 
@@ -71,7 +71,7 @@ def named(
     *,
     strict: bool = False,
     on_choice: Callable[[str], None] = lambda said: None,
-) -> Named:
+) -> Raw:
     """An Arrow table as codes, all rows for training (see `read_tables`)."""
     notes: list[str] = []
     if isinstance(schema, Schema):
@@ -86,7 +86,7 @@ def named(
     rows = {"train": np.arange(len(x))}
     names, called = _names(table, schema)
     labels, classes = labels_of([table], schema)
-    return Named(
+    return Raw(
         x,
         labels,
         rows,
