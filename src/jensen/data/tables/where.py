@@ -3,16 +3,12 @@
 import difflib
 import math
 import re
-import warnings
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 
-from jensen.data.tables.codec import encode_table
-from jensen.data.tables.dates import as_written, dates_of
-from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.values import code_of, written
 from jensen.errors import UserError
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
@@ -103,7 +99,7 @@ def _term(term: str, schema: Schema) -> Allowed:
     column = schema.modelled[place]
     values = _listed(value) if operator == "in" else [_unquoted(value)]
     if column.numeric:
-        return _interval(column, place, operator, [_code(column, text) for text in values])
+        return _interval(column, place, operator, [code_of(column, text) for text in values])
     return _levels(column, place, operator, values)
 
 
@@ -177,16 +173,9 @@ def _check_step(column: Column, value: float, step: float) -> None:
         seconds = " seconds" if column.type == "date" else ""
         raise UserError(
             f"--where: {column.name!r} has steps of {step:g}{seconds}, and is never "
-            f"{_written(column, value)}; the nearest values are {_written(column, low)} and "
-            f"{_written(column, low + step)}"
+            f"{written(column, value)}; the nearest values are {written(column, low)} and "
+            f"{written(column, low + step)}"
         )
-
-
-def _written(column: Column, value: float) -> str:
-    """A code as a user writes it."""
-    if column.type == "date":
-        return str(dates_of(np.array([value]), replace(column, step=None))[0].as_py())
-    return f"{value:.10g}"
 
 
 def _highest(value: float, step: float, strict: bool) -> float:
@@ -195,54 +184,6 @@ def _highest(value: float, step: float, strict: bool) -> float:
         return math.nextafter(value, -math.inf) if strict else value
     place = round(value / step, 6)
     return float((np.ceil(place) - 1 if strict else np.floor(place)) * step)
-
-
-def _code(column: Column, text: str) -> float:
-    """A number or a date as its code."""
-    if column.type == "date":
-        import pyarrow as pa
-
-        cells = pa.array([_with_time(text, column.format)])
-        try:
-            if column.format is None:
-                with warnings.catch_warnings(action="error"):  # NumPy warns of time zones
-                    moment = np.datetime64(text, "s")
-                if np.isnat(moment):
-                    raise ValueError
-                seconds = moment.astype(np.int64)
-                return float(seconds // 86400 if column.storage.startswith("date") else seconds)
-            alone = Schema((replace(column, storage="string"),))
-            return float(encode_table(pa.table({column.name: cells}), alone).x[0, 0])
-        except (ValueError, pa.ArrowInvalid, Warning):
-            raise UserError(
-                f"--where: {text!r} is no date for {column.name!r}; write it as {_examples(column)}"
-            ) from None
-    if not is_number(text) or not math.isfinite(float(text)):
-        raise UserError(f"--where: {text!r} is no number, and {column.name!r} is one; give a finite number")
-    return float(text)
-
-
-def _day(form: str) -> str:
-    """The part of a form of dates that stands before the time of day."""
-    return re.split(r"[ T]?%[HIMS]", form)[0]
-
-
-def _with_time(text: str, form: str | None) -> str:
-    """A date alone, of a form that has a time of day, as its midnight; any other text as it is."""
-    if form is None or _day(form) == form:
-        return text
-    try:
-        return datetime.strptime(text, _day(form)).strftime(as_written(form))
-    except ValueError:
-        return text
-
-
-def _examples(column: Column) -> str:
-    """How dates of a column are written, shown on one of them."""
-    moment = datetime(2021, 6, 30, 14, 30)
-    form = column.format or ("%Y-%m-%d" if column.storage.startswith("date") else "%Y-%m-%d %H:%M:%S")
-    alone = "" if _day(form) == form else f", or {moment.strftime(_day(form))} for its midnight"
-    return moment.strftime(as_written(form)) + alone + ("" if column.format else ", without a time zone")
 
 
 def _both(first: Allowed | None, second: Allowed) -> Allowed:
