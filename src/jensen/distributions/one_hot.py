@@ -18,7 +18,8 @@ def _gumbel(of: "OneHot | RelaxedOneHot", sample_shape: Any) -> Tensor:
     """Standard Gumbel noise for the logits ``[*sample, *batch, G, C]``, ``-log(-log u)``."""
     shape, logits = of._extended_shape(sample_shape), of.logits
     noise = torch.empty(shape, dtype=logits.dtype, device=logits.device).exponential_()
-    return -noise.clamp_min(torch.finfo(noise.dtype).tiny).log().unflatten(-1, of.groups)
+    gumbel: Tensor = -noise.clamp_min(torch.finfo(noise.dtype).tiny).log().unflatten(-1, of.groups)
+    return gumbel
 
 
 class OneHot(Distribution):
@@ -33,6 +34,7 @@ class OneHot(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.boolean, 1)
     has_rsample = False
+    made_of_noise = True
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits.log_softmax(-1)
@@ -113,6 +115,7 @@ class RelaxedOneHot(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.unit_interval, 1)
     has_rsample = True
+    made_of_noise = True
 
     def __init__(self, logits: Tensor, temperature: float) -> None:
         self.logits = logits.log_softmax(-1)
