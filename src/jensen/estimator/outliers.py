@@ -117,7 +117,8 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         Raises:
             ValueError: X cannot be used; the message says how to mend it.
         """
-        return self._combine(self._nats(self.container_.encode(self._checked(X, reset=False))))
+        rows = self._checked(X, reset=False)
+        return self._combine(self._nats(self.container_.encode(rows)))
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples(X) - offset_``: negative for outliers."""
