@@ -27,6 +27,7 @@ class LowRankNormal(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real_vector}
     support = constraints.real_vector
     has_rsample = True
+    made_of_noise = True
 
     def __init__(self, loc: Tensor, factors: Tensor, scale: Tensor) -> None:
         self.loc, self.factors, self.scale = loc, factors, scale

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent
 
+from jensen.distributions.shared_noise import with_one_noise
+
 DRAWS = 256
 """Draws behind a mean that has no closed form: its standard error is the standard deviation / 16."""
 
@@ -13,13 +15,15 @@ def seeded_moments(distribution: Distribution, device: torch.device) -> tuple[Te
     """Mean and variance over `DRAWS` draws, each ``[*batch, *event]``, without gradient.
 
     The draws come from a seed of their own: asking twice gives the same answer, and torch's global
-    generators are left as they were. ``device`` is where the distribution draws.
+    generators are left as they were. All of a batch have the same noise, so that an answer does not depend on
+    the others. ``device`` is where the distribution draws, one made of noise (see `with_one_noise`).
     """
     on_gpu = device.type == "cuda"
     generator = torch.cuda.default_generators[device.index] if on_gpu else torch.default_generator
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         generator.manual_seed(0)
-        draws = distribution.sample(torch.Size([DRAWS]))
+        one_noise = with_one_noise(distribution, len(distribution.batch_shape))
+        draws = one_noise.sample(torch.Size([DRAWS]))
     return draws.mean(0), draws.var(0)
 
 

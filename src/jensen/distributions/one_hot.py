@@ -14,10 +14,12 @@ from torch.distributions import Distribution, constraints, register_kl
 from jensen.distributions.moments import seeded_moments
 
 
-def _gumbel(like: Tensor, shape: Size) -> Tensor:
-    """Standard Gumbel noise, ``-log(-log u)``."""
-    noise = torch.empty(shape, dtype=like.dtype, device=like.device).exponential_()
-    return -noise.clamp_min(torch.finfo(noise.dtype).tiny).log()
+def _gumbel(of: "OneHot | RelaxedOneHot", sample_shape: Any) -> Tensor:
+    """Standard Gumbel noise for the logits ``[*sample, *batch, G, C]``, ``-log(-log u)``."""
+    shape, logits = of._extended_shape(sample_shape), of.logits
+    noise = torch.empty(shape, dtype=logits.dtype, device=logits.device).exponential_()
+    gumbel: Tensor = -noise.clamp_min(torch.finfo(noise.dtype).tiny).log().unflatten(-1, of.groups)
+    return gumbel
 
 
 class OneHot(Distribution):
@@ -32,6 +34,7 @@ class OneHot(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.boolean, 1)
     has_rsample = False
+    made_of_noise = True
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits.log_softmax(-1)
@@ -55,8 +58,7 @@ class OneHot(Distribution):
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """The class of the largest perturbed logit (the Gumbel-max trick), one-hot."""
-        shape = Size(sample_shape) + self.logits.shape
-        return _hard(self.logits + _gumbel(self.logits, shape)).flatten(-2)
+        return _hard(self.logits + _gumbel(self, sample_shape)).flatten(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P, nats, ``[*batch]``."""
@@ -93,8 +95,7 @@ class StraightThroughOneHot(OneHot):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """One-hot in value, soft in gradient: ``hard + soft - soft.detach()``."""
-        shape = Size(sample_shape) + self.logits.shape
-        scores = self.logits + _gumbel(self.logits, shape)
+        scores = self.logits + _gumbel(self, sample_shape)
         soft = (scores / self.temperature).softmax(-1)
         return (_hard(scores.detach()) + (soft - soft.detach())).flatten(-2)
 
@@ -114,6 +115,7 @@ class RelaxedOneHot(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.unit_interval, 1)
     has_rsample = True
+    made_of_noise = True
 
     def __init__(self, logits: Tensor, temperature: float) -> None:
         self.logits = logits.log_softmax(-1)
@@ -137,8 +139,7 @@ class RelaxedOneHot(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """``softmax((l + Gumbel noise) / t)``."""
-        shape = Size(sample_shape) + self.logits.shape
-        scores = self.logits + _gumbel(self.logits, shape)
+        scores = self.logits + _gumbel(self, sample_shape)
         return (scores / self.temperature).softmax(-1).flatten(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ class SplineNormal(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real_vector}
     support = constraints.real_vector
     has_rsample = True
+    made_of_noise = True
 
     def __init__(self, transform: Any, loc: Tensor, scale: Tensor) -> None:
         self.transform = transform

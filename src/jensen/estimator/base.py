@@ -1,6 +1,8 @@
 """What the three estimators share: parameters and checks of X."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -32,6 +34,26 @@ OPTIONS = (
 BY_COLUMN = ("auto", "columns")
 """Likelihoods that treat each column by its type; all others are of numbers."""
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def unspoilt(fit: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The method ``fit``, which leaves the estimator as it was where it fails."""
+
+    @functools.wraps(fit)
+    def attempt(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        state = args[0].__dict__
+        before = dict(state)
+        try:
+            return fit(*args, **kwargs)
+        except BaseException:
+            state.clear()
+            state.update(before)
+            raise
+
+    return attempt
+
 
 class VAEBase(BaseEstimator):
     """A variational autoencoder behind scikit-learn's interface."""
@@ -43,9 +65,11 @@ class VAEBase(BaseEstimator):
     """Batches of a pass over few rows, where ``batch_size`` is left out."""
 
     @alone
-    def _fit(self, X: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
-        """Check ``X``, train on it, and give its codes."""
-        codes = self._codes(X, reset=before is None)
+    def _fit(self, rows: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
+        """Train on rows that `_checked` gave, and give their codes."""
+        if before is None:
+            self.container_ = self._contain(rows)
+        codes = self.container_.encode(rows)
         options = self._options(codes)
         if epochs is not None:
             options["epochs"] = epochs
@@ -73,8 +97,10 @@ class VAEBase(BaseEstimator):
         """The container of the rows to fit."""
         return Container.of(X, numbers=getattr(self, "likelihood", "auto") not in BY_COLUMN)
 
-    def _codes(self, X: Any, *, reset: bool) -> Array:
-        """``X`` as codes ``[N, C]``, after scikit-learn's checks of names, numbers and shape.
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """``X`` after scikit-learn's checks of names, numbers and shape: a frame, or an array of float64.
+
+        After a fit to an array a frame is taken as one, its columns by their places.
 
         Raises:
             ValueError: no rows, one row to fit, infinite numbers, or other columns than were fitted.
@@ -82,14 +108,8 @@ class VAEBase(BaseEstimator):
         if not reset:
             check_is_fitted(self, "fitted_")
         X = as_rows(X)
-        if kind_of(X) != "array" and kind_of(X) != "pyarrow":
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if not len(X):
-                raise ValueError(
-                    f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required."
-                )
-        elif kind_of(X) == "array":
-            X = validate_data(
+        if kind_of(X) == "array" or (not reset and self.container_.kind == "array"):
+            return validate_data(
                 self,
                 X,
                 reset=reset,
@@ -97,14 +117,27 @@ class VAEBase(BaseEstimator):
                 ensure_all_finite="allow-nan",
                 ensure_min_samples=2 if reset else 1,
             )
-        if reset:
-            self.container_ = self._contain(X)
-            if not self.container_.schema.modelled:
-                raise UserError(
-                    "no column of X can be modelled: each is constant, empty, or names its rows; give one "
-                    "that varies"
-                )
-        return self.container_.encode(X)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if not len(X):
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required."
+            )
+        return X
+
+    def _codes(self, rows: Any) -> Array:
+        """Rows that `_checked` gave as codes ``[N, C]`` for the encoder.
+
+        Raises:
+            UserError: cells are missing, and the encoder reads complete rows only.
+        """
+        codes = self.container_.encode(rows)
+        likelihood = self.fitted_.settings.likelihood
+        if likelihood not in BY_COLUMN and np.isnan(codes).any():
+            raise UserError(
+                f"likelihood={likelihood!r} needs complete rows, and X has missing cells; fill them, or fit "
+                "without likelihood: that of columns models what is there"
+            )
+        return codes
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are data, and sparse matrices are made dense."""

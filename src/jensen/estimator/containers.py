@@ -9,6 +9,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
 from jensen.data.tables.codec import Encoded, decode_table, encode_table, unknown_cells
+from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_column, infer_schema
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
@@ -30,6 +31,9 @@ class Container:
         """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``.
 
         Columns of a frame that are left out are said in warnings.
+
+        Raises:
+            UserError: all would be.
         """
         kind = kind_of(data)
         dtypes: tuple[Any, ...] = tuple(data.dtypes) if kind == "polars" else ()
@@ -40,9 +44,12 @@ class Container:
             columns = [infer_column(f"x{i}", values) for i, values in enumerate(np.asarray(data).T)]
             schema = Schema(tuple(columns))
         else:
-            schema = _unambiguous(infer_schema(to_arrow(data)))
-            for sentence in schema.warnings:
-                warnings.warn(f"X: {sentence}", UserWarning, stacklevel=2)
+            schema = infer_schema(to_arrow(data))
+        if not schema.modelled:
+            why = "; ".join(schema.warnings) or "each is constant, empty, or names its rows"
+            raise UserError(f"no column of X can be modelled ({why}); give one that varies")
+        for sentence in schema.warnings:
+            warnings.warn(f"X: {sentence}", UserWarning, stacklevel=2)
         return Container(kind, as_numbers(schema) if numbers else schema, dtypes, labels)
 
     @property
@@ -76,9 +83,7 @@ class Container:
         if self.kind == "pyarrow":
             return table
         if self.kind == "polars":
-            import polars
-
-            found = polars.DataFrame(polars.from_arrow(table))
+            found = _polars(table)
             return found.cast(dict(zip(found.columns, self.dtypes, strict=True)))
         frame = table.to_pandas()
         for name, dtype in zip(frame.columns, self.dtypes, strict=True):
@@ -87,6 +92,50 @@ class Container:
                 frame[name] = frame[name].astype(dtype)
         frame.columns = _like(self.labels)
         return frame
+
+    def fill(self, rows: Any, codes: Array) -> Any:
+        """Rows with their missing cells, and nothing else, from complete codes ``[N, C]``."""
+        kind = kind_of(rows)
+        if kind == "array":
+            return np.where(np.isnan(rows), self.decode(codes), rows)
+        if kind == "pandas":
+            own = self.kind == "pandas"
+            return _fill_pandas(
+                rows, self.decode(codes) if own else decode_table(codes, self.schema).to_pandas()
+            )
+        filled = fill_table(to_arrow(rows), to_arrow(self.decode(codes)), self.schema)
+        return _polars(filled) if kind == "polars" else filled
+
+
+def with_columns(frame: Any, more: dict[str, Array]) -> Any:
+    """A frame with columns of numbers after its own."""
+    if kind_of(frame) == "pandas":
+        return frame.assign(**more)
+    table = to_arrow(frame)
+    for name, numbers in more.items():
+        table = table.append_column(name, [numbers])
+    return _polars(table) if kind_of(frame) == "polars" else table
+
+
+def _polars(table: Any) -> Any:
+    import polars
+
+    return polars.DataFrame(polars.from_arrow(table))
+
+
+def _fill_pandas(frame: Any, new: Any) -> Any:
+    """A frame of pandas with its missing cells from another; their categories join its own."""
+    filled, new = frame.copy(), new.set_index(frame.index)
+    for name in frame.columns:
+        cells = frame[name]
+        missing = cells.isna()
+        if not missing.any():
+            continue
+        if cells.dtype == "category":
+            used = new[name][missing].dropna().unique()
+            cells = cells.cat.add_categories([level for level in used if level not in cells.cat.categories])
+        filled[name] = cells.where(~missing, new[name].astype(cells.dtype))
+    return filled
 
 
 def _like(labels: tuple[Any, ...]) -> Any:
@@ -104,13 +153,6 @@ def as_numbers(schema: Schema) -> Schema:
 
     columns = [replace(c, type="continuous", levels=()) if whether_numbers(c) else c for c in schema.columns]
     return replace(schema, columns=tuple(columns))
-
-
-def _unambiguous(schema: Schema) -> Schema:
-    """Refuse a frame without a column that can be modelled."""
-    if not schema.modelled:
-        raise UserError(f"no column can be modelled ({'; '.join(schema.warnings)}); give columns that vary")
-    return schema
 
 
 def _encode_array(x: Array, schema: Schema) -> Encoded:

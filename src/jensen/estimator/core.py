@@ -1,6 +1,7 @@
 """A model fitted in memory: what all three estimators stand on."""
 
 import functools
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -28,6 +29,21 @@ from jensen.training.state import Record, TrainingState
 KEPT = {f.name for kind in (DataSettings, ModelSettings) for f in fields(kind)} | {"inference"}
 """Settings that make the model and what it reads: training that goes on cannot change them."""
 KEPT -= {"validation_fraction", "test_fraction"}
+OF_FILES = "is of files, and X is in memory; leave it out"
+OF_IMAGES = "is of images, and X holds rows; leave it out"
+ELSEWHERE = {
+    "data": OF_FILES,
+    "data_dir": OF_FILES,
+    "schema": "is of files; give a frame whose columns have the types that you mean",
+    "size": OF_IMAGES,
+    "grey": OF_IMAGES,
+    "skip_bad": OF_IMAGES,
+    "binarize": "is of images; give X of zeros and ones",
+    "test_fraction": "has no effect, since no rows are kept for a test; split X before fit",
+    "device": "has no effect, since estimators train on the CPU; leave it out, or use jensen.session.start",
+    "seed": "is random_state here; give random_state",
+}
+"""Settings that mean nothing for rows in memory: what to say of each."""
 BLOCK = 256
 """Rows encoded, scored or filled at a time."""
 
@@ -82,6 +98,11 @@ class Fitted:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of `__getstate__`."""
         self.__dict__.update(state, preparation=Preparation.from_dict(state["preparation"]))
+
+    @property
+    def latents(self) -> int:
+        """Numbers of a latent code."""
+        return math.prod(self.model().prior().event_shape)
 
     @property
     def log_det(self) -> float:
@@ -167,7 +188,10 @@ def settings_of(options: dict[str, Any], seed: int) -> Settings:
     """Settings from the parameters of an estimator.
 
     Raises:
-        UserError: a value that cannot be used.
+        UserError: a value that cannot be used, or one of `ELSEWHERE`.
     """
+    for name in options:
+        if why := ELSEWHERE.get(name.replace("-", "_")):
+            raise UserError(f"options has {name!r}, which {why}")
     given = {"data": "X", "seed": seed, "device": "cpu", **options}
     return settings_from(given, "jensen")

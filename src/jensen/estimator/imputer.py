@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.impute import MissingIndicator
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
 from jensen.data.seeds import derive_seed
 from jensen.errors import UserError
-from jensen.estimator.base import VAEBase
+from jensen.estimator.base import VAEBase, unspoilt
+from jensen.estimator.containers import with_columns
 from jensen.estimator.core import Fitted, alone, fit, settings_of
 from jensen.evaluation.impute import impute, impute_draws
 
@@ -26,31 +28,35 @@ class VAEImputer(TransformerMixin, VAEBase):
     Training uses the bound on the observed cells (Mattei & Frellsen 2019): no row is dropped. Numbers get
     their posterior mean, categories their likeliest level; observed cells come back bit for bit.
 
-    Several models are trained from different starts, and each has an equal part in what is filled
-    (Lakshminarayanan, Pritzel & Blundell 2017). A completed table that is drawn is one model's, so that draws
-    also differ by what is not known of the weights, as multiple imputation asks for (Rubin 1987, chapter 4).
+    Several models are trained from different starts, and have equal weight in what is filled
+    (Lakshminarayanan, Pritzel & Blundell 2017). A completed table that is drawn comes from one of them, so
+    that draws also differ by what is not known of the weights, as multiple imputation asks for (Rubin 1987,
+    chapter 4).
 
     Args:
-        n_estimators: how many models; ``history_`` and ``n_iter_`` are the first one's.
-        missing_values: what a missing cell of an array is; in frames, what the frame calls missing.
-        sample_posterior: draw missing cells instead, for multiple imputation: transform several times with
-            different ``random_state``, or call `draw`.
+        n_estimators: the number of models; ``history_`` and ``n_iter_`` are those of the first.
+        missing_values: the number that marks a missing cell of an array. In frames, missing is what the frame
+            calls so.
+        sample_posterior: draw missing cells instead, other ones at each call of `transform`: several calls
+            are a multiple imputation, as `draw` is. The seed of `fit` decides all of them.
         add_indicator: append a column for each column that had missing cells when fitted.
         keep_empty_features: keep columns of an array without any value when fitted, filled with 0.
         latent_dim: M; None for half as many as there are columns, from 8 to 16.
-        hidden: widths of the hidden layers; few, since tables to be filled are often small.
-        posterior: family of q(z | x); "experts" starts at factor analysis, exact whatever cells are missing.
+        hidden: widths of the hidden layers; small ones, since tables to be filled often have few rows.
+        posterior: family of q(z | x). "experts" starts as the exact posterior of factor analysis, whichever
+            cells are missing.
         prior: family of p(z).
         bound: what training maximises; "iwae" with ``num_samples`` for MIWAE.
-        num_samples: latent samples of each row in training, K of the bound.
-        epochs: passes over the data, at most.
-        max_time: seconds of training, at most, of all models together.
-        patience: epochs without a better validation bound after which training stops.
+        num_samples: K, latent samples of each row in training.
+        epochs: the largest number of passes over the data.
+        max_time: the largest number of seconds of training, of all models together; None for no limit.
+        patience: training stops after so many epochs without a better validation bound; 0: never.
         batch_size: B; None for a seventh of the rows, from 16 to 128.
         lr: learning rate.
-        importance_samples: K for each row.
-        random_state: seed, generator or None.
-        options: any other setting of ``jensen train``, by name.
+        importance_samples: K, importance samples of each row.
+        random_state: seed, RandomState or None: of the rows held out, the first weights and every draw.
+        options: other settings of ``jensen train`` by name, such as ``{"activation": "gelu"}``; those of
+            files, images and devices mean nothing for rows in memory, and are refused.
     """
 
     _batches = 7  # training starts at a good model: fewer, less noisy steps
@@ -98,6 +104,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         self.random_state = random_state
         self.options = options
 
+    @unspoilt
     def fit(self, X: Any, y: Any = None) -> "VAEImputer":
         """Learn from the cells that are there.
 
@@ -106,12 +113,13 @@ class VAEImputer(TransformerMixin, VAEBase):
         """
         if not isinstance(self.n_estimators, int | np.integer) or self.n_estimators < 1:
             raise UserError(f"n_estimators is {self.n_estimators!r}; give a whole number of at least 1")
-        X = self._marked(X)
-        codes = self._fit(X)
+        rows = self._checked(X, reset=True)
+        codes = self._fit(rows)
         self.estimators_ = [self.fitted_, *self._others(codes)]
+        self.generator_ = np.random.Generator(np.random.PCG64(self.seed_))
         self.indicator_ = None
         if self.add_indicator:
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(self._array(X))
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(self._array(rows))
         return self
 
     @alone
@@ -123,12 +131,22 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     @alone
     def transform(self, X: Any) -> Any:
-        """X with its missing cells filled; a frame comes back as a frame."""
-        check_is_fitted(self, "fitted_")
-        given = self._marked(X)
-        codes = self._codes(given, reset=False)
+        """X with its missing cells filled; a frame comes back as a frame.
+
+        Raises:
+            ValueError: X cannot be used; the message says how to mend it.
+        """
+        rows = self._checked(X, reset=False)
+        filled = self._filled(rows, self._filling(self._codes(rows)))
+        asked = _get_output_config("transform", self)["dense"]
+        # The one conversion that scikit-learn's set_output cannot do itself.
+        return filled.to_pandas() if asked == "pandas" and kind_of(filled) == "pyarrow" else filled
+
+    def _filling(self, codes: Array) -> Any:
+        """Complete codes for `transform`: posterior means and likeliest levels, or draws of one model."""
         if self.sample_posterior:
-            return self._filled(given, self._draws(codes, 1)[0])
+            first, seed = self.generator_.integers([len(self.estimators_), 2**31])
+            return self._draws(codes, 1, seed=int(seed), first=int(first))[0]
         discrete = torch.tensor([not column.numeric for column in self.container_.schema.modelled])
         x = impute(
             [fitted.model() for fitted in self.estimators_],
@@ -137,14 +155,18 @@ class VAEImputer(TransformerMixin, VAEBase):
             num_samples=self.importance_samples,
             seed=self.seed_,
         )
-        return self._filled(given, x.numpy())
+        return x.numpy()
 
     def draw(self, X: Any, n_draws: int = 5) -> list[Any]:
-        """``n_draws`` copies of X, each with its missing cells drawn from the posterior (Rubin 1987)."""
-        check_is_fitted(self, "fitted_")
-        given = self._marked(X)
-        codes = self._codes(given, reset=False)
-        return [self._filled(given, x) for x in self._draws(codes, n_draws)]
+        """``n_draws`` copies of X, each with its missing cells drawn from the posterior (Rubin 1987).
+
+        The same ones at every call after a fit with the same random_state.
+
+        Raises:
+            ValueError: X cannot be used; the message says how to mend it.
+        """
+        rows = self._checked(X, reset=False)
+        return [self._filled(rows, x) for x in self._draws(self._codes(rows), n_draws, seed=self.seed_)]
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """The names of the columns of `transform`."""
@@ -177,76 +199,41 @@ class VAEImputer(TransformerMixin, VAEBase):
             options.setdefault("hide", 0.0)  # such rows teach the encoder to read incomplete ones themselves
         return options
 
-    def _marked(self, X: Any) -> Any:
-        """X with NaN where an array has ``missing_values``."""
-        if kind_of(X) != "array" or (
-            isinstance(self.missing_values, float) and np.isnan(self.missing_values)
-        ):
-            return X
-        X = np.array(X, dtype=np.float64)
-        if np.isnan(X).any():
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """What the base class gives, with NaN where an array has ``missing_values``."""
+        rows = super()._checked(X, reset=reset)
+        if kind_of(rows) != "array" or np.isnan(self.missing_values):
+            return rows
+        if np.isnan(rows).any():
             raise UserError(
                 f"X has NaN, and missing_values is {self.missing_values}; mark missing cells one way"
             )
-        X[self.missing_values == X] = np.nan
-        return X
+        return np.where(rows == self.missing_values, np.nan, rows)
 
-    def _array(self, X: Any) -> Array:
-        """Where X is missing, as an array with NaN there, its columns as when fitted."""
-        if kind_of(X) == "array":
-            return np.asarray(X, dtype=np.float64)
-        columns = to_arrow(X).select([column.name for column in self.container_.schema.columns])
+    def _array(self, rows: Any) -> Array:
+        """Rows as an array with NaN where they miss cells, its columns as when fitted."""
+        if kind_of(rows) == "array":
+            return np.asarray(rows)
+        columns = to_arrow(rows).select([column.name for column in self.container_.schema.columns])
         missing = [column.is_null(nan_is_null=True).to_numpy() for column in columns]
         return np.where(np.stack(missing, axis=1), np.nan, 0.0)
 
     @alone
-    def _draws(self, codes: Array, n_draws: int) -> Array:
-        models = [fitted.model() for fitted in self.estimators_]
+    def _draws(self, codes: Array, n_draws: int, *, seed: int, first: int = 0) -> Array:
+        """Complete codes ``[n_draws, N, C]``, each of the next model, from the one of number ``first`` on."""
+        models = [fitted.model() for fitted in (*self.estimators_[first:], *self.estimators_[:first])]
         blocks, k = self.fitted_.blocks(codes), self.importance_samples
-        return impute_draws(models, blocks, n_draws, num_samples=k, seed=self.seed_).numpy()
+        return impute_draws(models, blocks, n_draws, num_samples=k, seed=seed).numpy()
 
-    def _filled(self, X: Any, codes: Array) -> Any:
-        """X with its missing cells, and nothing else, from complete codes."""
-        decoded = self.container_.decode(codes)
-        if self.indicator_ is None:
-            indicators = np.zeros((len(codes), 0))
-        else:
-            indicators = self.indicator_.transform(self._array(X)).astype(np.float64)
-        if kind_of(X) != "array":
-            return self._filled_frame(X, decoded, indicators)
-        X = np.array(X, dtype=np.float64)
-        new = np.where(np.isnan(decoded), 0.0, decoded)
-        return np.hstack([np.where(np.isnan(X), new, X)[:, self._kept], indicators])
-
-    def _filled_frame(self, X: Any, decoded: Any, indicators: Array) -> Any:
-        """A frame filled, with the columns ``[N, I]`` of indicators after its own."""
+    def _filled(self, rows: Any, codes: Array) -> Any:
+        """Rows with their missing cells, and nothing else, from complete codes; then the indicators."""
+        filled = self.container_.fill(rows, codes)
+        numbers, indicators = [], np.zeros((len(codes), 0))
+        if self.indicator_ is not None:
+            numbers = self.indicator_.features_
+            indicators = self.indicator_.transform(self._array(rows)).astype(np.float64)
+        if kind_of(filled) == "array":
+            return np.hstack([np.where(np.isnan(filled), 0.0, filled)[:, self._kept], indicators])
         labels = self.container_.labels or [column.name for column in self.container_.schema.columns]
-        numbers = [] if self.indicator_ is None else self.indicator_.features_
         names = [f"missingindicator_{labels[number]}" for number in numbers]
-        if kind_of(X) == "pandas":
-            decoded.index = X.index
-            filled = X.copy()
-            for name in X.columns:
-                if X[name].isna().any():
-                    filled[name] = _filled_series(X[name], decoded[name])
-            for name, column in zip(names, indicators.T, strict=True):
-                filled[name] = column
-            return filled
-        from jensen.data.tables.filling import fill_table
-
-        filled = fill_table(to_arrow(X), to_arrow(decoded), self.container_.schema)
-        for name, column in zip(names, indicators.T, strict=True):
-            filled = filled.append_column(name, [column])
-        if kind_of(X) == "polars":
-            import polars
-
-            return polars.from_arrow(filled)
-        return filled
-
-
-def _filled_series(cells: Any, new: Any) -> Any:
-    """A column of pandas with its missing cells from ``new``; their categories join its own."""
-    if cells.dtype == "category":
-        used = new[cells.isna()].dropna().unique()
-        cells = cells.cat.add_categories([level for level in used if level not in cells.cat.categories])
-    return cells.where(cells.notna(), new.astype(cells.dtype))
+        return with_columns(filled, dict(zip(names, indicators.T, strict=True)))

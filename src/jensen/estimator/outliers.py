@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from jensen.data.arrays import Array
 from jensen.errors import UserError
-from jensen.estimator.base import BY_COLUMN, VAEBase
+from jensen.estimator.base import BY_COLUMN, VAEBase, unspoilt
 from jensen.estimator.containers import Container
 from jensen.estimator.core import alone
 from jensen.evaluation.score import score as score_rows
@@ -32,25 +31,26 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
         score(x) = min over t in {1, 1/D} of (S_t(x) - median S_t) / (median S_t - 10 % quantile of S_t)
 
-    With D columns and ``S_t(x) = (1/t) log E_{z ~ p(z)} p(x | z)^t``. S_1 is log p(x): it sees rows between
-    the others. A smaller t makes latents that are rare dear: it sees rows far out, even where many are alike
-    and the model has learned them. docs/anomalies.md compares.
+    Here D is the number of columns and ``S_t(x) = (1/t) log E_{z ~ p(z)} p(x | z)^t``. S_1 is log p(x), which
+    is low for rows in gaps between the others. A smaller t makes rare latents dear, so that S_t is low for
+    rows far out, even where many are alike and the model has learned them. docs/anomalies.md compares.
 
     Args:
         contamination: the share of outliers among the rows fitted, in (0, 0.5]; it sets the threshold only.
-        power: t in (0, 1], for S_t alone, in nats of the data as given; None for the lower of both.
+        power: t in (0, 1] to score by S_t alone, in nats of the data as given; None for the lower of the two.
         latent_dim: M; None for the number of columns, and 8 at most.
         hidden: widths of the hidden layers.
         likelihood: the decoder's family; "auto" for a normal one with mean and variance from the network
             where all columns are numbers and complete, and one by the type of each column elsewhere.
-        epochs: passes over the data, at most; None for about 1500 gradient steps.
-        max_time: seconds of training, at most.
-        patience: epochs without a better validation bound after which training stops; 0: never.
+        epochs: the largest number of passes over the data; None for about 1500 gradient steps.
+        max_time: the largest number of seconds of training; None for no limit.
+        patience: training stops after so many epochs without a better validation bound; 0: never.
         batch_size: B; None for a twentieth of the rows, from 16 to 128: few rows need many steps.
-        lr: learning rate, from which it falls to zero.
-        importance_samples: K of log p(x).
-        random_state: seed, generator or None.
-        options: any other setting of ``jensen train``, by name.
+        lr: the learning rate at the start, from which it falls to zero.
+        importance_samples: K, importance samples of each row in log p(x).
+        random_state: seed, RandomState or None: of the rows held out, the first weights and every draw.
+        options: other settings of ``jensen train`` by name, such as ``{"activation": "gelu"}``; those of
+            files, images and devices mean nothing for rows in memory, and are refused.
 
     Attributes:
         offset_: the score below which a row is an outlier.
@@ -89,6 +89,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         self.random_state = random_state
         self.options = options
 
+    @unspoilt
     def fit(self, X: Any, y: Any = None) -> "VAEOutlierDetector":
         """Train on X, and set the threshold that calls a share ``contamination`` of its rows outliers.
 
@@ -99,7 +100,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
             raise UserError(f"contamination is {self.contamination}; give a share above 0 and up to 0.5")
         if self.power is not None and not 0 < self.power <= 1:
             raise UserError(f"power is {self.power}; give a number above 0 and up to 1, or None")
-        codes = self._fit(X)
+        codes = self._fit(self._checked(X, reset=True))
         found = self._nats(codes)
         if self.power is None:
             self.center_ = np.median(found, axis=1, keepdims=True)
@@ -112,9 +113,12 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         """The score of each row, ``[N]``: the lower, the more an outlier.
 
         With ``power``, nats of the data as given; without, spreads from the median of the rows fitted.
+
+        Raises:
+            ValueError: X cannot be used; the message says how to mend it.
         """
-        check_is_fitted(self, "fitted_")
-        return self._combine(self._nats(self._codes(X, reset=False)))
+        rows = self._checked(X, reset=False)
+        return self._combine(self._nats(self.container_.encode(rows)))
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples(X) - offset_``: negative for outliers."""
@@ -134,6 +138,11 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
     def _options(self, codes: Array) -> dict[str, Any]:
         options = {"lr_schedule": "cosine"} | super()._options(codes)
+        if options.get("condition") and self.power != 1:
+            raise UserError(
+                "options has 'condition', which needs power=1: other scores are by latents of the prior, "
+                "which do not say what is given"
+            )
         if options["latent_dim"] is None:
             options["latent_dim"] = min(LATENTS, codes.shape[1])
         if options["epochs"] is None:

@@ -60,8 +60,8 @@ def score_blocks(
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
-        seed: the same seed gives the same scores, at every call. With a diagonal posterior all rows share
-            their noise: a row's score depends on the row alone, not on the rows beside it.
+        seed: the same seed gives the same scores, at every call. All rows share their noise (see
+            `share_noise`): a row's score depends on the row alone, not on the rows beside it.
         on_block: told the number of rows of each finished block, for progress.
     """
     for x in in_blocks(blocks):

@@ -1,0 +1,205 @@
+"""What may be given where: containers in memory, missing cells, options, and what a refusal leaves."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+import torch
+from scipy import sparse
+from torch.utils.data import TensorDataset
+
+from jensen import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+from jensen.errors import UserError
+
+DRAW = np.random.default_rng(0)
+ROWS = DRAW.normal(size=(60, 3))
+HOLES = np.where(DRAW.random(ROWS.shape) < 0.2, np.nan, ROWS)
+SMALL: dict[str, Any] = {"hidden": (8,), "epochs": 1, "random_state": 0, "importance_samples": 5}
+IMPUTER: dict[str, Any] = SMALL | {"n_estimators": 2}
+FRAMES: dict[str, Any] = {
+    "pandas": lambda frame: frame,
+    "polars": polars.from_pandas,
+    "pyarrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+}
+
+
+def frame_of(kind: str, x: np.ndarray, **more: Any) -> Any:
+    return FRAMES[kind](pd.DataFrame(x, columns=list("abc")).assign(**more))
+
+
+def numbers_of(frame: Any) -> np.ndarray:
+    pandas = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+    found: np.ndarray = pandas[list("abc")].to_numpy(float)
+    return found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        sparse.csr_matrix(HOLES),
+        torch.tensor(HOLES, requires_grad=True),
+        TensorDataset(torch.tensor(HOLES)),
+        HOLES.tolist(),
+    ],
+    ids=["sparse", "tensor", "data set", "lists"],
+)
+def test_the_imputer_takes_anywhere_what_it_takes_to_fit(given: Any) -> None:
+    imputer = VAEImputer(add_indicator=True, **IMPUTER)
+    expected = VAEImputer(add_indicator=True, **IMPUTER).fit(HOLES)
+    assert np.array_equal(imputer.fit_transform(given), expected.transform(HOLES))
+    assert np.array_equal(imputer.draw(given, 2), expected.draw(HOLES, 2))
+
+
+@pytest.mark.parametrize("nan", [np.nan, np.float32("nan")])
+def test_nan_of_any_type_marks_missing_cells(nan: Any) -> None:
+    assert np.isfinite(VAEImputer(missing_values=nan, **IMPUTER).fit_transform(HOLES)).all()
+
+
+def test_an_imputer_that_draws_draws_anew_at_each_call() -> None:
+    drawing = VAEImputer(sample_posterior=True, **IMPUTER)
+    tables = [drawing.fit_transform(HOLES), *(drawing.transform(HOLES) for _ in range(5))]
+    assert len({table.tobytes() for table in tables}) == 6
+    again = VAEImputer(sample_posterior=True, **IMPUTER).fit(HOLES)
+    assert all(np.array_equal(table, again.transform(HOLES)) for table in tables), "the seed decides all"
+    means = VAEImputer(**IMPUTER).fit(HOLES)
+    assert np.array_equal(means.transform(HOLES), means.transform(HOLES))
+    assert np.array_equal(drawing.draw(HOLES, 2), again.draw(HOLES, 2))
+
+
+def test_tables_are_drawn_by_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws also differ by what is not known of the weights."""
+    drawing = VAEImputer(sample_posterior=True, **IMPUTER).fit(HOLES)
+    first = []
+    monkeypatch.setattr(
+        "jensen.estimator.imputer.impute_draws",
+        lambda models, blocks, *rest, **options: first.append(models[0]) or torch.cat(blocks)[None],
+    )
+    for _ in range(20):
+        drawing.transform(HOLES)
+    weights = {next(iter(model.parameters())).detach().numpy().tobytes() for model in first}
+    assert len(weights) == drawing.n_estimators
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_keep_the_books_of_scikit_learn(kind: str) -> None:
+    vae = VariationalAutoencoder(2, **SMALL).fit(frame_of(kind, ROWS))
+    assert vae.n_features_in_ == 3
+    assert list(vae.feature_names_in_) == ["a", "b", "c"]
+    none = frame_of(kind, ROWS[:0])
+    for work in (vae.transform, VariationalAutoencoder(**SMALL).fit):
+        with pytest.raises(ValueError, match="0 sample"):
+            work(none)
+    imputer = VAEImputer(add_indicator=True, **IMPUTER).fit(frame_of(kind, HOLES))
+    for asked, library in (("pandas", pd.DataFrame), ("polars", polars.DataFrame)):
+        for estimator in (vae, imputer):
+            named = estimator.set_output(transform=asked).transform(frame_of(kind, ROWS))
+            assert isinstance(named, library)
+            assert list(named.columns) == list(estimator.get_feature_names_out())
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_frame_after_an_array_is_taken_by_its_places(kind: str) -> None:
+    vae = VariationalAutoencoder(2, **SMALL).fit(HOLES)
+    imputer = VAEImputer(add_indicator=True, **IMPUTER).fit(HOLES)
+    frame = frame_of(kind, HOLES)
+    for work in (vae.transform, vae.score_samples, imputer.transform):
+        with pytest.warns(UserWarning, match="X has feature names"):
+            found = work(frame)
+        assert np.array_equal(found, work(HOLES))
+    with (
+        pytest.raises(ValueError, match="3 features"),
+        pytest.warns(UserWarning, match="X has feature names"),
+    ):
+        vae.transform(frame_of(kind, HOLES, d=1.0))
+
+
+@pytest.mark.parametrize("given", FRAMES)
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_of_another_library_than_were_fitted(kind: str, given: str) -> None:
+    imputer = VAEImputer(**IMPUTER).fit(frame_of(kind, HOLES))
+    filled = imputer.transform(frame_of(given, HOLES))
+    assert type(filled) is type(frame_of(given, HOLES))
+    assert numbers_of(filled) == pytest.approx(numbers_of(imputer.transform(frame_of(kind, HOLES))))
+
+
+@pytest.mark.filterwarnings("ignore:X. column '(five|word)' is left out")
+def test_all_containers_agree_on_a_column_that_was_constant() -> None:
+    gone = np.arange(len(HOLES)) == 3
+    five, word = np.where(gone, np.nan, 5.0), np.where(gone, None, "word")
+    expected = VAEImputer(**IMPUTER).fit_transform(np.column_stack([HOLES, five]))
+    assert (expected[:, 3] == 5).all()
+    for kind in FRAMES:
+        filled = VAEImputer(**IMPUTER).fit_transform(frame_of(kind, HOLES, five=five, word=word))
+        cells = [filled[name][3] for name in ("five", "word")]
+        assert [cell.as_py() if kind == "pyarrow" else cell for cell in cells] == [5.0, "word"], kind
+        assert numbers_of(filled) == pytest.approx(expected[:, :3], abs=1e-9)
+
+
+def test_missing_cells_are_refused_where_the_encoder_needs_whole_rows() -> None:
+    vae = VariationalAutoencoder(2, likelihood="normal", **SMALL).fit(ROWS)
+    for work in (vae.transform, vae.score_samples, vae.score):
+        with pytest.raises(
+            UserError, match="likelihood='normal' needs complete rows, and X has missing cells;"
+        ):
+            work(HOLES)
+    whole = VAEImputer(posterior="diagonal", options={"likelihood": "normal"}, **IMPUTER).fit(ROWS)
+    with pytest.raises(UserError, match="needs complete rows"):
+        whole.transform(HOLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mend"),
+    [
+        ("data", "x.csv", "leave it out"),
+        ("data_dir", "folder", "leave it out"),
+        ("schema", "x.yaml", "give a frame whose columns have the types that you mean"),
+        ("size", "32", "leave it out"),
+        ("grey", True, "leave it out"),
+        ("skip_bad", True, "leave it out"),
+        ("skip-bad", True, "leave it out"),
+        ("binarize", "dynamic", "give X of zeros and ones"),
+        ("test_fraction", 0.3, "split X before fit"),
+        ("device", "cuda", r"use jensen\.session\.start"),
+        ("seed", 5, "give random_state"),
+    ],
+)
+def test_options_without_a_meaning_here_are_refused(name: str, value: Any, mend: str) -> None:
+    for kind in (VariationalAutoencoder, VAEImputer, VAEOutlierDetector):
+        with pytest.raises(UserError, match=rf"^options has '{name}', which .*; .*{mend}$"):
+            kind(**SMALL, options={name: value}).fit(ROWS)
+
+
+def test_outliers_under_a_condition_are_of_log_px_alone() -> None:
+    frame = pd.DataFrame(ROWS, columns=list("abc")).assign(group=["u", "v"] * 30)
+    options = {"condition": ["group"]}
+    with pytest.raises(UserError, match="options has 'condition', which needs power=1"):
+        VAEOutlierDetector(**SMALL, options=options).fit(frame)
+    detector = VAEOutlierDetector(power=1, **SMALL, options=options).fit(frame)
+    assert np.isfinite(detector.score_samples(frame)).all()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (np.ones((30, 2)), "no column of X can be modelled"),
+        (np.full((30, 2), np.inf), "infinity"),
+        (pd.DataFrame({"q": [1.0] * 30}), "no column of X can be modelled .*'q'"),
+    ],
+    ids=["constant", "infinite", "frame"],
+)
+@pytest.mark.parametrize("kind", [VariationalAutoencoder, VAEImputer, VAEOutlierDetector])
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(kind: Any, bad: Any, said: str) -> None:
+    estimator = kind(**SMALL).fit(ROWS)
+    work = getattr(estimator, "transform", None) or estimator.score_samples
+    before = work(ROWS)
+    with pytest.raises(ValueError, match=said):
+        estimator.fit(bad)
+    assert estimator.n_features_in_ == 3
+    assert np.array_equal(work(ROWS), before)
+    fresh = kind(**SMALL)
+    with pytest.raises(ValueError, match=said):
+        fresh.fit(bad)
+    assert vars(fresh) == vars(kind(**SMALL))
