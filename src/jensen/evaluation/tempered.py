@@ -55,7 +55,7 @@ def tempered_score(
         model: with ``prior()`` and ``likelihood(z)``.
         blocks: prepared rows, block after block.
         powers: T values of t, above 0.
-        log_prob_of_columns: ``(likelihood, x) -> [B, K, D]``, log p of each entry.
+        log_prob_of_columns: ``(likelihood, x) -> [K, B, D]``, log p of each entry.
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
         seed: of the draws from the prior.
@@ -65,11 +65,11 @@ def tempered_score(
     with measuring(model):
         with seeded(seed):
             z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
-        p = model.likelihood((z,))
+        p = model.likelihood((z[:, None],))  # [K, 1]: the same latents for all rows
         for block in in_blocks(blocks):
             for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
-                missing = x[:, None].isnan()
-                entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
+                missing = x.isnan()
+                entries = log_prob_of_columns(p, torch.where(missing, 1.0, x))
                 log_px = torch.where(missing, 0.0, entries).sum(-1).double()
-                found.append(torch.stack([PowerMean(t)(log_px.T) for t in powers]))
+                found.append(torch.stack([PowerMean(t)(log_px) for t in powers]))
     return torch.cat(found, 1).cpu() + log_det
