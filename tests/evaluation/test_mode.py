@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,6 +123,16 @@ def test_a_posterior_without_a_mean_is_encoded(model: VAE, x: Tensor) -> None:
     assert torch.equal(first.mean, second.mean)
     q = base(x)
     assert ((first.mean[:B] - 1 - q.mean).abs() < 5 * q.stddev / 16).all()
+
+
+def test_codes_of_several_latent_groups_are_refused(
+    model: VAE, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = model.trace(x)
+    groups = {name: 2 * getattr(one, name) for name in ("z", "posterior", "prior", "pathwise")}
+    monkeypatch.setattr(model, "trace", lambda *arguments: replace(one, **groups))
+    with pytest.raises(ValueError, match="2 latent groups, encoding needs one"):
+        encode(model, [x])
 
 
 class _Function(nn.Module):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.distributions import center
+
 PAYS_AFTER = 180.0
 """Seconds of eager work of one shape after which it is compiled. Compiling costs up to 30 seconds and spares
 a tenth to a quarter (benchmarks/evaluation_speed.py), so that work which ends soon after loses little."""
@@ -109,6 +111,11 @@ class _Likelihood:
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x | z), ``[K, B]``."""
         return self._decoder.log_prob(self._z, x)
+
+    @property
+    def mean(self) -> Tensor:
+        """The decoder's mean; of class indices, which have none, the mode (`center` cannot see them here)."""
+        return center(self._decoder.decoder(self._z))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder.decoder(self._z), name)
