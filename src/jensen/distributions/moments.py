@@ -1,8 +1,8 @@
-"""Means and standard deviations where there is no formula for them."""
+"""Means and standard deviations, also where there is no formula for them."""
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
 DRAWS = 256
 """Draws behind a mean that has no closed form: its standard error is the standard deviation / 16."""
@@ -21,6 +21,25 @@ def seeded_moments(distribution: Distribution, device: torch.device) -> tuple[Te
         generator.manual_seed(0)
         draws = distribution.sample(torch.Size([DRAWS]))
     return draws.mean(0), draws.var(0)
+
+
+@torch.no_grad()
+def moments(distribution: Distribution, draws: int = DRAWS) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation of each dimension, both ``[*batch, *event]``, without gradient.
+
+    Where the distribution offers none, those of ``draws`` samples from torch's global generator.
+    """
+    try:
+        return distribution.mean, distribution.stddev
+    except NotImplementedError:
+        z = distribution.sample(torch.Size([draws]))
+        return z.mean(0), z.std(0)
+
+
+def diagonal_fit(distribution: Distribution) -> Distribution:
+    """The diagonal normal with the same `moments`, batch shape ``[B]``: its density is cheap."""
+    mean, spread = moments(distribution)
+    return Independent(Normal(mean, spread, validate_args=False), 1, validate_args=False)
 
 
 def center(distribution: Distribution) -> Tensor:

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from jensen.data.seeds import derive_seed, generator, seeded
+from jensen.distributions.moments import moments
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
 from jensen.evaluation.mode import in_blocks, measuring
-from jensen.evaluation.moments import moments
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.trace import Model
 

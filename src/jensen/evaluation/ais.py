@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
 
 from jensen.data.seeds import derive_seed, seeded
+from jensen.distributions.moments import diagonal_fit, moments
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
 from jensen.evaluation.mode import measuring
-from jensen.evaluation.moments import diagonal_fit, moments
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, named
 

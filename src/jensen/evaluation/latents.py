@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
+from jensen.distributions.moments import moments
 from jensen.evaluation.mode import in_blocks, measuring
-from jensen.evaluation.moments import moments
 from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01

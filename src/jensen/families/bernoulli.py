@@ -36,9 +36,6 @@ class Bernoulli(_LogOdds):
         event_shape: the shape of one datum, for example ``[28, 28]``.
     """
 
-    has_rsample = False
-    support = "binary"
-
     def forward(self, raw: Tensor) -> Distribution:
         """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
         return IndependentBernoulli(self.logits(raw), len(self.event_shape))
@@ -63,9 +60,6 @@ class ContinuousBernoulli(_LogOdds):
     Args:
         event_shape: the shape of one datum, for example ``[28, 28]``.
     """
-
-    has_rsample = True
-    support = "unit"
 
     def forward(self, raw: Tensor) -> Distribution:
         """l ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""

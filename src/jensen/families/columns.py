@@ -30,9 +30,6 @@ class Columns(nn.Module):
             P(member | group), ``[G, S]``, of its marginal distribution.
     """
 
-    has_rsample = False
-    support = "table"
-
     def __init__(self, layout: Layout, start: Tensor, members: Mapping[int, Tensor] | None = None) -> None:
         super().__init__()
         self.layout = layout

@@ -33,9 +33,6 @@ class Poisson(nn.Module):
         event_shape: the shape of one datum.
     """
 
-    has_rsample = False
-    support = "count"
-
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
         self.event_shape = checked_shape(event_shape, type(self).__name__)
@@ -60,9 +57,6 @@ class NegativeBinomial(nn.Module):
         inverse_dispersion: a module of `jensen.families.scales` that gives r: learned
             (`PerDimensionScale`), from the network (`NetworkScale`), ...
     """
-
-    has_rsample = False
-    support = "count"
 
     def __init__(self, event_shape: Sequence[int], inverse_dispersion: Scale) -> None:
         super().__init__()
@@ -113,8 +107,6 @@ class Exposed(nn.Module):
         rows: counts ``[N, D]`` whose totals draws shall have; saved with the weights. None: to be loaded.
     """
 
-    has_rsample = False
-    support = "count"
     totals: Tensor
 
     def __init__(self, family: Poisson | NegativeBinomial, rows: Tensor | None = None) -> None:

@@ -25,8 +25,6 @@ class Experts(nn.Module):
         count: how many experts; raw outputs of any other number of them will do as well.
     """
 
-    has_rsample = True
-    support = "real"
     any_outputs = True
 
     def __init__(self, dim: int, count: int | None = None) -> None:
