@@ -1,7 +1,7 @@
 """KL divergences of normals that torch does not register, added to torch's own registry.
 
-With them, `torch.distributions.kl_divergence` knows full, low-rank and diagonal posteriors with a standard
-normal prior. Pairs with a flow, a mixture or a VampPrior have no formula: their KL is Monte Carlo.
+With them, `torch.distributions.kl_divergence` knows diagonal, full and low-rank normal posteriors with a
+diagonal normal prior. Pairs with a flow or a mixture have no formula: a trace takes the Monte Carlo term.
 """
 
 import torch

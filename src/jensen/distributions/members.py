@@ -18,10 +18,10 @@ class Members:
 
     ``P(c) = P(g) P(m | g)`` with ``g = c // S``, ``m = c % S`` (a hierarchical softmax: Goodman 2001), and
     ``log P(m | g) = b_gm + e_gm q - log sum_m exp(...)`` for a vector q of r numbers. So a probability costs
-    ``G + S`` numbers, not G S: 448 in place of 50,000. P(g) is an ordinary column's, of G classes.
+    ``G + S`` numbers, not G S: 448 in place of 50,000. P(g) is that of an ordinary column of G classes.
 
     Attributes:
-        place: of the column.
+        place: where the column is.
         table: e, ``[G, S, r]``.
         start: b, ``[G, S]``; -inf where a group has fewer than S members.
         query: q, ``[*batch, r]``.

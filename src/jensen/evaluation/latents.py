@@ -38,7 +38,7 @@ def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
     """q(z | x) and p(z) of a model with one latent group of vectors.
 
     Raises:
-        ValueError: there are several, or z is no vector; ``what`` cannot do with it.
+        ValueError: there are several, or z is no vector, which ``what`` cannot deal with.
     """
     if len(trace.z) != 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How well latents that are common explain a row, rather than latents of its own."""
+"""How well common latents explain a row, rather than latents of its own."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -46,9 +46,9 @@ def tempered_score(
 
     The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below
     it by Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p)
-    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes latents that are rare
-    dear, so that a row is not excused because the model, trained on it, has set a corner of its latents aside
-    for it. The integrand is smooth for small t, and draws from the prior, the same for all rows, do. A
+    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes rare latents
+    expensive: a row gains little where the model, trained on it, has set a corner of its latents aside for
+    it. For small t the integrand is smooth, so that draws from the prior, the same for all rows, suffice. A
     missing cell (NaN) adds nothing.
 
     Args:

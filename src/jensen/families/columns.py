@@ -21,7 +21,7 @@ LOG_SCALE_LIMITS = (-7.0, 3.0)
 class Columns(nn.Module):
     """Independent columns of a table, each by its type (see `jensen.distributions.columns.Columns`).
 
-    Raw outputs of zero are the columns' marginal distributions: a decoder starts from there.
+    Raw outputs of zero give the columns' marginal distributions: a decoder starts there.
 
     Args:
         layout: the columns.
