@@ -90,6 +90,15 @@ def test_figures_are_made_in_evaluation_mode_and_float32(
     assert all(modes.values())
 
 
+@pytest.mark.parametrize("name", MEASURES)
+def test_only_the_bounds_draw_from_the_global_generator(name: str, model: VAE, x: Tensor) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    MEASURES[name](model, x)
+    drawn = not torch.equal(torch.get_rng_state(), before)
+    assert drawn == (name in ("importance_weighted", "evaluate"))
+
+
 @pytest.mark.parametrize("measure", [evaluate, score, lambda m, x, k: encode(m, x)])
 def test_a_tensor_is_no_blocks(measure: Callable[..., Any], model: VAE, x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give blocks of rows, as in \[x\]"):
