@@ -187,6 +187,14 @@ def test_discretized_logistic_against_differences_of_the_distribution_function()
     assert_close(ours.log_prob(double(0.0))[:2], torch.tensor(inner))
 
 
+def test_discretized_logistic_of_dimensions_with_levels_of_their_own() -> None:
+    low, high, step = double(0.0, -1.0, 0.0), double(1.0, 2.0, 10.0), double(1.0, 0.5, 2.0)
+    p = DiscretizedLogistic(double(5.0, 0.3, 4.0), double(1.0, 2.0, 3.0), low, high, step)
+    levels = low + step * torch.arange(7).double()[:, None]
+    masses = torch.where(levels <= high, p.log_prob(levels).exp(), 0.0)
+    assert_close(p.mean, (levels * masses).sum(0))
+
+
 def test_discretized_logistic_far_in_the_tail_keeps_its_digits() -> None:
     # F(b) - F(a) underflows here, yet log P = -(distance - h)/s + log(1 - exp(-step/s)) to high accuracy.
     low, high, step = (torch.tensor(v) for v in (0.0, 255.0, 1.0))

@@ -30,7 +30,7 @@ SCHEMA = Schema(
 
 def rows(n: int, seed: int = 0) -> np.ndarray:
     draw = np.random.default_rng(seed)
-    rain = np.where(draw.random(n) < 0.6, 0.0, draw.exponential(2.0, n))  # an atom among densities
+    rain = np.where(draw.random(n) < 0.6, 0.0, draw.normal(0, 2, n))  # an atom with densities on both sides
     return np.stack(
         [
             draw.integers(0, 3, n),

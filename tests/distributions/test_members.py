@@ -1,14 +1,18 @@
 """Columns of very many levels: the two steps, group and member, against one softmax over all levels."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from jensen.config.tables import column_family
 from jensen.data.tables import marginals
 from jensen.data.tables.schema import Column, Schema
 from jensen.distributions.column_conditions import draw_level, log_probability_of_levels
 from jensen.distributions.columns import Columns
+from jensen.families.columns import RANK
 from jensen.families.columns import Columns as Family
 from tests.chance import within_chance
 
@@ -95,3 +99,25 @@ def test_missing_cells_add_nothing_and_gradients_reach_the_table(family: Family)
     scores.sum().backward()
     gradients = [parameter.grad for parameter in family.parameters()]
     assert all(g is not None and g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor made inside holds."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.numbers = max(self.numbers, made.untyped_storage().nbytes() // made.element_size())
+        return made
+
+
+def test_latents_that_all_rows_share_take_no_table_for_each_pair(family: Family) -> None:
+    K, B, levels = 40, 30, torch.randint(LEVELS, (30,))
+    p = family(torch.randn(K, 1, family.num_outputs))
+    with Largest() as largest:
+        found = p.log_prob_of_columns(rows(levels))
+    assert largest.numbers <= 2 * K * B * RANK  # and not K B S r
+    expected = probabilities(p)[levels, :, 0].T
+    torch.testing.assert_close(found[..., 1].exp(), expected)

@@ -19,10 +19,10 @@ from torch.distributions import (
 )
 
 from jensen.distributions import OneHot, RelaxedOneHot
+from jensen.distributions.moments import moments
 from jensen.evaluation import importance_weighted
 from jensen.evaluation.ais import annealed_importance_sampling, sigmoid_schedule
 from jensen.evaluation.bdmc import bidirectional, simulate
-from jensen.evaluation.moments import moments
 from jensen.families import FlowNormal
 from jensen.models import VAE
 from jensen.priors import Flow, Mixture, StandardNormal

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from jensen.evaluation import importance_weighted
+from jensen.evaluation import importance_weighted, sample
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.compiled import compiled
 from jensen.evaluation.score import score
 from jensen.families import Bernoulli as BernoulliFamily
+from jensen.families import Categorical as CategoricalFamily
 from jensen.families import Conditional, NetworkScale, Normal, SharedScale
 from jensen.models import VAE
 from jensen.networks import mlp
@@ -88,6 +89,13 @@ def test_what_is_not_asked_of_log_prob_comes_from_the_decoder() -> None:
     assert fast.decoder.decoder is model.decoder, "the weights are shared"
     assert compiled(fast) is fast
     assert isinstance(model.decoder, Conditional), "the model itself is as it was"
+
+
+def test_the_mean_of_class_indices_is_their_mode() -> None:
+    model = model_of(CategoricalFamily([4], 3), (4,))
+    fast = compiled(model)
+    for _ in range(2):  # the first likelihood is the decoder's own
+        assert torch.equal(sample(fast, 5, mean=True), sample(model, 5, mean=True))
 
 
 def test_a_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

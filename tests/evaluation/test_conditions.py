@@ -12,7 +12,7 @@ from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.where import Allowed, parse_where
 from jensen.distributions.column_conditions import draw_between, log_probability_between
 from jensen.errors import UserError
-from jensen.evaluation.conditions import log_probability, sample_where
+from jensen.evaluation.conditions import CHUNK, log_probability, sample_where
 from jensen.models import VAE
 from tests.chance import within_chance
 from tests.evaluation.test_tables import GRID, SCHEMA, model
@@ -81,6 +81,15 @@ def test_probability_and_draws_are_those_of_the_model(model: VAE, text: str) -> 
             (sample_where(model, 200, conditions, seed=s).x[:, 0] == 1).double().mean() for s in range(40)
         ]
         assert within_chance(torch.stack(runs), share.item(), tests=10)
+
+
+def test_the_standard_error_is_the_spread_over_seeds(model: VAE) -> None:
+    conditions = parse_where("size > 0.5", SCHEMA)
+    drawn = [sample_where(model, 10, conditions, seed=seed) for seed in range(40)]
+    assert {d.proposed for d in drawn} == {CHUNK}
+    spread = torch.tensor([d.probability for d in drawn]).std().item()
+    claimed = sum(d.standard_error for d in drawn) / len(drawn)
+    assert spread == pytest.approx(claimed, rel=0.5)  # of 40 draws it is known to 11 %
 
 
 def test_a_point_without_a_grid_has_a_density(model: VAE) -> None:

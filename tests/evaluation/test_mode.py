@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_figures_are_made_in_evaluation_mode_and_float32(
     assert all(modes.values())
 
 
+@pytest.mark.parametrize("name", MEASURES)
+def test_only_the_bounds_draw_from_the_global_generator(name: str, model: VAE, x: Tensor) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    MEASURES[name](model, x)
+    drawn = not torch.equal(torch.get_rng_state(), before)
+    assert drawn == (name in ("importance_weighted", "evaluate"))
+
+
 @pytest.mark.parametrize("measure", [evaluate, score, lambda m, x, k: encode(m, x)])
 def test_a_tensor_is_no_blocks(measure: Callable[..., Any], model: VAE, x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give blocks of rows, as in \[x\]"):
@@ -122,6 +132,16 @@ def test_a_posterior_without_a_mean_is_encoded(model: VAE, x: Tensor) -> None:
     assert torch.equal(first.mean, second.mean)
     q = base(x)
     assert ((first.mean[:B] - 1 - q.mean).abs() < 5 * q.stddev / 16).all()
+
+
+def test_codes_of_several_latent_groups_are_refused(
+    model: VAE, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = model.trace(x)
+    groups = {name: 2 * getattr(one, name) for name in ("z", "posterior", "prior", "pathwise")}
+    monkeypatch.setattr(model, "trace", lambda *arguments: replace(one, **groups))
+    with pytest.raises(ValueError, match="2 latent groups, encoding needs one"):
+        encode(model, [x])
 
 
 class _Function(nn.Module):

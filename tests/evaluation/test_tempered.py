@@ -73,3 +73,15 @@ def test_a_row_is_scored_alike_in_any_block_and_missing_cells_add_nothing(x: Ten
     narrow = Linear()
     narrow.weight.data = W[:, [0, 2]]
     assert_close(found, tempered_score(narrow, [x[:, [0, 2]]], [0.5], entries, 200_000, seed=3))
+
+
+def test_entries_come_as_those_of_a_trace_do(x: Tensor) -> None:
+    shapes = []
+
+    def noted(p: Distribution, rows: Tensor) -> Tensor:
+        found = entries(p, rows)
+        shapes.append((p.batch_shape, rows.shape, found.shape))
+        return found
+
+    tempered_score(Linear(), [x], [0.5], noted, 50)
+    assert shapes == [((50, 1), (7, 3), (50, 7, 3))]

@@ -1,6 +1,7 @@
 """Encoder families: covariance, conditioning, flows, and what is refused."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -19,13 +20,19 @@ EXTREMES = (1e6, -1e6, 30.0, 0.0)
 
 
 @pytest.mark.parametrize("M", [1, 2, 7, 40])
-def test_a_full_covariance_has_the_standard_deviations_of_the_network(M: int) -> None:
+@pytest.mark.parametrize("make", [families.FullNormal, lambda M: families.LowRankNormal(M, min(M, 3))])
+def test_correlated_normals_have_the_standard_deviations_of_the_network(
+    make: Callable[[int], nn.Module], M: int
+) -> None:
     torch.manual_seed(0)
-    family = families.FullNormal(M)
+    family = make(M)
     raw = torch.randn(3, family.num_outputs)
-    q = family(raw)
-    torch.testing.assert_close(q.stddev.log(), raw[:, M : 2 * M], atol=2e-3, rtol=0)
-    assert family.num_outputs == 2 * M + M * (M - 1) // 2
+    torch.testing.assert_close(family(raw).stddev.log(), raw[:, M : 2 * M], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("M", [1, 2, 7, 40])
+def test_a_full_covariance_takes_no_more_numbers_than_it_has(M: int) -> None:
+    assert families.FullNormal(M).num_outputs == M + M * (M + 1) // 2
 
 
 @pytest.mark.parametrize("M", [2, 7, 40])

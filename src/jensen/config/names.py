@@ -75,7 +75,7 @@ SUPPORT: dict[str, str] = {
     "zero-inflated-negative-binomial": "count",
     "columns": "table",
 }
-"""Where each likelihood lives; a test holds it to the families' own ``support``."""
+"""Where each likelihood lives; a test holds it to where its density integrates to one."""
 POSTERIORS: dict[str, Callable[[Settings, int], Any]] = {
     "diagonal": lambda s, M: families.Normal([M], families.NetworkScale(M)),
     "full": lambda s, M: families.FullNormal(M),

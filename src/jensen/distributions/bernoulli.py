@@ -1,4 +1,4 @@
-"""Independent zeros and ones: one exponential for each entry, and hardly a logarithm, where compiled."""
+"""Independent zeros and ones; compiled, they take one exponential for each entry and hardly a logarithm."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from torch.distributions import Bernoulli, Independent
 from jensen.distributions.recording import is_recorded
 
 GROUP = 112
-"""Factors of a product at most: each lies in [1, 2], and 2^112 is well within float32."""
+"""The most factors of a product: each lies in [1, 2], and 2^112 is well within float32."""
 
 
 class IndependentBernoulli(Independent[Bernoulli]):
     """``log p(x) = sum_i (x_i l_i - softplus(l_i))`` over an event of any shape, from log-odds l.
 
-    Compiled, the sum of D logarithms becomes that of D / G ones:
+    Compiled, a sum of D logarithms becomes one of D / G:
     ``sum_i softplus(l_i) = sum_i max(l_i, 0) + sum_g log prod_{i in g} (1 + exp(-|l_i|))``.
     """
 
@@ -59,7 +59,7 @@ class _Grouped(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         logits, x, small = ctx.saved_tensors
         (gradient,) = gradients
-        if torch.is_grad_enabled():  # to be differentiated again, and `small` was saved as a number
+        if torch.is_grad_enabled():  # differentiated again: `small` was saved without its graph
             small = torch.exp(-logits.abs())
         sigmoid = torch.where(logits >= 0, 1.0, small) / (1 + small)
         gradient = gradient.unsqueeze(-1)

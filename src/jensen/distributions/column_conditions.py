@@ -1,4 +1,4 @@
-"""Columns of a table within bounds: how likely that is, and draws of what is left."""
+"""Columns of a table within bounds: how likely that is, and draws under that condition."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def _log_values(p: Columns, place: int, values: Sequence[float]) -> Tensor:
 
 
 def is_density(p: Columns, place: int, low: float, high: float) -> bool:
-    """Whether what `log_probability_between` says is a density: of one point, without a grid or an atom."""
+    """Whether `log_probability_between` is a log density: that of one point, without a grid or an atom."""
     within = _Within(p, place, low, high)
     return within.point and not len(within.values)
 
@@ -60,7 +60,8 @@ def log_probability_between(p: Columns, place: int, low: float, high: float) -> 
 def draw_between(p: Columns, place: int, low: float, high: float) -> Tensor:
     """A draw of a numeric column given that it is between ``low`` and ``high``, ``[*batch]`` of float64.
 
-    Exact: an atom or a component by its share, then the logistic cut off at both ends, by its inverse.
+    Exact: an atom or a component is chosen by its share, and a logistic cut off at both ends is drawn by
+    inverting its distribution function.
     """
     within = _Within(p, place, low, high)
     if within.point:
@@ -119,8 +120,8 @@ class _Within:
 def _cut_logistic(a: Tensor, b: Tensor) -> Tensor:
     """A standard logistic draw between a and b, elementwise, by the inverse of its distribution function.
 
-    On the side where both are positive it works with -b and -a: there probabilities are small numbers, not
-    differences from 1.
+    Where both are positive it works with -b and -a, whose probabilities are small numbers and not differences
+    from 1.
     """
     flip = a > 0
     low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)

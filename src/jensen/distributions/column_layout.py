@@ -104,7 +104,8 @@ def drawn(logits: Tensor) -> Tensor:
     """A class drawn from the softmax of logits ``[*batch, W]``, by inversion: ``[*batch]``.
 
     The first class c with ``P(1) + ... + P(c) >= u``, u uniform on (0, 1], so that no class of probability
-    zero is drawn. It takes one random number a column; Gumbel noise takes one, and a logarithm, a class.
+    zero is drawn. It takes one random number for each column, where Gumbel noise takes one, and a logarithm,
+    for each class.
     """
     share = logits.softmax(-1).cumsum(-1)
     u = 1 - torch.rand((*share.shape[:-1], 1), dtype=share.dtype, device=share.device)

@@ -30,7 +30,7 @@ class Columns(Distribution):
     whole numbers), ``F_k = sigma((T(x + h/2) - m_k) / s_k) - sigma((T(x - h/2) - m_k) / s_k)``, a probability
     (Salimans et al. 2017, eq. 2); for all others the density ``F_k = f_k(T(x)) T'(x)``, beside which atoms
     are probabilities. A probability on a grid finer or coarser than 1 is divided by h: it is a density too,
-    that of the number before it was rounded. So all is in nats of the data as given.
+    that of the number before it was rounded. So every figure is in nats of the data as given.
 
     A missing cell (NaN) adds nothing: log p(x) is that of the observed cells.
 
@@ -39,7 +39,7 @@ class Columns(Distribution):
         logits: of all classes of all columns, ``[*batch, W]``.
         loc: m, ``[*batch, Cn, K]`` for Cn numeric columns.
         scale: s, ``[*batch, Cn, K]``.
-        members: of the columns of very many levels, whose classes in ``logits`` are groups of levels.
+        members: for the columns of very many levels, whose classes in ``logits`` are groups of levels.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}

@@ -15,7 +15,7 @@ class ContinuousBernoulli(Distribution):
 
     With ``a = |l|`` and ``t = x`` for l < 0, ``1 - x`` otherwise:
     ``log p(x) = -a t - log((1 - exp(-a)) / a)``, where no term overflows or cancels; for a < 0.01
-    the series ``log Z = l/2 + l^2/24 - l^4/2880``. torch's loses digits near l = 0 and is infinite at
+    the series ``log Z = l/2 + l^2/24 - l^4/2880``. torch's own loses digits near l = 0 and is infinite at
     large l.
 
     Args:

@@ -2,7 +2,7 @@
 
 The textbook forms add terms of the size of ``x log x`` that cancel; here they are cancelled on paper,
 by Stirling's series (Loader 2000, "Fast and accurate computation of binomial probabilities"). Most counts of
-a wide table are zero, whose probability is short: the rest of the formula is computed where it is needed.
+a wide table are zero, whose probability is a short formula: the long one is computed only where it is needed.
 """
 
 import math
@@ -29,7 +29,7 @@ def stirling_error(y: Tensor) -> Tensor:
 def log_ratio(a: Tensor, b: Tensor, difference: Tensor | None = None) -> Tensor:
     """log(a / b) of positive numbers, without loss of digits where they are nearly equal.
 
-    ``difference`` is a - b, where it is known with more digits than a and b would give it.
+    ``difference`` is a - b, where it is known with more digits than a and b give.
     """
     difference = a - b if difference is None else difference
     close = (a < 2 * b) & (b < 2 * a)
@@ -40,8 +40,8 @@ def log_ratio(a: Tensor, b: Tensor, difference: Tensor | None = None) -> Tensor:
 def unless_zero(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
     """``zero`` where x = 0 and ``formula(x, *parameters)`` elsewhere, computed there alone, ``[*batch]``.
 
-    The parameters are broadcast to the shape that x and ``zero`` have together. At what is no count, NaN and
-    negative integers, the formulas of this file are NaN.
+    The parameters are broadcast to the shape that x and ``zero`` have together. At NaN and negative
+    integers, which are no counts, the formulas of this file are NaN.
     """
     x, zero = torch.broadcast_tensors(x, zero)
     if torch.compiler.is_compiling() or not x.dim():  # compiled code has fixed shapes
@@ -53,7 +53,7 @@ def unless_zero(x: Tensor, zero: Tensor, formula: Callable[..., Tensor], *parame
 
 
 def _taken(parameter: Tensor, index: tuple[Tensor, ...]) -> Tensor:
-    """A parameter's values at places of the whole that it is broadcast to; it need not be written out."""
+    """A parameter's values at places of the whole that it is broadcast to, which need not be written out."""
     index = index[len(index) - parameter.dim() :]
     pairs = zip(index, parameter.shape, strict=True)
     return parameter[tuple(torch.zeros_like(i) if size == 1 else i for i, size in pairs)]

@@ -60,10 +60,10 @@ class DiscretizedLogistic(Distribution):
     @property
     def mean(self) -> Tensor:
         """``low + step sum_i P(x >= level_i)``, exactly; level by level, to need little memory."""
-        count = int(torch.round((self.high - self.low) / self.step).max().item())
         total = torch.zeros_like(self.loc)
-        for i in range(count):
-            total = total + torch.sigmoid((self.loc - self.low - (i + 0.5) * self.step) / self.scale)
+        for i in range(int(self._top.max().item())):
+            above = torch.sigmoid((self.loc - self.low - (i + 0.5) * self.step) / self.scale)
+            total = total + torch.where(i < self._top, above, 0.0)  # dimensions may differ in their levels
         return self.low + self.step * total
 
     @torch.no_grad()
@@ -73,5 +73,9 @@ class DiscretizedLogistic(Distribution):
         u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
         y = self.loc + self.scale * torch.logit(u, eps=torch.finfo(u.dtype).eps)
         level = torch.round((y - self.low) / self.step)
-        top = torch.round((self.high - self.low) / self.step)
-        return self.low + self.step * torch.minimum(level.clamp_min(0), top)
+        return self.low + self.step * torch.minimum(level.clamp_min(0), self._top)
+
+    @property
+    def _top(self) -> Tensor:
+        """The number of the highest level; the lowest is 0."""
+        return torch.round((self.high - self.low) / self.step)

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 STEPS = 60
-"""Of EM. Each raises the likelihood; what these leave is for gradient steps."""
+"""Steps of EM. Each raises the likelihood; what they leave undone is left to gradient steps."""
 LEAST_NOISE = 1e-3
-"""The smallest noise variance, as a share of a column's: with less, a perfect copy would be a singularity."""
+"""The smallest noise variance, as a share of the column's variance: without it, a column that is a perfect
+copy of another would be a singularity."""
 
 
 class Factors(NamedTuple):
@@ -25,8 +26,8 @@ class Factors(NamedTuple):
 def posterior(factors: Factors, u: Tensor) -> tuple[Tensor, Tensor]:
     """Mean ``[N, M]`` and covariance ``[N, M, M]`` of z given the observed cells of rows ``[N, C]``.
 
-    ``S = (I + sum_c w_c w_c' / psi_c)^-1``, ``m = S sum_c w_c (u_c - mean_c) / psi_c``, over cells c that are
-    there (Bishop 2006, section 12.2).
+    ``S = (I + sum_c w_c w_c' / psi_c)^-1``, ``m = S sum_c w_c (u_c - mean_c) / psi_c``, over the observed
+    cells c (Bishop 2006, section 12.2).
     """
     there = ~u.isnan()
     W, precision = factors.loadings, there / factors.noise
@@ -55,14 +56,14 @@ def fit_factors(u: Tensor, dim: int, steps: int = STEPS) -> Factors:
     least = LEAST_NOISE * variance
     _, s, axes = torch.linalg.svd(rows / len(rows) ** 0.5, full_matrices=False)
     W = torch.zeros(u.shape[1], dim, dtype=u.dtype)
-    W[:, : len(s)] = (0.9 * axes.mT * s)[:, :dim]  # not all of the variance: what has no noise stays so
+    W[:, : len(s)] = (0.9 * axes.mT * s)[:, :dim]  # not all of the variance: noise of zero would stay zero
     noise = torch.maximum(variance - W.square().sum(1), 0.05 * variance)
     for _ in range(steps):
         z, covariance = posterior(Factors(mean, W, noise), u)
         second = covariance + z[:, :, None] * z[:, None, :]
         moments = (there.double().mT @ second.flatten(1)).unflatten(1, (dim, dim))
         cross = rows.mT @ z
-        jitter = 1e-9 * torch.eye(dim, dtype=u.dtype)  # of a column that is nowhere there
+        jitter = 1e-9 * torch.eye(dim, dtype=u.dtype)  # for a column without any observed cell
         W = torch.linalg.solve(moments + jitter, cross[..., None])[..., 0]
         noise = torch.maximum((rows.square().sum(0) - (W * cross).sum(1)) / count, least)
     return Factors(mean, W, noise)

@@ -16,8 +16,9 @@ class Given(Distribution):
     this is log p(x | z, c) and not log p(x, c | z). Draws and means have c in its places.
 
     Args:
-        base: of the modelled entries, batch shape ``[*batch]``; their event shape may be any, a row is flat.
-        context: c, ``[B, Cc]``, that the last of ``batch`` goes with.
+        base: the distribution of the modelled entries, batch shape ``[*batch]``, of any event shape; a row is
+            flat.
+        context: c, ``[B, Cc]``, where B is the last of ``batch``.
         modelled: the places of the modelled entries in a row, in base's order.
         given: the places of c.
     """
@@ -46,7 +47,7 @@ class Given(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean (of classes the mode) of the modelled entries, and c in its places, ``[*batch, C]``."""
+        """The mean (of classes, the mode) of the modelled entries, and c in its places, ``[*batch, C]``."""
         return self.whole(center(self.base))
 
     def whole(self, entries: Tensor) -> Tensor:

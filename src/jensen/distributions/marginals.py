@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 FARTHEST = 1e15
-"""A score beyond is this: float32 holds it and what is computed of it, as where a column of 1e-300 has 1."""
+"""The largest score: float32 holds it and what is computed from it. The score of 1 in a column of values near
+1e-300 would be far beyond."""
 
 
 class Marginals(nn.Module):

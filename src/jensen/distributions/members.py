@@ -18,10 +18,10 @@ class Members:
 
     ``P(c) = P(g) P(m | g)`` with ``g = c // S``, ``m = c % S`` (a hierarchical softmax: Goodman 2001), and
     ``log P(m | g) = b_gm + e_gm q - log sum_m exp(...)`` for a vector q of r numbers. So a probability costs
-    ``G + S`` numbers, not G S: 448 in place of 50,000. P(g) is an ordinary column's, of G classes.
+    ``G + S`` numbers, not G S: 448 in place of 50,000. P(g) is that of an ordinary column of G classes.
 
     Attributes:
-        place: of the column.
+        place: where the column is.
         table: e, ``[G, S, r]``.
         start: b, ``[G, S]``; -inf where a group has fewer than S members.
         query: q, ``[*batch, r]``.
@@ -39,18 +39,15 @@ class Members:
 
     def log_prob(self, codes: Tensor) -> Tensor:
         """log P(m | g) of levels ``[B]``, or of any shape that goes with the batch's: ``[*batch]``, nats."""
-        query = self.query
-        shape = torch.broadcast_shapes(query.shape[:-1], codes.shape)
-        rows = codes.shape[-1] if codes.dim() else 1
+        shape = torch.broadcast_shapes(self.query.shape[:-1], codes.shape)
         if codes.dim() > 1:  # codes that differ between samples
-            query, rows = query.expand(*shape, -1).reshape(1, -1, query.shape[-1]), shape.numel()
             codes = codes.expand(shape)
-        codes = codes.reshape(rows)
+        codes = codes.reshape(-1)
         group, member = codes // self.size, codes % self.size
         # [K, B, r]: the groups' tables are not repeated K times.
-        flat = query.reshape(-1, rows, query.shape[-1])
-        logits = torch.einsum("bsr,kbr->kbs", self.table.index_select(0, group), flat) + self.start[group]
-        picked = logits.gather(-1, member.expand(len(flat), rows)[..., None])[..., 0]
+        query = self.query.expand(*shape, -1).reshape(-1, len(codes), self.query.shape[-1])
+        logits = torch.einsum("bsr,kbr->kbs", self.table.index_select(0, group), query) + self.start[group]
+        picked = logits.gather(-1, member.expand(logits.shape[:-1])[..., None])[..., 0]
         return (picked - logits.logsumexp(-1)).reshape(shape)
 
     def log_prob_of_levels(self, levels: Tensor) -> Tensor:

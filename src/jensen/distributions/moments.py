@@ -1,8 +1,8 @@
-"""Means and standard deviations where there is no formula for them."""
+"""Means and standard deviations, also where there is no formula for them."""
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from jensen.distributions.shared_noise import with_one_noise
 
@@ -25,6 +25,25 @@ def seeded_moments(distribution: Distribution, device: torch.device) -> tuple[Te
         one_noise = with_one_noise(distribution, len(distribution.batch_shape))
         draws = one_noise.sample(torch.Size([DRAWS]))
     return draws.mean(0), draws.var(0)
+
+
+@torch.no_grad()
+def moments(distribution: Distribution, draws: int = DRAWS) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation of each dimension, both ``[*batch, *event]``, without gradient.
+
+    Where the distribution offers none, those of ``draws`` samples from torch's global generator.
+    """
+    try:
+        return distribution.mean, distribution.stddev
+    except NotImplementedError:
+        z = distribution.sample(torch.Size([draws]))
+        return z.mean(0), z.std(0)
+
+
+def diagonal_fit(distribution: Distribution) -> Distribution:
+    """The diagonal normal with the same `moments`, batch shape ``[B]``: its density is cheap."""
+    mean, spread = moments(distribution)
+    return Independent(Normal(mean, spread, validate_args=False), 1, validate_args=False)
 
 
 def center(distribution: Distribution) -> Tensor:

@@ -1,7 +1,7 @@
-"""Whether a compiler is told what is done here.
+"""Whether operations are being recorded for a compiler.
 
-Then a formula may be better written otherwise: many small operations become one loop, and what is left to
-save is an exponential or a logarithm.
+A formula is then best written in another way: the compiler makes one loop of many small operations, and what
+is left to save is an exponential or a logarithm.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ _recorded = ContextVar("recorded", default=False)
 
 
 def is_recorded() -> bool:
-    """Inside of `recorded`, and of what torch.compile traces."""
+    """Whether this runs inside `recorded`, or inside what torch.compile traces."""
     return torch.compiler.is_compiling() or _recorded.get()
 
 
 @contextmanager
 def recorded() -> Iterator[None]:
-    """Inside, in this thread, operations are recorded to be compiled."""
+    """Inside, this thread's operations are recorded for a compiler."""
     token = _recorded.set(True)
     try:
         yield

@@ -75,9 +75,9 @@ class SplineNormal(Distribution):
 
     ``log p(z) = log N(f^-1(u); 0, I) + log |det d f^-1(u) / du| - sum log s`` with ``u = (z - m)/s``.
     Both directions are exact and differentiable. The latest draw is remembered with its e and its
-    log-determinant, since an objective asks next for the density of just that draw: ``f^-1`` is then not
-    needed, and costs twice what f does. Such a density has its gradient through the parameters and the noise,
-    and none through the draw itself: for ``grad_z log p(z)`` ask for the density of ``z.view_as(z)``.
+    log-determinant, since an objective next asks for the density of that very draw: this spares ``f^-1``,
+    which costs twice what f does. Such a density has its gradient through the parameters and the noise, and
+    none through the draw itself: for ``grad_z log p(z)`` ask for the density of ``z.view_as(z)``.
 
     Args:
         transform: f, with ``call_and_ladj`` and ``inv`` (see `coupling_splines`).

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from jensen.data.seeds import derive_seed, generator, seeded
+from jensen.distributions.moments import moments
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
 from jensen.evaluation.mode import in_blocks, measuring
-from jensen.evaluation.moments import moments
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.trace import Model
 
@@ -25,10 +25,10 @@ MMD_DRAWS = 1000
 
 @dataclass(frozen=True)
 class Aggregate:
-    """How q(z) = (1/N) sum_n q(z | x_n) lies to p(z); nats per datum.
+    """How q(z) = (1/N) sum_n q(z | x_n) compares with p(z); nats per datum.
 
     ``mean_n KL(q(z | x_n) || p) = I + KL(q(z) || p)`` (Hoffman & Johnson 2016, eq. 6): what the code
-    says of its datum, and what the prior is wrong by.
+    says of its datum, and by how much the prior is wrong.
     """
 
     n: int
@@ -38,21 +38,21 @@ class Aggregate:
     rate: Estimate
     """mean_n KL(q(z | x_n) || p(z))."""
     mutual_information: Estimate
-    """I(x; z) within these N data, at most log N: for the population, too small."""
+    """I(x; z) within these N data, at most log N: an estimate for the population that is too low."""
     mutual_information_upper: Estimate
-    """The same with each draw's own component left out: for the population, too large."""
+    """The same with each draw's own component left out: an estimate for the population that is too high."""
     log_n: float
     """The cap of `mutual_information`."""
     saturated: bool
     """Whether it is near its cap; then it and `marginal_kl` say only "at least" and "at most"."""
     marginal_kl: Estimate
-    """KL(q(z) || p(z)): for the population, too large."""
+    """KL(q(z) || p(z)): an estimate for the population that is too high."""
     marginal_kl_lower: float | None
     """KL of the normal with the aggregate's mean and covariance: below KL(q(z) || p(z)) but for a bias
     of about M (M + 3) / (4 S). None when p(z) is no normal."""
     mmd2: float
     mmd_p_value: float
-    """Of the permutation test that q(z) = p(z); `MMD_DRAWS` a side."""
+    """Of the permutation test that q(z) = p(z), with `MMD_DRAWS` draws a side."""
     uncovered: float
     """Share of prior draws where q(z) is lower than at 99 % of its own draws: 0.01 if it is the prior."""
     active: int
@@ -78,10 +78,10 @@ def aggregate(
     """Compare the aggregate posterior of the data in ``blocks`` with the prior.
 
     With z_s ~ q(z) drawn through row n_s: ``I = mean_s log q(z_s | x_{n_s}) - log q(z_s)`` and
-    ``KL(q(z) || p) = mean_s log q(z_s) - log p(z_s)``. Standard errors are over the S draws; the bias of
-    taking N data for the population is not in them, but between the two figures for I (Poole et al. 2019,
-    section 2.4). Cost: 2 S N evaluations of q, quick for diagonal normals; for a flow give fewer data and
-    draws.
+    ``KL(q(z) || p) = mean_s log q(z_s) - log p(z_s)``. Standard errors are over the S draws; they
+    leave out the bias of taking N data for the population, which the two figures for I enclose (Poole et al.
+    2019, section 2.4). Cost: 2 S N evaluations of q, quick for diagonal normals; for a flow give fewer data
+    and draws.
 
     Args:
         model: anything with ``posterior`` and ``trace``; one latent group.

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
 
 from jensen.data.seeds import derive_seed, seeded
+from jensen.distributions.moments import diagonal_fit, moments
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
 from jensen.evaluation.mode import measuring
-from jensen.evaluation.moments import diagonal_fit, moments
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, named
 
@@ -29,7 +29,7 @@ WARM_UP, WARM_UP_RATE = 15, 0.5
 PILOT_STRIDE, PILOT_RATE = 4, 0.2
 """The pilot run visits one temperature in so many, and tunes at this rate."""
 SMALLEST_SPREAD = 1e-4
-"""A posterior narrower than this fraction of the prior (a point mass) says nothing of p(z | x)'s spread."""
+"""A posterior narrower than this fraction of the prior (a point mass) tells nothing of p(z | x)'s spread."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Annealed:
 
 @dataclass(frozen=True)
 class Path:
-    """The densities between, ``log f_t = (1 - t) log q0(z) + t log p(x, z)``, and how to move on them."""
+    """The densities on the way, ``log f_t = (1 - t) log q0(z) + t log p(x, z)``, and how to move on them."""
 
     start: Distribution
     """q0, batch shape ``[B]`` or ``[]``."""
@@ -132,7 +132,8 @@ def annealing_path(
 def _refuse(*distributions: Distribution) -> None:
     """ValueError where HMC cannot go: latents on anything but the whole space.
 
-    A distribution's ``support`` says where. That of torch's von Mises is all reals, its density on a circle.
+    A distribution's ``support`` says where. Only that of torch's von Mises, a density on a circle, is all
+    reals.
     """
     for d in distributions:
         try:
@@ -222,8 +223,8 @@ def annealed_importance_sampling(
         num_leapfrog: leapfrog steps of each HMC transition. At equal cost, 2 with many temperatures did
             better on MNIST than 5 with fewer.
         start: "posterior": from q(z | x); "fitted": from the diagonal normal with its moments, for flows,
-            whose own density is costly; "prior": from p(z), which asks more temperatures but owes nothing to
-            the encoder but the scale of its steps.
+            whose own density is costly; "prior": from p(z), which needs more temperatures, and takes nothing
+            from the encoder but the scale of its steps.
         context: for conditional models.
         posterior: q(z | x) to use in place of the model's own.
         seed: seed of every draw; torch's global generator is left as it was. Give every block of data its

@@ -1,4 +1,4 @@
-"""Decoding and measuring as one compiled function, where it pays; else as they are."""
+"""Decoding and log p(x | z) as one compiled function, where that pays."""
 
 import copy
 import math
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.distributions import center
+
 PAYS_AFTER = 180.0
-"""Seconds of eager work of one shape after which it is compiled. Compiling costs up to 30 seconds and spares
+"""Seconds of eager work of one shape after which it is compiled. Compiling costs up to 30 seconds and saves
 a tenth to a quarter (benchmarks/evaluation_speed.py), so that work which ends soon after loses little."""
 
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
@@ -23,7 +25,7 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 def compiled(model: AnyModel, *, after: float = PAYS_AFTER) -> AnyModel:
     """The same model, whose ``log p(x | z)`` is compiled once that is worth it; its weights are shared.
 
-    The values are those of the model to rounding. Only the decoder is another: the model is a shallow
+    The values are those of the model to rounding. Only the decoder is replaced: the model is a shallow
     copy, for evaluation. A model without a decoder is returned as it is.
 
     Args:
@@ -109,6 +111,11 @@ class _Likelihood:
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x | z), ``[K, B]``."""
         return self._decoder.log_prob(self._z, x)
+
+    @property
+    def mean(self) -> Tensor:
+        """The decoder's mean; of class indices, which have none, the mode (`center` cannot see them here)."""
+        return center(self._decoder.decoder(self._z))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder.decoder(self._z), name)

@@ -120,7 +120,7 @@ def _proposed(
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Latents ``[I, M]`` from the prior, their contexts ``[I, Cc]``, and log P(condition | each), ``[I]``.
 
-    As many as have an effective sample size of n, but `MOST` at most.
+    Enough for an effective sample size of n, but `MOST` at most.
     """
     latents: list[Tensor] = []
     given: list[Tensor] = []
@@ -138,14 +138,14 @@ def _proposed(
 
 
 def _resampled(weights: Tensor, n: int) -> Tensor:
-    """``n`` numbers of weights, systematically: each as often as its share says, to within one."""
+    """``n`` indices of weights, systematically resampled: each as often as its share says, to within one."""
     places = (torch.arange(n, device=weights.device, dtype=weights.dtype) + torch.rand(())) / n
     picks = torch.searchsorted(weights.cumsum(0), places).clamp(max=len(weights) - 1)
     return picks[torch.randperm(n, device=picks.device)]
 
 
 def _draw(p: Columns | Given, conditions: Sequence[Any]) -> Tensor:
-    """A row for each latent that meets the conditions."""
+    """For each latent, a row that meets the conditions."""
     if isinstance(p, Given):
         assert isinstance(p.base, Columns)
         return p.whole(_draw(p.base, conditions))

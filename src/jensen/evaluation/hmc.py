@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo over latents: many chains of many data in step, as tensors ``[K, B, M]``."""
+"""Hamiltonian Monte Carlo over latents: many chains of many data in lockstep, as tensors ``[K, B, M]``."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

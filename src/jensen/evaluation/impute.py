@@ -16,7 +16,8 @@ DRAWS = 200
 """Draws behind a filled cell's mean or mode: their noise adds 1/200 to the posterior variance."""
 
 CHUNK = 16
-"""Rows drawn for at a time: a draw's tensors are K times as large, and new memory costs more than they do."""
+"""Rows that are drawn for at a time: a draw's tensors are K times as large, and allocating large ones costs
+more than the draws do."""
 
 
 class Decodes(Model, Protocol):
@@ -35,7 +36,7 @@ def draw_missing(
     Sampling importance resampling (Rubin 1987; for VAEs Mattei & Frellsen 2019, section 3.2): z_1, ..., z_K
     from q(z | x_observed), one of them chosen with probability proportional to
     ``w_k = p(x_observed | z_k) p(z_k) / q(z_k | x_observed)``, and x_missing from p(x | z) there. As K grows,
-    a draw of p(x_missing | x_observed).
+    a draw of p(x_missing | x_observed). The draws come from torch's global generator.
 
     Args:
         model: anything with ``trace`` and ``likelihood``, whose likelihood leaves missing cells out.
@@ -69,7 +70,7 @@ def _draw_missing(
 def _draw_in_parts(models: Sequence[Decodes], x: Tensor, num_draws: int, num_samples: int) -> Tensor:
     """What `draw_missing` gives, the s-th draw from model s modulo their number, ``[S, B, C]``.
 
-    Of a few rows at a time; of fewer where much is decoded of each.
+    A few rows at a time; fewer where each is decoded to many numbers.
     """
     draws = x.new_empty(num_draws, *x.shape)
     for number, model in enumerate(models[:num_draws]):

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
+from jensen.distributions.moments import moments
 from jensen.evaluation.mode import in_blocks, measuring
-from jensen.evaluation.moments import moments
 from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01
@@ -38,7 +38,7 @@ def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
     """q(z | x) and p(z) of a model with one latent group of vectors.
 
     Raises:
-        ValueError: there are several, or z is no vector; ``what`` cannot do with it.
+        ValueError: there are several, or z is no vector, which ``what`` cannot deal with.
     """
     if len(trace.z) != 1:
         raise ValueError(
@@ -66,6 +66,9 @@ def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
     """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension.
 
     Where a posterior knows no mean, those of draws that are the same at every call (see `moments`).
+
+    Raises:
+        ValueError: several latent groups, or latents that are no vectors.
     """
     parts = list(encode_blocks(model, blocks))
     rates = [part.rate for part in parts if part.rate is not None]
@@ -78,7 +81,8 @@ def encode_blocks(model: Model, blocks: Iterable[Tensor]) -> Iterator[Latents]:
     p: Distribution | None = None
     for x in in_blocks(blocks):
         with measuring(model), seeded(0):
-            p = model.trace(x[:1], 1).prior[0] if p is None else p
-            q = model.posterior(x)[0]
+            if p is None:
+                _, p = only_group(model.trace(x[:1], 1), "encoding")
+            (q,) = model.posterior(x)
             (mean, spread), rate = moments(q), rate_per_dimension(q, p)
         yield Latents(mean.cpu(), spread.cpu(), None if rate is None else rate.cpu())

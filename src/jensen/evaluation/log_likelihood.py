@@ -63,7 +63,8 @@ def importance_weighted(
     - ``effective_sample_size = (sum_k w_k)^2 / sum_k w_k^2``, between 1 and K.
 
     The sums over k stream: chunk after chunk of samples, with a running log-sum-exp, so the memory is
-    that of one chunk at any K.
+    that of one chunk at any K. The draws come from torch's global generator: seed it, or measure within
+    `jensen.data.seeds.seeded`.
 
     Args:
         model: anything with ``trace``.
@@ -128,6 +129,8 @@ def evaluate(
     on_block: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, Tensor]:
     """`importance_weighted` over a data set, in nats of the data as given.
+
+    The draws come from torch's global generator here too.
 
     Args:
         model: anything with ``trace``.

@@ -1,4 +1,4 @@
-"""New data, and data seen again through the model."""
+"""New data, and reconstructions of given data."""
 
 from collections.abc import Iterable
 

@@ -16,11 +16,11 @@ from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
 BLOCK = 256
-"""Rows of a full block: the chunks of samples are those of a full block in every block, so that all rows see
-the same noise."""
+"""Rows of a full block. Every block, full or not, has the chunks of samples of a full one, so that all rows
+see the same noise."""
 
 SMALLER = 8
-"""By how much chunks are smaller than in evaluation; with others, rows would see other noise at a seed."""
+"""How many times smaller chunks are than in evaluation; another number would change the noise of a seed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def score_blocks(
     seed: int = 0,
     on_block: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[Scores]:
-    """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8); its parts.
+    """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8), and its parts.
 
     With self-normalized weights ``v_k = w_k / sum w``, a column's share is ``sum_k v_k log p(x_j | z_k)``, an
     estimate of its expectation under p(z | x). The shares and the latents' add up to the score, since

@@ -1,4 +1,4 @@
-"""How well latents that are common explain a row, rather than latents of its own."""
+"""How well common latents explain a row, rather than latents of its own."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -46,16 +46,16 @@ def tempered_score(
 
     The power mean of the likelihood over the prior: log p(x) at t = 1, and ``E_{p(z)} log p(x | z)``, below
     it by Jensen's inequality, as t goes to 0. Equally, the maximum over q of ``E_q log p(x | z) - KL(q || p)
-    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes latents that are rare
-    dear, so that a row is not excused because the model, trained on it, has set a corner of its latents aside
-    for it. The integrand is smooth for small t, and draws from the prior, the same for all rows, do. A
+    / t``: the ELBO of a beta-VAE with beta = 1/t (Higgins et al. 2017). A small t makes rare latents
+    expensive: a row gains little where the model, trained on it, has set a corner of its latents aside for
+    it. For small t the integrand is smooth, so that draws from the prior, the same for all rows, suffice. A
     missing cell (NaN) adds nothing.
 
     Args:
         model: with ``prior()`` and ``likelihood(z)``.
         blocks: prepared rows, block after block.
         powers: T values of t, above 0.
-        log_prob_of_columns: ``(likelihood, x) -> [B, K, D]``, log p of each entry.
+        log_prob_of_columns: ``(likelihood, x) -> [K, B, D]``, log p of each entry.
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
         seed: of the draws from the prior.
@@ -65,11 +65,11 @@ def tempered_score(
     with measuring(model):
         with seeded(seed):
             z = model.prior().sample((num_samples,)).to(next(iter(model.parameters())).dtype)
-        p = model.likelihood((z,))
+        p = model.likelihood((z[:, None],))  # [K, 1]: the same latents for all rows
         for block in in_blocks(blocks):
             for x in block.split(max(1, BLOCK // (num_samples * block[0].numel()))):
-                missing = x[:, None].isnan()
-                entries = log_prob_of_columns(p, torch.where(missing, 1.0, x[:, None]))
+                missing = x.isnan()
+                entries = log_prob_of_columns(p, torch.where(missing, 1.0, x))
                 log_px = torch.where(missing, 0.0, entries).sum(-1).double()
-                found.append(torch.stack([PowerMean(t)(log_px.T) for t in powers]))
+                found.append(torch.stack([PowerMean(t)(log_px) for t in powers]))
     return torch.cat(found, 1).cpu() + log_det

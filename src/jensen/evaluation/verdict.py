@@ -20,7 +20,8 @@ much."""
 SATURATION = 1.0
 """Nats. The estimate of I within so much of its cap log N may be the cap rather than I."""
 UNCOVERED_TAIL = 0.01
-"""Draws of the prior are uncovered where the aggregate is lower than at all but this share of its own."""
+"""A draw of the prior is uncovered where the aggregate's density is lower than at all but this share of the
+aggregate's own draws."""
 UNCOVERED_SHARE = 0.1
 """One prior draw in ten from where no data are: ten times what a match gives, and plain to see in samples."""
 

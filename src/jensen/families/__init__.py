@@ -1,12 +1,11 @@
 """Families: raw network outputs -> a distribution. `Conditional` joins a network to one.
 
-A family is a module with ``event_shape``, ``num_outputs`` (raw numbers a datum), ``has_rsample`` (true to its
-name), ``support`` (what its data must be: real, binary, unit, grid, count, categories or table) and
-``forward(raw [*batch, num_outputs]) -> Distribution`` of batch shape ``[*batch]``. At any raw outputs up to
-1e8 in size (in float32: beyond, squares of their differences overflow) log_prob and its gradient are finite;
-tests/laws holds every family to that. Where an entry of the event has several raw numbers, all first ones
-come first, then all second ones, or, in a family that says ``interleaved = True``, those of an entry lie side
-by side. One that says ``any_outputs = True`` takes any other number of outputs as well.
+A family is a module with ``event_shape``, ``num_outputs`` (raw numbers a datum) and
+``forward(raw [*batch, num_outputs]) -> Distribution`` of batch shape ``[*batch]``. At raw outputs of any size
+up to 1e8 (in float32; beyond, squares of their differences overflow) log_prob and its gradient are finite:
+tests/laws holds every family to that. Where an entry of the event has several raw numbers, the first number
+of every entry comes before the second of any, unless the family says ``interleaved = True``: then the numbers
+of an entry lie side by side. A family that says ``any_outputs = True`` takes other numbers of outputs too.
 """
 
 from jensen.families.bernoulli import Bernoulli, ContinuousBernoulli

@@ -1,4 +1,4 @@
-"""What a family is made of, or a ValueError that says what was meant."""
+"""Checks of what a family is made of: a ValueError says what was given and what was meant."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,7 +22,7 @@ def checked_scale(scale: Scale, family: str, *, optimal: bool = False) -> Scale:
     """The scale of a family; ``optimal`` says that its best scale has a formula, as `OptimalScale` needs.
 
     Raises:
-        ValueError: it is no object of `Scale`, or an `OptimalScale` for want of the formula.
+        ValueError: it is no `Scale`, or it is an `OptimalScale` and there is no such formula.
     """
     if not isinstance(scale, Scale):
         raise ValueError(

@@ -29,22 +29,19 @@ class Bernoulli(_LogOdds):
     """Independent zeros and ones, with log-odds from the network: ``log p(1) - log p(0) = raw``.
 
     log p(x | z) = sum_i (x_i l_i - softplus(l_i)), finite with a finite gradient at any log-odds l.
-    x is not looked at, since a check would wait for a GPU at each step: of pixels of 255 this makes a "bound"
-    of many thousand nats above 0, which is no log-probability. The command line refuses such data.
+    x is not checked, since a check would wait for a GPU at each step. For pixels up to 255 the "bound" is
+    many thousand nats above 0, and no log-probability; the command line refuses such data.
 
     Args:
         event_shape: the shape of one datum, for example ``[28, 28]``.
     """
-
-    has_rsample = False
-    support = "binary"
 
     def forward(self, raw: Tensor) -> Distribution:
         """Log-odds ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
         return IndependentBernoulli(self.logits(raw), len(self.event_shape))
 
     def marginal(self, rows: Tensor) -> Tensor:
-        """The log-odds ``[D]`` of zeros and ones ``[N, *event]`` alone, where training starts.
+        """The log-odds ``[D]`` of a 1 in each element of rows ``[N, *event]``, where training starts.
 
         From ``(n + 1/2) / (N + 1)`` (Krichevsky & Trofimov 1981), which is neither 0 nor 1.
         """
@@ -55,7 +52,7 @@ class Bernoulli(_LogOdds):
 class ContinuousBernoulli(_LogOdds):
     """Independent numbers in [0, 1] with density proportional to exp(l x), l from the network.
 
-    x is not looked at: outside of [0, 1] the value is no log-density. The command line refuses such data.
+    x is not checked: outside [0, 1] the value is no log-density. The command line refuses such data.
 
     Unlike a Bernoulli likelihood of grey values, it is a density, and its values are comparable
     (Loaiza-Ganem & Cunningham 2019).
@@ -63,9 +60,6 @@ class ContinuousBernoulli(_LogOdds):
     Args:
         event_shape: the shape of one datum, for example ``[28, 28]``.
     """
-
-    has_rsample = True
-    support = "unit"
 
     def forward(self, raw: Tensor) -> Distribution:
         """l ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""

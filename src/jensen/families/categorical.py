@@ -20,8 +20,6 @@ class Categorical(nn.Module):
         num_classes: C, the same for every variable; variables with fewer classes leave some unused.
     """
 
-    has_rsample = False
-    support = "categories"
     interleaved = True
 
     def __init__(self, event_shape: Sequence[int], num_classes: int) -> None:

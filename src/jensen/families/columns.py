@@ -21,7 +21,7 @@ LOG_SCALE_LIMITS = (-7.0, 3.0)
 class Columns(nn.Module):
     """Independent columns of a table, each by its type (see `jensen.distributions.columns.Columns`).
 
-    Raw outputs of zero are the columns' marginal distributions: a decoder starts from there.
+    Raw outputs of zero give the columns' marginal distributions: a decoder starts there.
 
     Args:
         layout: the columns.
@@ -29,9 +29,6 @@ class Columns(nn.Module):
         members: for each column of very many levels, whose classes are groups of levels: its place, and log
             P(member | group), ``[G, S]``, of its marginal distribution.
     """
-
-    has_rsample = False
-    support = "table"
 
     def __init__(self, layout: Layout, start: Tensor, members: Mapping[int, Tensor] | None = None) -> None:
         super().__init__()

@@ -17,8 +17,8 @@ class Conditional(nn.Module):
         family: a module ``[*batch, num_outputs] -> Distribution`` (see `jensen.families`).
         event_dim: how many trailing dimensions of the input make one datum (1 for latent vectors,
             2 for ``[H, W]`` images).
-        reads: for p(y | x, c), what makes numbers of contexts ``[B, ...]``, once for all samples, before the
-            network takes them beside its input: ``network(x, c)``. None: the network takes them as they are.
+        reads: for p(y | x, c), the module that makes numbers of contexts ``[B, ...]``, once for all samples;
+            the network takes them beside its input, ``network(x, c)``. None: it takes contexts as they are.
 
     Raises:
         ValueError: ``family`` is a class or a distribution.

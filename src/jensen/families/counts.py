@@ -1,7 +1,7 @@
 """Families of counts 0, 1, 2, ...
 
-x is not looked at, since a check would wait for a GPU at each step: of fractions or negative numbers these
-families make values that are no log-probabilities. The command line refuses such data.
+x is not checked, since a check would wait for a GPU at each step. For fractions or negative numbers the
+values are no log-probabilities; the command line refuses such data.
 """
 
 import math
@@ -33,9 +33,6 @@ class Poisson(nn.Module):
         event_shape: the shape of one datum.
     """
 
-    has_rsample = False
-    support = "count"
-
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
         self.event_shape = checked_shape(event_shape, type(self).__name__)
@@ -60,9 +57,6 @@ class NegativeBinomial(nn.Module):
         inverse_dispersion: a module of `jensen.families.scales` that gives r: learned
             (`PerDimensionScale`), from the network (`NetworkScale`), ...
     """
-
-    has_rsample = False
-    support = "count"
 
     def __init__(self, event_shape: Sequence[int], inverse_dispersion: Scale) -> None:
         super().__init__()
@@ -110,11 +104,9 @@ class Exposed(nn.Module):
 
     Args:
         family: `Poisson`, `NegativeBinomial` or `ZeroInflatedNegativeBinomial` of one dimension ``[D]``.
-        rows: counts ``[N, D]`` whose totals draws shall have; saved with the weights. None: to be loaded.
+        rows: counts ``[N, D]``, whose totals draws take and the weights keep. None where they will be loaded.
     """
 
-    has_rsample = False
-    support = "count"
     totals: Tensor
 
     def __init__(self, family: Poisson | NegativeBinomial, rows: Tensor | None = None) -> None:
@@ -128,7 +120,7 @@ class Exposed(nn.Module):
         self.register_buffer("totals", totals.round().clamp_min(1).float())
 
     def marginal(self, rows: Tensor) -> Tensor:
-        """The log shares ``[D]`` of counts ``[N, D]`` all together, where training starts."""
+        """The log shares ``[D]`` of all counts ``[N, D]`` together, where training starts."""
         counts = rows.sum(0, dtype=torch.float64) + 0.5
         return (counts / counts.sum()).log()
 

@@ -53,9 +53,6 @@ class DiscretizedLogistic(nn.Module):
             ``low = -m / s, high = (255 - m) / s, step = 1 / s``.
     """
 
-    has_rsample = False
-    support = "grid"
-
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -93,8 +90,6 @@ class MixtureOfDiscretizedLogistics(nn.Module):
         step: the distance of two levels.
     """
 
-    has_rsample = False
-    support = "grid"
     interleaved = True
     positions: Tensor
 

@@ -1,4 +1,4 @@
-"""The posterior that is a product: of the prior, and of one normal factor for each thing that was seen."""
+"""The posterior that is a product of the prior and one normal factor for each observed value."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from torch.distributions import Distribution, MultivariateNormal
 from jensen.distributions.limits import limited
 
 LARGEST = 100.0
-"""Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's deviation."""
+"""Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's spread."""
 FARTHEST = 1000.0
 """Soft limit of t."""
 
@@ -22,11 +22,9 @@ class Experts(nn.Module):
 
     Args:
         dim: M, the number of latent dimensions.
-        count: how many experts; raw outputs of any other number of them will do as well.
+        count: how many experts; raw outputs of any other number of experts will do as well.
     """
 
-    has_rsample = True
-    support = "real"
     any_outputs = True
 
     def __init__(self, dim: int, count: int | None = None) -> None:

@@ -26,9 +26,6 @@ class FlowNormal(nn.Module):
         hidden: widths of the network of each layer.
     """
 
-    has_rsample = True
-    support = "real"
-
     def __init__(
         self, dim: int, context: int = 16, num_transforms: int = 2, hidden: Sequence[int] = (64,)
     ) -> None:

@@ -33,8 +33,6 @@ class FullNormal(nn.Module):
         dim: M, the number of latent dimensions.
     """
 
-    has_rsample = True
-    support = "real"
     below: Tensor
     identity: Tensor
 
@@ -74,9 +72,6 @@ class LowRankNormal(nn.Module):
         dim: M, the number of latent dimensions.
         rank: r, from 1 to M.
     """
-
-    has_rsample = True
-    support = "real"
 
     def __init__(self, dim: int, rank: int) -> None:
         super().__init__()

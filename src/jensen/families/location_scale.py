@@ -44,8 +44,6 @@ class LocationScale(nn.Module):
             family whose best scale has no formula.
     """
 
-    has_rsample = True
-    support = "real"
     power: ClassVar[int] = 0
     """The best common scale is ``(mean |x - mu|^power)^(1/power)``; 0 where it has no formula."""
 

@@ -14,9 +14,6 @@ class OneHotCategorical(nn.Module):
         num_classes: C.
     """
 
-    has_rsample = False
-    support = "categories"
-
     def __init__(self, num_variables: int, num_classes: int) -> None:
         super().__init__()
         if num_variables < 1 or num_classes < 2:
@@ -58,8 +55,6 @@ class GumbelSoftmax(OneHotCategorical):
         temperature: t; near zero the draws are nearly one-hot and the gradients noisy.
     """
 
-    has_rsample = True
-
     def __init__(self, num_variables: int, num_classes: int, temperature: float = 2 / 3) -> None:
         super().__init__(num_variables, num_classes)
         self.temperature = _checked(temperature)
@@ -72,16 +67,13 @@ class GumbelSoftmax(OneHotCategorical):
 class StraightThrough(OneHotCategorical):
     """Exact categorical latents with a **biased** pathwise gradient, that of their relaxation.
 
-    Values of bounds are right; their gradient is not that of the bound (`is_biased`).
+    Values of bounds are right; their gradient is not that of the bound.
 
     Args:
         num_variables: G.
         num_classes: C.
         temperature: of the relaxation through which the gradient goes.
     """
-
-    has_rsample = True
-    is_biased = True
 
     def __init__(self, num_variables: int, num_classes: int, temperature: float = 1.0) -> None:
         super().__init__(num_variables, num_classes)

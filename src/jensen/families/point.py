@@ -13,9 +13,6 @@ class PointMass(nn.Module):
         dim: M, the number of latent dimensions.
     """
 
-    has_rsample = True
-    support = "real"
-
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.event_shape = (dim,)
