@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
-    In a conditional run it is log p(x | c), of all else given those: rare for its c.
+    In a conditional run it is log p(x | c), of all else given those: rare for its c; with --exposure total,
+    log p(x | total).
     Columns: what tells the rows apart (the file of an image, or the column of a table that does); log_px, the
     importance-weighted estimate; percentile, the per cent of training rows that score no higher;
     effective_sample_size, of the K importance samples.
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(ScoreOptions, arguments, "jensen score")
     from jensen.data import check_suffix, row_writer
     from jensen.data.words import count
+    from jensen.figures.lines import conditions
     from jensen.run import Run
     from jensen.scores import column_names, reference_scores, score_rows
     from jensen.training.device import choose_device
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         for scores in parts:
             write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
             total += scores.log_px.sum().item()
-    given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
+    given = f" | {', '.join(conditions(run.settings))}" if conditions(run.settings) else ""
     say(
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
         f"samples, mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference):,} "
