@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
-    In a conditional run it is log p(x | c), of all else given those: rare for its c; with --exposure total,
-    log p(x | total).
+    In a conditional run it is log p(x | c), of all else given those: rare for its c. Of counts whose
+    total is given it is log p(x | total).
     Columns: what tells the rows apart (the file of an image, or the column of a table that does); log_px, the
     importance-weighted estimate; percentile, the per cent of training rows that score no higher;
     effective_sample_size, of the K importance samples.
