@@ -51,14 +51,14 @@ def table(path: Path, figures: dict[str, Any]) -> str:
             f"{path}: {count(figures['n'], figures['split'] + ' row')}; nats per datum of the data as given, "
             f"+/- one standard error over the rows{note(figures)}",
             "",
-            *map(_as_text, lines(figures)),
+            *map(as_text, lines(figures)),
             "",
             *_remarks(figures),
         ]
     )
 
 
-def _as_text(line: "Line") -> str:
+def as_text(line: "Line") -> str:
     """A line of the table. One row says nothing of its error: that is a question mark."""
     title = "  " + line.name if line.kind.part else line.name
     value, error = (f"{number:.{line.digits}f}" for number in (line.value, line.standard_error))
