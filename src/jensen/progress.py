@@ -1,9 +1,11 @@
 """A bar for what takes long, on standard error: where that is a terminal, and nothing elsewhere."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from typing import TypeVar
 
+Block = TypeVar("Block", bound=Sized)
 Advance = Callable[[int], None]
 """Told how much more is done."""
 Begin = Callable[[str, int], Advance]
@@ -37,6 +39,13 @@ def bar(what: str, total: int | None, *, done: int = 0, in_bytes: bool = False) 
     ) as shown:
         task = shown.add_task(what, total=total, completed=done)
         yield lambda more: shown.advance(task, more)
+
+
+def told_of(blocks: Iterable[Block], told: Advance) -> Iterator[Block]:
+    """The blocks of rows as they are; ``told`` of the rows of each when the next one is asked for."""
+    for rows in blocks:
+        yield rows
+        told(len(rows))
 
 
 def unseen(what: str, total: int) -> Advance:

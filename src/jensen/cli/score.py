@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jensen.cli.common import Beside, RowsOptions, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,25 +60,21 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_suffix(options.out, (1,))
     dataset = rows_for(run, model, options)
-    reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
-    parts = score_rows(
-        run,
-        model,
-        run.blocks(dataset, "all", alike=True),
-        num_samples=options.num_samples,
-        seed=options.seed,
-        per_column=options.per_column,
-    )
+    spent = {"num_samples": options.num_samples, "seed": options.seed}
+    blocks = run.blocks(dataset, "all", alike=True)
     names = ["log_px", "percentile", "effective_sample_size"]
     if options.per_column:
         names.append("latents")
         names += [f"{name} (column)" if name in names else name for name in column_names(run)]
     total, rows = 0.0, len(dataset.x)
     beside = Beside(dataset, names)
-    with row_writer(options.out, names) as write:
-        for scores in parts:
-            write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
-            total += scores.log_px.sum().item()
+    with parts() as begin:
+        reference = reference_scores(run, model, **spent, begin=begin)
+        blocks = told_of(blocks, begin("scoring rows", rows))
+        with row_writer(options.out, names) as write:
+            for scores in score_rows(run, model, blocks, **spent, per_column=options.per_column):
+                write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
+                total += scores.log_px.sum().item()
     given = f" | {', '.join(conditions(run.settings))}" if conditions(run.settings) else ""
     say(
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "

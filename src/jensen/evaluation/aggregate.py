@@ -14,7 +14,7 @@ from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.evaluation.moments import moments
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.trace import Model
@@ -76,6 +76,7 @@ def aggregate(
     num_samples: int = 2000,
     num_permutations: int = 500,
     seed: int = 0,
+    contexts: Iterable[Tensor | None] | None = None,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Aggregate:
     """Compare the aggregate posterior of the data in ``blocks`` with the prior.
@@ -92,6 +93,8 @@ def aggregate(
         num_samples: S.
         num_permutations: relabellings of the MMD test.
         seed: seed of every draw; torch's global generator is left as it was.
+        contexts: for conditional models whose rows do not carry their own, what is given in each block,
+            ``[B, ...]``; then q(z) = (1/N) sum_n q(z | x_n, c_n).
         on_rows: told of rows that were taken up, each `PASSES` times in all, for progress.
 
     Raises:
@@ -100,7 +103,7 @@ def aggregate(
     if num_samples < 2:
         raise ValueError(f"{num_samples} draws; the aggregate needs 2 or more")
     with measuring(model), seeded(derive_seed(seed, "aggregate")):
-        mixture, p, means, rates, split = _encode(model, blocks, on_rows)
+        mixture, p, means, rates, split = _encode(model, with_contexts(blocks, contexts), on_rows)
         z, rows, own = mixture.draw(num_samples)
         z_prior = p.sample((num_samples,))
         log_p = p.log_prob(z).double()
@@ -134,12 +137,12 @@ def aggregate(
 
 
 def _encode(
-    model: Model, blocks: Iterable[Tensor], on_rows: Callable[[int], None]
+    model: Model, blocks: Iterable[tuple[Tensor, Tensor | None]], on_rows: Callable[[int], None]
 ) -> tuple[Mixture, Distribution, Tensor, Tensor, Tensor | None]:
     """Mixture, prior, posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
     posteriors, means, rates, splits = [], [], [], []
-    for x in in_blocks(blocks):
-        trace = model.trace(x, 1)
+    for x, context in blocks:
+        trace = model.trace(x, 1, context=context)
         q, p = only_group(trace, "the aggregate posterior")
         if not trace.has_density:
             raise ValueError("a point-mass posterior has no density, so its aggregate cannot be measured")

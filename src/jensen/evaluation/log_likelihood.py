@@ -1,6 +1,5 @@
 """Bounds on log p(x), per datum, with many samples in the memory of one chunk."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.trace import Model, Trace, check_count, check_data
 
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
@@ -147,8 +146,7 @@ def evaluate(
         Per-datum tensors ``[N]`` by name, float64 on the CPU.
     """
     parts: dict[str, list[Tensor]] = {}
-    given = itertools.repeat(None) if contexts is None else contexts
-    for x, context in zip(in_blocks(blocks), given, strict=contexts is not None):
+    for x, context in with_contexts(blocks, contexts):
         values = importance_weighted(model, x, num_samples, context=context, on_draws=on_draws)
         for name in ("elbo", "iwae"):
             values[name] = values[name] + log_det

@@ -24,10 +24,9 @@ from jensen.figures.subject import (
     Subject,
     attempt,
     planned,
-    told_of,
     with_rows,
 )
-from jensen.progress import Begin, unseen
+from jensen.progress import Begin, told_of, unseen
 from jensen.run import Run
 from jensen.training.device import choose_device
 

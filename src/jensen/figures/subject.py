@@ -1,6 +1,6 @@
 """What figures are measured of, and how the parts of the work are told apart."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,6 @@ def planned(run: Run, settings: EvaluationSettings, *, aggregate_too: bool) -> l
         AGGREGATE: aggregate_too,
     }
     return [BOUNDS, LATENTS, *(part for part, is_wanted in wanted.items() if is_wanted)]
-
-
-def told_of(blocks: Iterable[Tensor], told: Advance) -> Iterator[Tensor]:
-    """The blocks as they are; told of the rows of each when the next one is asked for."""
-    for x in blocks:
-        yield x
-        told(len(x))
 
 
 def with_rows(values: Tensor) -> dict[str, Any]:
