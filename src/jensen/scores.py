@@ -17,6 +17,7 @@ from jensen.errors import UserError
 from jensen.evaluation.compiled import compiled
 from jensen.evaluation.score import Scores, score_blocks
 from jensen.models import VAE
+from jensen.progress import Begin, told_of, unseen
 from jensen.run import Run
 from jensen.tensors import load_tensors, save_tensors
 
@@ -71,10 +72,10 @@ def column_names(run: Run) -> list[str]:
     return [f"x{i}" for i in range(int(torch.Size(run.event_shape).numel()))]
 
 
-def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Tensor:
+def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int, begin: Begin = unseen) -> Tensor:
     """log p(x) of training rows, ``[N]``: computed once for each K and seed, and kept in the run's folder.
 
-    Where they cannot be kept, or what was kept is damaged, they are computed anew.
+    Where they cannot be kept, or what was kept is damaged, they are computed anew; ``begin`` is told of that.
 
     Raises:
         UserError: they are not there yet, and the training data are missing or others.
@@ -90,6 +91,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int) -> Te
     train = dataset.numbers("train")
     some = train[draw_distinct(len(train), REFERENCE_ROWS, generator(seed, "reference"))]
     rows = run.blocks(replace(dataset, splits={"train": some}), "train", alike=True)
+    rows = told_of(rows, begin("scoring training rows", len(some)))
     parts = score_rows(run, model, rows, num_samples=num_samples, seed=seed)
     found = torch.cat([part.log_px for part in parts])
     with suppress(UserError):

@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import yaml
 from PIL import Image
 
 import jensen
-from jensen.cli.evaluate import _line
+from jensen.cli.evaluate import as_text
+from jensen.figures.lines import KINDS, Line
 from tests.cli.helpers import TRAIN, Call, environment, shell
 
 
@@ -254,6 +256,6 @@ def test_output_to_a_reader_that_left_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_one_row_has_no_standard_error() -> None:
-    figure = {"value": -2.5, "standard_error": math.nan}
-    assert _line("ELBO", figure, "meaning", 1) == "  ELBO                   -2.50 +/- ?      meaning"
-    assert "+/- 0.25 " in _line("ELBO", figure | {"standard_error": 0.25}, "meaning", 2)
+    line = Line("elbo", KINDS["elbo"], "ELBO", -2.5, math.nan, "meaning", None)
+    assert as_text(line) == "  ELBO                   -2.50 +/- ?      meaning"
+    assert "+/- 0.25 " in as_text(replace(line, standard_error=0.25))

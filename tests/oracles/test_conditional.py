@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
-from jensen.evaluation import importance_weighted
+from jensen.evaluation import encode, importance_weighted
+from jensen.evaluation.aggregate import aggregate
+from jensen.evaluation.score import score
 from jensen.families import Conditional, FixedScale, Normal
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import PairEncoder, RowDecoder, RowEncoder
@@ -125,8 +127,29 @@ def test_plain_parts_take_an_explicit_context(truth: Truth, rows: Tensor) -> Non
             return plain.posterior(x - context @ truth.slope.T)
 
     model = VAE(StandardNormal(M), Beside(), truth.decoder())
-    trace = model.trace(rows[:, MODELLED], 3, context=rows[:, GIVEN])
+    x, c = rows[:, MODELLED], rows[:, GIVEN]
+    trace = model.trace(x, 3, context=c)
     torch.testing.assert_close(trace.log_w, truth.log_px(rows).expand(3, -1), atol=1e-6, rtol=0)
+    # The scores and the latents of each row, block after block; with them rows that carry their own c agree.
+    blocks = {"blocks": x.split(16), "contexts": c.split(16)}
+    scores, latents = score(model, **blocks, num_samples=2), encode(model, **blocks)
+    torch.testing.assert_close(scores.log_px, truth.log_px(rows), atol=1e-6, rtol=0)
+    exact = plain.posterior(truth.at(rows)[1])
+    torch.testing.assert_close(latents.mean, exact.mean)
+    torch.testing.assert_close(latents.standard_deviation, exact.stddev)
+    whole = truth.model(Exact(truth))
+    torch.testing.assert_close(score(whole, rows.split(16), 2).log_px, scores.log_px)
+    torch.testing.assert_close(encode(whole, rows.split(16)).mean, latents.mean)
+    found, theirs = aggregate(model, **blocks), aggregate(whole, rows.split(16))
+    assert found.rate.value == pytest.approx(theirs.rate.value)
+    assert found.marginal_kl.value == pytest.approx(theirs.marginal_kl.value)
+    for measure in (encode, score, aggregate):
+        with pytest.raises(ValueError, match="is no blocks"):
+            measure(model, x.split(16), contexts=c)
+        with pytest.raises(ValueError, match="shorter"):
+            measure(model, x.split(16), contexts=c.split(16)[:2])
+        with pytest.raises(ValueError, match="a block of 16 rows has a context of 20"):
+            measure(model, x.split(16), contexts=c.split(20))
 
 
 def test_rows_of_an_image_and_what_is_given_behind_it(truth: Truth, rows: Tensor) -> None:

@@ -258,7 +258,7 @@ def test_an_old_page_stays_when_the_new_one_fails(
     out = tmp_path / "page.html"
     out.write_text("old")
 
-    def fail(seen: object) -> str:
+    def fail(seen: object, begin: object) -> str:
         raise RuntimeError("no page")
 
     monkeypatch.setattr(page, "render", fail)

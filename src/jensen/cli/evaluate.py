@@ -1,16 +1,18 @@
 """jensen evaluate RUN: bounds on log p(x), each with its standard error."""
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jensen.cli.common import RunOptions, print_json
 from jensen.config.evaluation import EvaluationSettings
 from jensen.config.parse import parse
-from jensen.progress import bar
+from jensen.progress import parts
+
+if TYPE_CHECKING:
+    from jensen.figures.lines import Line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,8 @@ def main(arguments: Sequence[str]) -> None:
 
     run = Run.open(options.run)
     dataset = run.dataset(options.data_dir)
-    rows = min(len(dataset.splits[options.split]), options.limit or sys.maxsize)
-    with bar("evaluating", rows) as on_rows:
-        figures = evaluate_run(run, dataset, options, device=options.device, on_rows=on_rows)
+    with parts() as begin:
+        figures = evaluate_run(run, dataset, options, device=options.device, begin=begin)
     if options.json:
         print_json(figures)
     else:
@@ -43,66 +44,28 @@ def main(arguments: Sequence[str]) -> None:
 def table(path: Path, figures: dict[str, Any]) -> str:
     """The figures as text: a line each, with sign, unit and estimator."""
     from jensen.data.words import count
+    from jensen.figures.lines import lines
 
-    lines = [
-        f"{path}: {count(figures['n'], figures['split'] + ' row')}; nats per datum of the data as given, "
-        f"+/- one standard error over the rows{note(figures)}",
-        "",
-        *(
-            _line(title, figures[key], meaning, figures["n"])
-            for title, key, meaning in _rows(figures)
-            if _is_there(figures, key)
-        ),
-        "",
-        *_remarks(figures),
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{path}: {count(figures['n'], figures['split'] + ' row')}; nats per datum of the data as given, "
+            f"+/- one standard error over the rows{note(figures)}",
+            "",
+            *map(as_text, lines(figures)),
+            "",
+            *_remarks(figures),
+        ]
+    )
 
 
-def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Title, key and meaning of every line that the table can have."""
-    k = figures["iwae"]["num_samples"]
-    kl = "closed form" if figures["rate"]["exact"] else f"Monte Carlo, K = {k}"
-    annealed = figures.get("ais", {})
-    chains, temperatures = annealed.get("chains"), annealed.get("temperatures")
-    steps = figures.get("refined", {}).get("steps")
-    best = figures.get("approximation_gap", {}).get("best")
-    return [
-        ("ELBO", "elbo", "= -(distortion + rate), a lower bound on log p(x)"),
-        ("  distortion", "distortion", f"-E_q log p(x|z), K = {k}"),
-        ("  rate", "rate", f"KL(q(z|x) || p(z)), {kl}"),
-        ("refined ELBO", "refined", f"max_w ELBO of each row, {steps} steps from the encoder"),
-        (f"IWAE, K = {k}", "iwae", "importance-weighted lower bound on log p(x)"),
-        ("AIS", "ais", f"log p(x) by {chains} annealed chains of {temperatures} temperatures"),
-        ("bits/dim", "bits_per_dimension", "-IWAE / (D log 2); smaller is better"),
-        (
-            "amortization gap",
-            "amortization_gap",
-            "refined ELBO - ELBO, same rows: what one encoder for all loses",
-        ),
-        (
-            "approximation gap",
-            "approximation_gap",
-            f"{best} - refined ELBO, same rows: the family loses at least this",
-        ),
-    ]
-
-
-def _is_there(figures: dict[str, Any], key: str) -> bool:
-    """Whether a figure was measured; a point posterior, without density, has a distortion alone."""
-    return key in figures and not math.isnan(figures[key]["value"])
-
-
-def _line(title: str, figure: dict[str, Any], meaning: str, n: int) -> str:
-    """A line of the table; it says on how many rows it rests where these are not all ``n``.
-
-    One row says nothing of its error: that is a question mark.
-    """
-    digits = 3 if title == "bits/dim" else 2
-    value, error = f"{figure['value']:.{digits}f}", f"{figure['standard_error']:.{digits}f}"
-    error = error if math.isfinite(figure["standard_error"]) else "?"
-    rows = f" ({figure['n']:,} rows)" if figure.get("n", n) != n else ""
-    return f"  {title:<18}{value:>10} +/- {error:<7}{meaning}{rows}"
+def as_text(line: "Line") -> str:
+    """A line of the table. One row says nothing of its error: that is a question mark."""
+    title = "  " + line.name if line.kind.part else line.name
+    value, error = (f"{number:.{line.digits}f}" for number in (line.value, line.standard_error))
+    error = error if math.isfinite(line.standard_error) else "?"
+    better = "" if line.kind.unit == "nats" else f"; {line.kind.better} is better"
+    rows = "" if line.rows is None else f" ({line.rows:,} rows)"
+    return f"  {title:<18}{value:>10} +/- {error:<7}{line.how}{better}{rows}"
 
 
 def _remarks(figures: dict[str, Any]) -> list[str]:
@@ -142,9 +105,11 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
 
 def note(figures: dict[str, Any]) -> str:
     """How the data were made binary or continuous, and what is given: figures compare only with such."""
+    from jensen.figures.lines import stands_for
+
     parts = []
-    if "condition" in figures:
-        parts.append(f"p(x) stands for p(x | {', '.join(figures['condition'])})")
+    if stands_for(figures):
+        parts.append(f"p(x) stands for {stands_for(figures)}")
     if figures["binarize"] != "none":
         parts.append(f"{figures['binarize']} binarization")
     if figures["dequantize"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jensen.cli.common import RowsOptions, check_kept, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,16 +61,18 @@ def main(arguments: Sequence[str]) -> None:
     check_fillable(Path(options.data), options.out)
     dataset = rows_for(run, model, options)
     missing = Missing(run.places_given)
-    blocks = (missing.count(x).to(device) for x in run.blocks(dataset, "all"))
     spent = {"num_samples": options.num_samples, "seed": options.seed}
-    if options.draws is None:
-        how = "filled, posterior means and likeliest levels"
-        discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
-        filled = (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
-    else:
-        how = "drawn from the posterior"
-        filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
-    done = fill_file(Path(options.data), outs, filled, run.schema)
+    with parts() as begin:
+        told = begin("imputing rows", len(dataset.x))
+        blocks = (missing.count(x).to(device) for x in told_of(run.blocks(dataset, "all"), told))
+        if options.draws is None:
+            how = "filled, posterior means and likeliest levels"
+            discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
+            filled = (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
+        else:
+            how = "drawn from the posterior"
+            filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
+        done = fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)
         say(f"{options.data}: {count(missing.given, 'missing cell')} of {given}, which are given, left as is")

@@ -10,6 +10,7 @@ import tyro
 from jensen.cli.common import RunOptions
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+from jensen.progress import parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,14 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.run import Run
 
     run = Run.open(options.run)
-    path = write_report(
-        run,
-        options.out,
-        num_samples=options.num_samples,
-        limit=options.limit,
-        data_dir=options.data_dir,
-        device=options.device,
-    )
+    with parts() as begin:
+        path = write_report(
+            run,
+            options.out,
+            num_samples=options.num_samples,
+            limit=options.limit,
+            data_dir=options.data_dir,
+            device=options.device,
+            begin=begin,
+        )
     print(path)

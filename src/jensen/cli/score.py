@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jensen.cli.common import Beside, RowsOptions, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
+from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class ScoreOptions(RowsOptions):
     """Write log p(x) of each row, in nats of the data as given: rare rows score low.
 
-    In a conditional run it is log p(x | c), of all else given those: rare for its c.
+    In a conditional run it is log p(x | c), of all else given those: rare for its c. Of counts whose
+    total is given it is log p(x | total).
     Columns: what tells the rows apart (the file of an image, or the column of a table that does); log_px, the
     importance-weighted estimate; percentile, the per cent of training rows that score no higher;
     effective_sample_size, of the K importance samples.
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(ScoreOptions, arguments, "jensen score")
     from jensen.data import check_suffix, row_writer
     from jensen.data.words import count
+    from jensen.figures.lines import conditions
     from jensen.run import Run
     from jensen.scores import column_names, reference_scores, score_rows
     from jensen.training.device import choose_device
@@ -57,26 +60,22 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(device)
     check_suffix(options.out, (1,))
     dataset = rows_for(run, model, options)
-    reference = reference_scores(run, model, num_samples=options.num_samples, seed=options.seed)
-    parts = score_rows(
-        run,
-        model,
-        run.blocks(dataset, "all", alike=True),
-        num_samples=options.num_samples,
-        seed=options.seed,
-        per_column=options.per_column,
-    )
+    spent = {"num_samples": options.num_samples, "seed": options.seed}
+    blocks = run.blocks(dataset, "all", alike=True)
     names = ["log_px", "percentile", "effective_sample_size"]
     if options.per_column:
         names.append("latents")
         names += [f"{name} (column)" if name in names else name for name in column_names(run)]
     total, rows = 0.0, len(dataset.x)
     beside = Beside(dataset, names)
-    with row_writer(options.out, names) as write:
-        for scores in parts:
-            write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
-            total += scores.log_px.sum().item()
-    given = f" | {', '.join(run.settings.condition)}" if run.settings.condition else ""
+    with parts() as begin:
+        reference = reference_scores(run, model, **spent, begin=begin)
+        blocks = told_of(blocks, begin("scoring rows", rows))
+        with row_writer(options.out, names) as write:
+            for scores in score_rows(run, model, blocks, **spent, per_column=options.per_column):
+                write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
+                total += scores.log_px.sum().item()
+    given = f" | {', '.join(conditions(run.settings))}" if conditions(run.settings) else ""
     say(
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
         f"samples, mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference):,} "

@@ -103,6 +103,8 @@ def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:
             beside = [_beside(archive, name) for name in LABEL_KEYS if name in names]
             return _from_sparse(archive), _first_labels(beside)
         data = [key] if key is not None else [name for name in names if name not in LABEL_KEYS] or names
+        if len(data) > 1:  # the names of rows, which jensen writes beside them, are no rows
+            data = [name for name in data if not _is_text(archive, name)]
         if len(data) == 1 and data[0] in names:
             x: Array = archive[data[0]]
             beside = [_beside(archive, name) for name in LABEL_KEYS if name in names and name != data[0]]
@@ -140,6 +142,11 @@ def _beside(archive: Any, name: str) -> Array | None:
         array: Array = archive[name]
         return array
     return None
+
+
+def _is_text(archive: Any, name: str) -> bool:
+    array = _beside(archive, name)
+    return array is not None and array.dtype.kind == "U"
 
 
 def _first_labels(arrays: list[Array | None]) -> Array | None:

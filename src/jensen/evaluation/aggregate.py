@@ -1,7 +1,7 @@
 """Does the aggregate posterior match the prior? Every draw of the model assumes that it does."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.trace import Model
 
 MMD_DRAWS = 1000
 """Draws on either side of the MMD test, whose kernel matrix grows with their square."""
+PASSES = 4
+"""How often `aggregate` takes up a row: to encode it, for two sums over all rows, and for the test."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def aggregate(
     num_samples: int = 2000,
     num_permutations: int = 500,
     seed: int = 0,
+    contexts: Iterable[Tensor | None] | None = None,
+    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Aggregate:
     """Compare the aggregate posterior of the data in ``blocks`` with the prior.
 
@@ -89,6 +93,9 @@ def aggregate(
         num_samples: S.
         num_permutations: relabellings of the MMD test.
         seed: seed of every draw; torch's global generator is left as it was.
+        contexts: for conditional models whose rows do not carry their own, what is given in each block,
+            ``[B, ...]``; then q(z) = (1/N) sum_n q(z | x_n, c_n).
+        on_rows: told of rows that were taken up, each `PASSES` times in all, for progress.
 
     Raises:
         ValueError: fewer than two data or draws, several latent groups, or a posterior without a density.
@@ -96,14 +103,16 @@ def aggregate(
     if num_samples < 2:
         raise ValueError(f"{num_samples} draws; the aggregate needs 2 or more")
     with measuring(model), seeded(derive_seed(seed, "aggregate")):
-        mixture, p, means, rates, split = _encode(model, blocks)
+        mixture, p, means, rates, split = _encode(model, with_contexts(blocks, contexts), on_rows)
         z, rows, own = mixture.draw(num_samples)
         z_prior = p.sample((num_samples,))
         log_p = p.log_prob(z).double()
-        log_others, log_sum_prior = mixture.log_sum(z, without=rows), mixture.log_sum(z_prior)
+        log_others = mixture.log_sum(z, without=rows, on_rows=on_rows)
+        log_sum_prior = mixture.log_sum(z_prior, on_rows=on_rows)
         test = min(MMD_DRAWS, num_samples, len(mixture))  # each datum once, so the draws are independent
         labels = generator(seed, "permutations")
         fit = mmd_test(z[:test], z_prior[:test], num_permutations=num_permutations, generator=labels)
+        on_rows(len(mixture))
     N = len(mixture)
     log_sum, others = torch.logaddexp(log_others, own), log_others - math.log(N - 1)
     information = estimate(own - (log_sum - math.log(N)))
@@ -128,12 +137,12 @@ def aggregate(
 
 
 def _encode(
-    model: Model, blocks: Iterable[Tensor]
+    model: Model, blocks: Iterable[tuple[Tensor, Tensor | None]], on_rows: Callable[[int], None]
 ) -> tuple[Mixture, Distribution, Tensor, Tensor, Tensor | None]:
     """Mixture, prior, posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
     posteriors, means, rates, splits = [], [], [], []
-    for x in in_blocks(blocks):
-        trace = model.trace(x, 1)
+    for x, context in blocks:
+        trace = model.trace(x, 1, context=context)
         q, p = only_group(trace, "the aggregate posterior")
         if not trace.has_density:
             raise ValueError("a point-mass posterior has no density, so its aggregate cannot be measured")
@@ -141,6 +150,7 @@ def _encode(
         means.append(moments(q)[0])
         rates.append(trace.kl.sum(-1).mean(0))
         splits.append(rate_per_dimension(q, p))
+        on_rows(len(x))
     mixture = Mixture(posteriors)
     if not posteriors or len(mixture) < 2:
         raise ValueError("the aggregate posterior needs 2 or more data")

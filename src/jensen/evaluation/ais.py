@@ -1,7 +1,8 @@
 """Annealed importance sampling: log p(x) from chains that walk from q(z | x), or the prior, to p(x, z)."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -62,6 +63,8 @@ class Path:
     betas: Tensor
     """0 = t_0 < ... < t_T = 1, ``[T + 1]``, float64."""
     num_leapfrog: int
+    on_move: Callable[[int], None] = lambda rows: None
+    """Told of how many data after each transition, for progress."""
 
     def weights(self, beta: Tensor) -> Tensor:
         """The weights of the two densities at ``beta``, ``[2]``."""
@@ -71,7 +74,9 @@ class Path:
         """One transition that leaves f_beta invariant; acceptance probabilities ``[K, B]``."""
         w = self.weights(beta)
         scale = (w[0] * self.precisions[0] + w[1] * self.precisions[1]).rsqrt()  # exact between normals
-        return transition(self.densities, w, state, step_size, scale, self.num_leapfrog)
+        moved = transition(self.densities, w, state, step_size, scale, self.num_leapfrog)
+        self.on_move(len(scale))
+        return moved
 
     def draw(self, num_chains: int) -> State:
         """K exact draws from q0 for each datum."""
@@ -89,6 +94,12 @@ def sigmoid_schedule(num_temperatures: int) -> Tensor:
     """
     s = torch.linspace(-SHARPNESS, SHARPNESS, num_temperatures + 1, dtype=torch.float64).sigmoid()
     return (s - s[0]) / (s[-1] - s[0])
+
+
+def transitions(num_temperatures: int, sweeps: int = 1) -> int:
+    """How many transitions of its chains a datum costs: those of the `pilot`, then of each `sweep`."""
+    T = num_temperatures
+    return WARM_UP + len(range(1, T, PILOT_STRIDE)) + sweeps * (T - 1)
 
 
 def annealing_path(
@@ -207,6 +218,7 @@ def annealed_importance_sampling(
     context: Tensor | None = None,
     posterior: tuple[Distribution, ...] | None = None,
     seed: int = 0,
+    on_move: Callable[[int], None] = lambda rows: None,
 ) -> Annealed:
     """log p(x) of each datum by annealed importance sampling (Neal 2001; Wu et al. 2017 for decoders).
 
@@ -229,6 +241,7 @@ def annealed_importance_sampling(
         posterior: q(z | x) to use in place of the model's own.
         seed: seed of every draw; torch's global generator is left as it was. Give every block of data its
             own (`jensen.data.seeds.derive_seed`), lest their errors be the same.
+        on_move: told of B after each of the `transitions`, for progress.
 
     Raises:
         ValueError: several latent groups, latents that are not real vectors, a point posterior to start
@@ -238,6 +251,7 @@ def annealed_importance_sampling(
         raise ValueError(f"{num_chains} chains; there must be 1 or more")
     with measuring(model), seeded(derive_seed(seed, "annealing")):
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
+        path = replace(path, on_move=on_move)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)
     return Annealed(log_mean_exp(log_w), log_w, acceptance)

@@ -1,6 +1,7 @@
 """Bidirectional Monte Carlo: log p(x) of simulated data from below and from above."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -73,6 +74,7 @@ def bidirectional(
     context: Tensor | None = None,
     block: int = 100,
     seed: int = 0,
+    on_move: Callable[[int], None] = lambda rows: None,
 ) -> Bidirectional:
     """Sandwich log p(x) of data simulated from the model (Grosse, Ancha & Roy 2016; Wu et al. 2017).
 
@@ -93,6 +95,7 @@ def bidirectional(
         context: for conditional models, ``[n, ...]``.
         block: data annealed together.
         seed: seed of every draw; torch's global generator is left as it was.
+        on_move: told, after each of the `jensen.evaluation.ais.transitions` of two sweeps, of how many data.
 
     Raises:
         ValueError: as `annealed_importance_sampling`.
@@ -106,6 +109,7 @@ def bidirectional(
         contexts = [None] * len(blocks) if context is None else context.split(block)
         for x_block, z_block, context_block in zip(blocks, z.split(block), contexts, strict=True):
             path = annealing_path(model, x_block, num_temperatures, num_leapfrog, start, context_block, None)
+            path = replace(path, on_move=on_move)
             step_sizes = pilot(path, num_chains)  # never from z, or the reverse chains would not be exact
             forward, accepted = sweep(path, path.draw(num_chains), step_sizes)
             exact = state_at(path.densities, z_block.expand(num_chains, *z_block.shape))

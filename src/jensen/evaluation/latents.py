@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
 from jensen.distributions.moments import moments
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01
@@ -62,27 +62,38 @@ def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     return kl_divergence(q.base_dist, p.base_dist) if diagonal else None
 
 
-def encode(model: Model, blocks: Iterable[Tensor]) -> Latents:
+def encode(
+    model: Model, blocks: Iterable[Tensor], *, contexts: Iterable[Tensor | None] | None = None
+) -> Latents:
     """The posterior q(z | x) of every row: its mean, standard deviation and rate per dimension.
 
     Where a posterior knows no mean, those of draws that are the same at every call (see `moments`).
 
+    Args:
+        model: anything with ``posterior`` and ``trace``; one latent group.
+        blocks: prepared rows, block after block.
+        contexts: for conditional models whose rows do not carry their own, what is given in each block,
+            ``[B, ...]``; the posterior is then q(z | x, c).
+
     Raises:
         ValueError: several latent groups, or latents that are no vectors.
     """
-    parts = list(encode_blocks(model, blocks))
+    parts = list(encode_blocks(model, blocks, contexts=contexts))
     rates = [part.rate for part in parts if part.rate is not None]
     means, spreads = [part.mean for part in parts], [part.standard_deviation for part in parts]
     return Latents(torch.cat(means), torch.cat(spreads), torch.cat(rates) if rates else None)
 
 
-def encode_blocks(model: Model, blocks: Iterable[Tensor]) -> Iterator[Latents]:
+def encode_blocks(
+    model: Model, blocks: Iterable[Tensor], *, contexts: Iterable[Tensor | None] | None = None
+) -> Iterator[Latents]:
     """What `encode` gives, block after block. No row but the first is decoded."""
     p: Distribution | None = None
-    for x in in_blocks(blocks):
+    for x, context in with_contexts(blocks, contexts):
         with measuring(model), seeded(0):
             if p is None:
-                _, p = only_group(model.trace(x[:1], 1), "encoding")
-            (q,) = model.posterior(x)
+                first = None if context is None else context[:1]
+                _, p = only_group(model.trace(x[:1], 1, context=first), "encoding")
+            (q,) = model.posterior(x, context=context)
             (mean, spread), rate = moments(q), rate_per_dimension(q, p)
         yield Latents(mean.cpu(), spread.cpu(), None if rate is None else rate.cpu())

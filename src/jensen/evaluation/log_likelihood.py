@@ -1,6 +1,5 @@
 """Bounds on log p(x), per datum, with many samples in the memory of one chunk."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.trace import Model, Trace, check_count, check_data
 
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
@@ -52,6 +51,7 @@ def importance_weighted(
     context: Tensor | None = None,
     posterior: tuple[Distribution, ...] | None = None,
     chunks: Iterable[int] | None = None,
+    on_draws: Callable[[int], None] = lambda draws: None,
 ) -> dict[str, Tensor]:
     """All that K posterior samples say of log p(x), for each datum, ``[B]``, nats.
 
@@ -73,6 +73,7 @@ def importance_weighted(
         context: for conditional models.
         posterior: q(z | x) to use in place of the model's own, for example a refined one.
         chunks: sizes of the chunks, adding up to K; chosen from the data's size when left out.
+        on_draws: told after each chunk how many latents were drawn, K B in all, for progress.
 
     Raises:
         ValueError: K, the data or the chunks are not such.
@@ -88,10 +89,12 @@ def importance_weighted(
         if posterior is None:  # once, not in every chunk
             posterior = model.posterior(x, context=context)
         traces = (model.trace(x, k, context=context, posterior=posterior) for k in chunks)
-        return _streamed(x, traces, num_samples)
+        return _streamed(x, traces, num_samples, on_draws)
 
 
-def _streamed(x: Tensor, traces: Iterable[Trace], num_samples: int) -> dict[str, Tensor]:
+def _streamed(
+    x: Tensor, traces: Iterable[Trace], num_samples: int, on_draws: Callable[[int], None]
+) -> dict[str, Tensor]:
     """The figures of `importance_weighted` from the traces of its chunks, one at a time."""
     total_px = total_kl = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     log_w1 = log_w2 = torch.full_like(total_px, -math.inf)
@@ -99,6 +102,7 @@ def _streamed(x: Tensor, traces: Iterable[Trace], num_samples: int) -> dict[str,
     for number, trace in enumerate(traces):
         log_px = trace.log_px
         total_px = total_px + log_px.double().sum(0)
+        on_draws(log_px.numel())
         if number == 0:
             has_density = trace.has_density
         if not has_density:  # a point mass: no KL, no bound, and NaN says so
@@ -126,7 +130,7 @@ def evaluate(
     *,
     log_det: float = 0.0,
     contexts: Iterable[Tensor | None] | None = None,
-    on_block: Callable[[int], None] = lambda rows: None,
+    on_draws: Callable[[int], None] = lambda draws: None,
 ) -> dict[str, Tensor]:
     """`importance_weighted` over a data set, in nats of the data as given.
 
@@ -139,19 +143,17 @@ def evaluate(
         log_det: log |d model input / d data as given|, added to every bound (and taken from the
             distortion), see `jensen.data.Preparation`.
         contexts: for conditional models, what is given in each block, ``[B, ...]``.
-        on_block: told the number of rows of each finished block, for progress.
+        on_draws: told of every K B latents that were drawn, in pieces, for progress.
 
     Returns:
         Per-datum tensors ``[N]`` by name, float64 on the CPU.
     """
     parts: dict[str, list[Tensor]] = {}
-    given = itertools.repeat(None) if contexts is None else contexts
-    for x, context in zip(in_blocks(blocks), given, strict=contexts is not None):
-        values = importance_weighted(model, x, num_samples, context=context)
+    for x, context in with_contexts(blocks, contexts):
+        values = importance_weighted(model, x, num_samples, context=context, on_draws=on_draws)
         for name in ("elbo", "iwae"):
             values[name] = values[name] + log_det
         values["distortion"] = values["distortion"] - log_det
         for name, value in values.items():
             parts.setdefault(name, []).append(value.cpu())
-        on_block(len(x))
     return {name: torch.cat(values) for name, values in parts.items()}

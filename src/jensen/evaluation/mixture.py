@@ -1,7 +1,7 @@
 """The aggregate posterior q(z) = (1/N) sum_n q(z | x_n) as an N-component mixture, in chunks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,11 +35,18 @@ class Mixture:
         return torch.cat(draws, 1)[index, rows], rows, own[index, rows].double()
 
     @torch.no_grad()
-    def log_sum(self, z: Tensor, without: Tensor | None = None) -> Tensor:
+    def log_sum(
+        self,
+        z: Tensor,
+        without: Tensor | None = None,
+        *,
+        on_rows: Callable[[int], None] = lambda rows: None,
+    ) -> Tensor:
         """log sum_n q(z | x_n), ``[S, M] -> [S]``, float64, nats.
 
         With ``without``, ``[S]``, each draw's sum leaves that row out. Subtracting the row's term afterwards
-        would not do: where it is nearly all of the sum, rounding would decide what remains.
+        would not do: where it is nearly all of the sum, rounding would decide what remains. ``on_rows`` is
+        told of the rows that have been summed over, for progress.
         """
         rows = torch.full((len(z),), -1) if without is None else without
         total, first = torch.full((len(z),), -math.inf, dtype=torch.float64, device=z.device), 0
@@ -52,6 +59,7 @@ class Mixture:
                 parts.append(_log_prob(q, some).double().masked_fill(mask, -math.inf).logsumexp(1))
             total = torch.logaddexp(total, torch.cat(parts))
             first += len(here)
+            on_rows(len(here))
         return total
 
 

@@ -1,5 +1,6 @@
 """How every figure is made: one home for what must hold while a model is measured."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -42,3 +43,18 @@ def in_blocks(blocks: Iterable[Item]) -> Iterable[Item]:
             f"a tensor of shape {tuple(blocks.shape)} is no blocks; give blocks of rows, as in [x]"
         )
     return blocks
+
+
+def with_contexts(
+    blocks: Iterable[Tensor], contexts: Iterable[Tensor | None] | None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The blocks of rows, each with the context of its rows ``[B, ...]``; without ``contexts``, with None.
+
+    Raises:
+        ValueError: either is one tensor, or there is not one context for each block and each of its rows.
+    """
+    given = itertools.repeat(None) if contexts is None else in_blocks(contexts)
+    for x, context in zip(in_blocks(blocks), given, strict=contexts is not None):
+        if context is not None and len(context) != len(x):
+            raise ValueError(f"a block of {len(x)} rows has a context of {len(context)}; split both alike")
+        yield x, context

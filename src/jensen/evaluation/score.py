@@ -11,7 +11,7 @@ from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.evaluation.mode import measuring, with_contexts
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
@@ -46,6 +46,7 @@ def score_blocks(
     log_det: float = 0.0,
     per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
     seed: int = 0,
+    contexts: Iterable[Tensor | None] | None = None,
     on_block: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[Scores]:
     """``log mean_k w_k`` of each row (Burda, Grosse & Salakhutdinov 2016, eq. 8), and its parts.
@@ -62,11 +63,13 @@ def score_blocks(
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
         seed: the same seed gives the same scores, at every call. All rows share their noise (see
             `share_noise`): a row's score depends on the row alone, not on the rows beside it.
+        contexts: for conditional models whose rows do not carry their own, what is given in each block,
+            ``[B, ...]``; the scores are then of log p(x | c).
         on_block: told the number of rows of each finished block, for progress.
     """
-    for x in in_blocks(blocks):
+    for x, context in with_contexts(blocks, contexts):
         with measuring(model), seeded(seed):
-            log_px, size, *shares = _score_block(model, x, num_samples, per_column)
+            log_px, size, *shares = _score_block(model, x, context, num_samples, per_column)
         on_block(len(x))
         log_px = log_px + log_det
         columns = shares[0] + log_det / shares[0].shape[1] if shares else None
@@ -90,14 +93,15 @@ def score(model: Model, blocks: Iterable[Tensor], num_samples: int = 200, **opti
 def _score_block(
     model: Model,
     x: Tensor,
+    context: Tensor | None,
     num_samples: int,
     per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None,
 ) -> tuple[Tensor, ...]:
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
-    posterior = tuple(share_noise(q) for q in model.posterior(x))
+    posterior = tuple(share_noise(q) for q in model.posterior(x, context=context))
     log_w, shares = [], []
     for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, SMALLER * x[0].numel()), x.device):
-        trace = model.trace(x, k, posterior=posterior)
+        trace = model.trace(x, k, context=context, posterior=posterior)
         log_w.append(trace.log_w.double())
         if per_column is not None:
             shares.append(per_column(trace.likelihood, x).double())

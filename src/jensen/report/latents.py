@@ -5,20 +5,25 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from jensen.data.arrays import Array
 from jensen.evaluation.latents import ACTIVE_VARIANCE
+from jensen.report.classes import LARGEST, REST, Group, groups, has_rest
 from jensen.report.look import Look, by_content, latent_name
-from jensen.report.style import ACCENT, INK, LINE, MUTED, TEN, Picture, canvas, to_svg
+from jensen.report.style import ACCENT, INK, LINE, MUTED, PAPER, Picture, canvas, shortened, to_svg
 
 MAP_WIDTH, BARS_WIDTH, HEIGHT = 560, 376, 440
 NAMED_BARS = 16
 """Up to so many dimensions, each bar has its name."""
+MAP = 340
+"""Pixels over which the points of the map spread."""
+LETTER, LINE_HEIGHT = 6.5, 17
+"""Pixels of a letter, and of a line with its frame, on the map."""
+NAME, LEGEND_NAME = 14, 20
+"""Letters of a group's name there, and in the legend."""
 VECTOR_POINTS = 2000
 """More points than that are drawn as pixels, to keep the page small."""
 
@@ -85,21 +90,45 @@ def _scatter(look: Look, figure: Figure, ax: Axes, points: Array) -> None:
     if look.labels is None:
         ax.scatter(*points.T, color=ACCENT, **style)
         return
-    labels = look.labels.numpy()
-    colours = class_colours(labels)
-    if colours is None:  # too many to name: the label as a scale
-        dots = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap="viridis", **style)
+    found = groups(look.labels.numpy(), look.dataset)
+    if found is None:  # too many to name: the label as a scale
+        dots = ax.scatter(points[:, 0], points[:, 1], c=look.labels.numpy(), cmap="viridis", **style)
         figure.colorbar(dots, ax=ax, label="label", shrink=0.6, drawedges=False).outline.set_visible(False)
         return
-    for label, colour in colours.items():
-        ax.scatter(*points[labels == label].T, color=colour, label=look.dataset.label_name(label), **style)
-    figure.legend(
-        loc="outside right upper",
-        title="label",
-        markerscale=1.8,
-        handletextpad=0.1,
-        ncols=-(-len(colours) // 10),
-    )
+    for marker in dict.fromkeys(group.marker for group in found):
+        alike = [group for group in found if group.marker == marker]
+        rows = np.logical_or.reduce([group.rows for group in alike])
+        colours = np.select([group.rows for group in alike], [group.colour for group in alike], "")
+        # In the order of the rows: no group lies over all others.
+        ax.scatter(points[rows, 0], points[rows, 1], c=colours[rows].tolist(), marker=marker, **style)
+    for group in found:
+        name = shortened(group.name, LEGEND_NAME)
+        ax.scatter([], [], color=group.colour, marker=group.marker, label=name, **style)
+    _name(ax, [group for group in found if group.colour != REST], points)
+    figure.legend(loc="outside right upper", title="label", markerscale=1.8, handletextpad=0.1)
+
+
+def _name(ax: Axes, found: list[Group], points: Array) -> None:
+    """What groups are called, in their middle: who does not see a colour finds its group all the same.
+
+    The largest first; a name for which another one leaves no room stands in the legend only, as do all where
+    what is left of them is not enough to know them by.
+    """
+    if len({shortened(group.name, NAME) for group in found}) < len(found):
+        return
+    pixel = np.ptp(points, 0).max() / MAP
+    placed: list[tuple[Array, float]] = []
+    for group in sorted(found, key=lambda group: -int(group.rows.sum())):
+        name, place = shortened(group.name, NAME), np.median(points[group.rows], 0)
+        half = (LETTER * len(name) + 8) / 2 * pixel
+        if any(
+            abs(place[0] - other[0]) < half + other_half and abs(place[1] - other[1]) < LINE_HEIGHT * pixel
+            for other, other_half in placed
+        ):
+            continue
+        placed.append((place, half))
+        box = {"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": group.colour, "alpha": 0.85}
+        ax.annotate(name, tuple(place), ha="center", va="center", fontsize=10, bbox=box)
 
 
 def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
@@ -107,17 +136,20 @@ def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
     reach = max(3.0, float(np.abs(means).max()))
     edges = np.linspace(-reach, reach, int(np.clip(2 * len(means) ** 0.5, 9, 60)) + 1)
     width, labels = edges[1] - edges[0], look.labels
-    colours = None if labels is None else class_colours(labels.numpy())
-    groups = [(means, ACCENT, "")]
-    if labels is not None and colours is not None:
-        groups = [
-            (means[labels.numpy() == label], colour, look.dataset.label_name(label))
-            for label, colour in colours.items()
-        ]
+    found = None if labels is None else groups(labels.numpy(), look.dataset)
     floor = np.zeros(len(edges) - 1)
-    for values, colour, name in groups:
-        top = floor + np.histogram(values, edges)[0] / (len(means) * width)
-        ax.stairs(top, edges, baseline=floor, fill=True, color=colour, alpha=0.85, label=name)
+    for group in found or [Group("", np.ones(len(means), dtype=bool), ACCENT)]:
+        top = floor + np.histogram(means[group.rows], edges)[0] / (len(means) * width)
+        style: Any = {"facecolor": group.colour, "edgecolor": PAPER, "linewidth": 0, "hatch": group.hatch}
+        ax.stairs(
+            top,
+            edges,
+            baseline=floor,
+            fill=True,
+            alpha=0.85,
+            label=shortened(group.name, LEGEND_NAME),
+            **style,
+        )
         floor = top
     if look.standard_prior:
         z = np.linspace(-reach, reach, 200)
@@ -125,29 +157,21 @@ def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
             z, np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi), color=INK, linewidth=1.2, linestyle=(0, (2, 3))
         )
     ax.set(xlabel="posterior mean E[z|x]", ylabel="density")
-    if colours is not None:
+    if found is not None:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label")
     words = Markup("How often each posterior mean occurs among the test rows.")
     return words + (Markup(" The dotted line is the prior’s density.") if look.standard_prior else "")
 
 
-def class_colours(labels: Array) -> dict[int, str] | None:
-    """A colour for each distinct label; None where there are too many to tell apart."""
-    classes: list[int] = np.unique(labels).tolist()
-    if len(classes) <= len(TEN):
-        return dict(zip(classes, TEN, strict=False))
-    if len(classes) <= 20:
-        return {label: to_hex(colormaps["tab20"](number)) for number, label in enumerate(classes)}
-    return None
-
-
 def _colour_words(look: Look) -> str:
     if look.labels is None:
         return ""
-    if look.latents.mean.shape[1] == 1 and class_colours(look.labels.numpy()) is None:
+    found = groups(look.labels.numpy(), look.dataset)
+    if look.latents.mean.shape[1] == 1 and found is None:
         return ""
+    which = f"the {LARGEST} most frequent of the labels" if has_rest(found) else "the labels"
     seen = "is given" if look.dataset.given is not None else "never saw"
-    return f" Colours are the labels that came with the data, which the model {seen}."
+    return f" Colours are {which} that came with the data, which the model {seen}."
 
 
 def rates(look: Look) -> Picture:

@@ -23,6 +23,11 @@ BINARY = {
     "binarization, or none, are not comparable.",
 }
 COUNTS = "whole numbers as given, no binarization: log <i>p</i>(<i>x</i>) is a log probability"
+GIVEN_TOTAL = (
+    "whole numbers as given, no binarization, each at a mean that is a share of its row’s total: log "
+    "<i>p</i>(<i>x</i> | total) is the log of a product of probabilities, which over all rows of one total "
+    "need not add up to one; it compares with such figures only"
+)
 DEQUANTIZED = (
     "uniform dequantization: noise from [0, 1) is added to whole numbers, so that the density bounds the "
     "probability of the stored values; no binarization"
@@ -117,7 +122,7 @@ def _domain(look: Look) -> Markup:
     if preparation.binary:
         return Markup(BINARY[preparation.binarize])
     if preparation.discrete:
-        words = COUNTS
+        words = GIVEN_TOTAL if look.run.settings.exposure == "total" else COUNTS
     elif preparation.dequantize:
         words = DEQUANTIZED
     else:

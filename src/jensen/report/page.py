@@ -1,9 +1,9 @@
 """Putting the page together and writing it."""
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from jinja2 import Environment, StrictUndefined
@@ -12,17 +12,25 @@ from markupsafe import Markup
 from jensen._version import __version__
 from jensen.errors import UserError
 from jensen.files import atomic
+from jensen.progress import Begin, unseen
 from jensen.report import images, latents, rows, words
 from jensen.report.curves import curves
 from jensen.report.look import Look, look
 from jensen.report.notes import match, notes
-from jensen.report.style import RC
+from jensen.report.style import RC, Picture
 from jensen.report.table import bounds
 from jensen.run import Run
 
 
 def write_report(
-    run: Run, out: Path | None, *, num_samples: int, limit: int, data_dir: Path | None, device: str
+    run: Run,
+    out: Path | None,
+    *,
+    num_samples: int,
+    limit: int,
+    data_dir: Path | None,
+    device: str,
+    begin: Begin = unseen,
 ) -> Path:
     """Write one HTML page that shows a run and needs nothing beside itself; an old one is replaced whole.
 
@@ -33,6 +41,7 @@ def write_report(
         limit: rows of the test split looked at, at most.
         data_dir: folder of the named data sets.
         device: "auto", "cpu", "cuda", ...
+        begin: told of each part that is begun, for progress (see `jensen.progress.parts`).
 
     Returns:
         The file written.
@@ -45,12 +54,12 @@ def write_report(
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file, such as {out / 'report.html'}")
     with atomic(out) as temporary:
-        seen = look(run, num_samples=num_samples, limit=limit, data_dir=data_dir, device=device)
-        temporary.write_text(render(seen), encoding="utf-8")
+        seen = look(run, num_samples=num_samples, limit=limit, data_dir=data_dir, device=device, begin=begin)
+        temporary.write_text(render(seen, begin), encoding="utf-8")
     return out
 
 
-def render(seen: Look) -> str:
+def render(seen: Look, begin: Begin = unseen) -> str:
     """The page as text."""
     room = files("jensen.report")
     environment = Environment(
@@ -74,19 +83,24 @@ def render(seen: Look) -> str:
         match=match(seen.figures),
         settings=words.settings_groups(seen.run.settings),
         recorded=words.recorded(seen),
-        **pictures(seen),
+        **pictures(seen, begin),
     )
 
 
-def pictures(seen: Look) -> dict[str, Any]:
+def pictures(seen: Look, begin: Begin = unseen) -> dict[str, Picture | None]:
     """All figures, by the names that the template has for them."""
     kind = images if seen.is_image else rows
+    drawings: dict[str, Callable[[Look], Picture | None]] = {
+        "curves": curves,
+        "reconstructions": kind.reconstructions,
+        "samples": kind.samples,
+        "walk": lambda seen: None if seen.walk is None else kind.walk(seen, seen.walk),
+        "map": latents.posterior_map,
+        "rates": latents.rates,
+    }
+    told, drawn = begin("pictures", len(drawings)), dict[str, Picture | None]()
     with matplotlib.rc_context(RC):
-        return {
-            "curves": curves(seen),
-            "reconstructions": kind.reconstructions(seen),
-            "samples": kind.samples(seen),
-            "walk": None if seen.walk is None else kind.walk(seen, seen.walk),
-            "map": latents.posterior_map(seen),
-            "rates": latents.rates(seen),
-        }
+        for name, draw in drawings.items():
+            drawn[name] = draw(seen)
+            told(1)
+    return drawn

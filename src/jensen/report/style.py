@@ -24,13 +24,8 @@ LEAST = 520
 
 # Matplotlib wants colours, the page has them by name, so that a drawing follows light and dark: each of
 # these stands for the CSS variable beside it.
-INK, MUTED, LINE, ACCENT = "#010a01", "#020a02", "#030a03", "#040a04"
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent"}
-
-TEN = [  # told apart on white and on black
-    "#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1",
-    "#3fa7a3", "#d9b02c", "#ff8fa3", "#9c755f", "#8d8d96",
-]  # fmt: skip
+INK, MUTED, LINE, ACCENT, PAPER = "#010a01", "#020a02", "#030a03", "#040a04", "#050a05"
+VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", PAPER: "paper"}
 
 RC: Any = {
     "svg.fonttype": "none",  # letters stay letters: found by a search, and set in the page's own font

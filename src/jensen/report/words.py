@@ -8,9 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from jensen.config import Settings
+from jensen.figures.lines import conditions, measured, stands_for
 from jensen.report.look import Look
 from jensen.report.style import counted, plain
-from jensen.report.table import measured, numbers
+from jensen.report.table import numbers
 
 TITLES = {"Plan": "Training"}
 RESOLVED = ("hidden", "inner_steps", "inner_lr", "epochs", "batch_size", "lr")
@@ -32,11 +33,14 @@ def summary(look: Look) -> Markup:
         counted(len(look.history), "epoch"),
         look.best_epoch,
     )
-    if run.settings.condition:
+    given = conditions(run.settings)
+    if given:
         text += Markup(
-            "It is conditional on {}: p(x) stands for the probability of all else given {}, here and in "
+            "It is conditional on {}: p(x) stands for {}, the probability of all else given {}, here and in "
             "every figure. "
-        ).format(" and ".join(run.settings.condition), "it" if len(run.settings.condition) == 1 else "these")
+        ).format(" and ".join(given), stands_for(look.figures), "it" if len(given) == 1 else "these")
+        if run.settings.exposure == "total":
+            text += "The total is that of a row’s counts. "
     return text + _likelihood(look.figures) + _latents(look.figures)
 
 

@@ -1,6 +1,7 @@
 """The inner loop of two-tier inference: the ELBO maximised for each datum by itself."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -57,6 +58,7 @@ def refine(
     tolerance: float = 1e-4,
     patience: int = 5,
     seed: int = 0,
+    on_step: Callable[[int], None] = lambda rows: None,
 ) -> Refined:
     """``max_w ELBO(w, theta | x_j)`` for each datum: T stochastic gradient steps on its own parameters.
 
@@ -94,6 +96,7 @@ def refine(
         tolerance: nats; a smaller gain is none, however significant.
         patience: measurements in a row without a gain after which a datum stops.
         seed: of all noise; the same seed and batch give the same result.
+        on_step: told of B after each step, for progress; of steps that are left out, too.
 
     Raises:
         ValueError: no family or start is known, the family has no density, or no pathwise sampler and K is 1.
@@ -125,7 +128,9 @@ def refine(
             if (step + 1) % every == 0 or step + 1 == steps:
                 search.judge(measure(search.raw), tolerance, patience)
                 if not search.active.any():
+                    on_step(len(x) * (steps - step))
                     break
+            on_step(len(x))
     best, course = search.best()
     return Refined(best, (family(best),), (family(raw),), course[-1], course, search.steps)
 
