@@ -52,6 +52,15 @@ def named(d: Distribution) -> str:
     return type(d).__name__ + (f" of {named(inner)}" if isinstance(inner, Distribution) else "")
 
 
+def has_density(q: Distribution, z: Tensor) -> bool:
+    """Whether ``q`` can say log q(z) of its draws ``z``; a point mass cannot."""
+    try:
+        q.log_prob(z)
+    except NotImplementedError:
+        return False
+    return True
+
+
 def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
     """ValueError, with the mend, unless ``d`` has this event shape and one of these batch shapes."""
     if isinstance(d, Tensor):
@@ -185,11 +194,7 @@ class Trace:
     @property
     def has_density(self) -> bool:
         """Whether every group's posterior has a density; a point mass has none, and so no KL."""
-        try:
-            _ = self.log_qz
-        except NotImplementedError:
-            return False
-        return True
+        return all(map(has_density, self.posterior, self.z))
 
     @property
     def log_w(self) -> Tensor:

@@ -128,7 +128,7 @@ def gradients(module: nn.Module) -> list[Tensor]:
 def test_semi_amortized_gradients(semi: VAE, x: Tensor) -> None:
     plain = VAE(semi.prior, semi.encoder.start, semi.decoder)
     torch.manual_seed(3)
-    value = inference.semi_amortized()(elbo, semi, x, 4)
+    value = inference.semi_amortized_estimator()(elbo, semi, x, 4)
     value.sum().backward()
     encoder, decoder = gradients(semi.encoder), gradients(semi.decoder)
     semi.zero_grad()
@@ -147,4 +147,4 @@ def test_semi_amortized_gradients(semi: VAE, x: Tensor) -> None:
 def test_semi_amortized_estimates_refuse_a_plain_encoder(x: Tensor) -> None:
     plain = VAE(StandardNormal(M), encoder(), decoder())
     with pytest.raises(ValueError, match=r"jensen\.models\.local\.semi_amortized"):
-        inference.semi_amortized()(elbo, plain, x, 1)
+        inference.semi_amortized_estimator()(elbo, plain, x, 1)

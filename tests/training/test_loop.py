@@ -19,8 +19,8 @@ from jensen.objectives import Bound, beta, elbo, elbo_monte_carlo, iwae, pathwis
 from jensen.tensors import load_tensors, save_tensors
 from jensen.training.held_out import near
 from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
-from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.plan import Plan
+from jensen.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.state import TrainingState
 
 D, M = 3, 2
@@ -241,7 +241,7 @@ def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.Mon
     monkeypatch.setattr(Tensor, "to", lambda tensor, device: tensor)
     gpu, rows = torch.device("cuda"), torch.arange(50.0)
     assert near(blocks, torch.device("cpu"), 1) is blocks
-    monkeypatch.setattr("jensen.training.held_out.AT_ONCE", 20 * 4)
+    monkeypatch.setattr("jensen.training.held_out.MOST_DECODED", 20 * 4)
     few = near(blocks, gpu, 4)
     for _ in range(2):
         found = list(few())

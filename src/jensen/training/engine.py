@@ -43,7 +43,7 @@ class Engine:
     """Takes the steps of each epoch.
 
     Args:
-        state: of the run; its ``compiled`` says from which epoch on the step is compiled.
+        state: of the run; its ``compiled_from`` says from which epoch on the step is compiled.
         rows: the training rows as stored, ``[N, *event]``, where `place` has put them; or a stream of them.
         slope: the step up to the optimizer's update.
         plan: batch size, seed, whether to compile.
@@ -91,7 +91,7 @@ class Engine:
         self.slope.model.train()
         self.step.reset(weight)
         self._look_for_changes()
-        if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
+        if not self.settled and (self.plan.compile == "on" or self.state.compiled_from is not None):
             self._compile()
         seed = derive_seed(self.plan.seed, "rows", self.state.number)
         if isinstance(self.rows, RowStream):
@@ -107,14 +107,14 @@ class Engine:
     def decide(self) -> None:
         """Before the first epoch, and after each, before its checkpoint: whether to compile from here on."""
         state, plan = self.state, self.plan
-        if self.settled or state.compiled is not None or is_short(plan.epochs * self._steps()):
+        if self.settled or state.compiled_from is not None or is_short(plan.epochs * self._steps()):
             return
         if self.work is None:
             self.slope.model.train()
             with unvalidated():
                 self.work = count_work(self.slope, self.some_rows(), self.step.weight)
         if is_worth_it(self.work, self._steps(), state.epoch, plan, self.step.device):
-            state.compiled = state.epoch
+            state.compiled_from = state.epoch
 
     def _steps(self) -> int:
         """Of an epoch."""
@@ -145,8 +145,8 @@ class Engine:
         self.step.compiled, self.step.compiled_size = compiled, len(stored)
         self._testify(compiled.constants)
         self.launches = None  # what was captured was not compiled
-        if self.state.compiled is None:
-            self.state.compiled = self.state.epoch
+        if self.state.compiled_from is None:
+            self.state.compiled_from = self.state.epoch
         self.say(f"compiled in {time.perf_counter() - began:.0f} s")
 
     def _testify(self, others: Sequence[Tensor] = ()) -> None:

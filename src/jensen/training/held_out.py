@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from jensen.chunks import MOST_DECODED
+
 KEPT = 1 << 26
 """Numbers of held-out rows, prepared, that a GPU keeps: 256 MiB in float32. More are prepared every time."""
-AT_ONCE = 1 << 24
-"""Numbers, of the data or made by the decoder, that are judged at a time there."""
 
 Blocks = Callable[[], Iterator[Tensor]]
 """The held-out rows, prepared, block after block, the same at every call."""
@@ -47,5 +47,5 @@ def _gathered(blocks: Iterator[Tensor], device: torch.device, numbers: int) -> l
             return []
     if not parts:
         return []
-    rows = max(len(parts[0]), AT_ONCE // max(numbers, parts[0][0].numel()))
+    rows = max(len(parts[0]), MOST_DECODED // max(numbers, parts[0][0].numel()))
     return list(torch.cat(parts).split(rows))

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from jensen.training.adam import ADAM, B1, B2, adam_at_once
-from jensen.training.muon import MUON
+from jensen.training.muon import MUON, matrices
+from jensen.training.plan import Plan
 from jensen.training.rule import Rule, Slot
 
 
@@ -148,3 +149,9 @@ class Optimizer:
                 for name, tensor in zip(self._names(rule), slot, strict=True):
                     tensor.copy_(tensors[f"{i}/{name}"])
         self.behind = True
+
+
+def build_optimizer(model: nn.Module, plan: Plan) -> Optimizer:
+    """The plan's: Adam, AdamW, or Muon for the matrices of layers and AdamW for all else."""
+    moved = matrices(model) if plan.optimizer == "muon" else ()
+    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved, plan.average)

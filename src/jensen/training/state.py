@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from jensen.errors import UserError
 from jensen.tensors import load_tensors, save_tensors
-from jensen.training.optim import LearningRate, build_optimizer
-from jensen.training.optimizer import Optimizer
+from jensen.training.optimizer import Optimizer, build_optimizer
 from jensen.training.plan import Plan
+from jensen.training.schedules import LearningRate
 
 Record = dict[str, Any]
 """The figures of one epoch, one line of metrics.jsonl."""
@@ -37,7 +37,7 @@ class TrainingState:
     """Time spent training, over all sessions."""
     stopped: str = ""
     """Why training ended; empty while it has not."""
-    compiled: int | None = None
+    compiled_from: int | None = None
     """The epoch, counted from 0, from which on the step is compiled; None while it is not. A resumed run
     compiles it at once, and so goes on with the very numbers of the run that was stopped."""
     changing: bool = False
@@ -90,7 +90,7 @@ class TrainingState:
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "compiled": self.compiled,
+            "compiled": self.compiled_from,
             "changing": self.changing,
             "earlier": self.earlier,
             "learning_rate": {"lowered": rate.lowered, "waited": rate.waited},
@@ -130,6 +130,7 @@ class TrainingState:
         state.optimizer.load(groups["optimizer"])
         record = json.loads(metadata["state"])
         state.learning_rate = LearningRate(plan, **record.pop("learning_rate"))
+        state.compiled_from = record.pop("compiled", None)
         for name, value in record.items():
             setattr(state, name, value)
         state.best = groups["best"]

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.errors import UserError
 from jensen.objectives import Bound, elbo, elbo_monte_carlo
-from jensen.training.optim import warmed_up
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.precision import products
+from jensen.training.schedules import warmed_up
 
 Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
 """``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
@@ -71,7 +72,8 @@ class Slope(nn.Module):
         """
         bound = warmed_up(self.bound, weight) if self.plan.kl_warmup else self.bound
         learned = self.learned
-        with in_place(self), products(self.plan.precision, weight.device):
+        precision = products(self.plan.precision, weight.device)
+        with in_place(self), precision, _lone_rows_named(self.plan.batch_size):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             _check_shape(values, stored)
@@ -90,6 +92,25 @@ def _check_shape(values: Tensor, stored: Tensor) -> None:
             f"the estimator gave a tensor of shape {tuple(values.shape)} for {len(stored)} rows; it must be "
             f"({len(stored)},), the bound of each row, so leave out .mean() or .sum() over rows"
         )
+
+
+@contextmanager
+def _lone_rows_named(batch_size: int) -> Iterator[None]:
+    """Where batch normalization meets a batch of one row, an error that says what to do.
+
+    Raises:
+        UserError: it did: one row has no variance.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "batch normalization cannot train on a batch of one row, such as the last of an epoch; give a "
+            f"batch_size that leaves no single row over (now {batch_size}), or use nn.LayerNorm, which takes "
+            "each row by itself"
+        ) from error
 
 
 @contextmanager
@@ -128,7 +149,7 @@ def _clipped(gradients: Gradients, most: float | None) -> Gradients:
     return tuple(None if g is None else g * factor for g in gradients)
 
 
-class Compiled(Protocol):
+class WholeStep(Protocol):
     """A whole step in the place of an eager one, see `jensen.training.compiler`."""
 
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
@@ -152,7 +173,7 @@ class Step:
         """Of the KL."""
         self.total = torch.zeros((), dtype=torch.float64, device=self.device)
         """The sum of the bound over the rows since `reset`."""
-        self.compiled: Compiled | None = None
+        self.compiled: WholeStep | None = None
         """Takes the whole step, update and all, on batches of ``compiled_size`` rows."""
         self.compiled_size = 0
         self.taken = 0

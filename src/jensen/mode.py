@@ -1,0 +1,51 @@
+"""The mode that models are in while they train, search and are measured: one home for what must then hold."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from jensen.float32 import full_float32
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def mode_kept(*models: object) -> Iterator[None]:
+    """Afterwards each module of the models is in the mode, of training or of evaluation, that it was in."""
+    modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]
+    modes = [module.training for module in modules]
+    try:
+        yield
+    finally:
+        for module, training in zip(modules, modes, strict=True):
+            module.training = training
+
+
+@contextmanager
+def measuring(*models: object) -> Iterator[None]:
+    """Inside, the models are in evaluation mode, float32 convolutions in float32, and no gradients are taken.
+
+    In training mode dropout draws, and a `jensen.families.OptimalScale` fits itself to the very data that are
+    measured, so that no figure would be a bound. Afterwards each module is in the mode that it was in before.
+    """
+    with mode_kept(*models), torch.no_grad(), full_float32():
+        for model in models:
+            if isinstance(model, nn.Module):
+                model.eval()
+        yield
+
+
+def in_blocks(blocks: Iterable[Item]) -> Iterable[Item]:
+    """The blocks of rows as they are.
+
+    Raises:
+        ValueError: they are one tensor, whose single rows would be taken for blocks.
+    """
+    if isinstance(blocks, Tensor):
+        raise ValueError(
+            f"a tensor of shape {tuple(blocks.shape)} is no blocks; give blocks of rows, as in [x]"
+        )
+    return blocks
