@@ -40,10 +40,12 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_data(x: Any) -> None:
-    """ValueError unless ``x`` is a tensor of rows."""
+    """ValueError unless ``x`` is a tensor of one row or more (torch's distributions cannot measure none)."""
     if not (isinstance(x, Tensor) and x.dim()):
         given = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]")
+    if not len(x):
+        raise ValueError(f"x has no rows, shape {tuple(x.shape)}; give one row or more")
 
 
 def named(d: Distribution) -> str:

@@ -54,6 +54,7 @@ def test_raw_numbers_of_a_conditional_make_its_distribution() -> None:
     )
     raw = conditional.raw(images)
     assert raw.shape == (3, 5, 4)
+    assert conditional.raw(images[:, :0]).shape == (3, 0, 4)
     torch.testing.assert_close(conditional.family(raw).mean, conditional(images).mean, atol=0, rtol=0)
 
 

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from jensen.chunks import traces
 from jensen.data.seeds import derive_seed, seeded
 from jensen.mode import measuring
-from jensen.trace import Model, has_density, named
+from jensen.trace import Model, check_data, has_density, named
 from jensen.training.start import Family, find_start
 
 BETAS = (0.5, 0.8)
@@ -97,8 +97,10 @@ def refine(
         seed: of all noise; the same seed and batch give the same result.
 
     Raises:
-        ValueError: no family or start is known, the family has no density, or no pathwise sampler and K is 1.
+        ValueError: there are no rows, no family or start is known, the family has no density, or it has no
+            pathwise sampler and K is 1.
     """
+    check_data(x)
     if measure_samples < 2:
         raise ValueError(f"measure_samples is {measure_samples}; a comparison needs at least 2, better 64")
     with measuring(model):
