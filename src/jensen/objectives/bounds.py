@@ -155,7 +155,7 @@ reconstruction = Bound(
     lambda t: t.log_px,
     mean,
     linear=True,
-    formula="E_q log p(x | z), the vanilla autoencoder's objective: no bound on log p(x) for want of the KL.",
+    formula="E_q log p(x | z), the vanilla autoencoder's objective: without the KL, no bound on log p(x).",
 )
 
 

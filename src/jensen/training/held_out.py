@@ -8,7 +8,8 @@ from torch import Tensor
 from jensen.chunks import MOST_DECODED
 
 KEPT = 1 << 26
-"""Numbers of held-out rows, prepared, that a GPU keeps: 256 MiB in float32. More are prepared every time."""
+"""Numbers of held-out rows, prepared, that a GPU keeps: 256 MiB in float32. If there are more, they are
+prepared every time."""
 
 Blocks = Callable[[], Iterator[Tensor]]
 """The held-out rows, prepared, block after block, the same at every call."""
@@ -22,7 +23,7 @@ def near(blocks: Blocks, device: torch.device, numbers: int) -> Blocks:
     Args:
         blocks: as they come from the data; on a processor they are left as they are.
         device: where the model is.
-        numbers: that are made of one row at the least: K times the decoder's.
+        numbers: how many are made of one row, at the least: K times the decoder's.
     """
     if device.type != "cuda":
         return blocks

@@ -20,8 +20,8 @@ the way from the prior, and a step divided by the memory of the large ones goes 
 CUT = 0.3
 """What the step size of a datum without a significant gain is multiplied by."""
 GAIN, LOSS = 2.0, 4.0
-"""Standard errors of a paired difference from which on it counts as a gain, or as a loss. A loss must be
-beyond doubt: by 2 standard errors a lucky posterior would often be held against better ones."""
+"""Standard errors that a paired difference needs to count as a gain, or as a loss. A loss must be beyond
+doubt: at 2 standard errors a posterior measured with luck would often be preferred to better ones."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def refine(
     draw by draw, with the last measurement (`_Search.judge`). A datum that lost significantly goes back; one
     that did not gain significantly goes on with a smaller step size, and stops after ``patience`` such
     measurements in a row; when all have stopped, the loop ends. At the end a datum that measures below its
-    start gets its start back, so that none is worse off, as so measured. The highest measurement is *not*
+    start gets its start back, so that by this measure none is worse off. The highest measurement is *not*
     what is kept: with S draws and P parameters the luckiest posterior near the best measures about P / 2S
     nats too high, and lies about as far below the best. For a figure, measure with fresh noise
     (`jensen.training.two_tier.compute_log_likelihood`).
@@ -187,7 +187,7 @@ def log_weights(
 
 
 class _Search:
-    """Where each datum's search stands: Adam's state, where it is safe to return to, and who still moves."""
+    """How each datum's search stands: Adam's state, where it can safely return to, whether it still moves."""
 
     def __init__(self, raw: Tensor, log_w: Tensor) -> None:
         self.raw = self.start = self.safe = raw

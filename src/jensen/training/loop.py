@@ -28,7 +28,7 @@ from jensen.training.step import Estimator, Prepare, Slope
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the loop needs of the data: rows as stored, made ready batch by batch."""
+    """What the loop needs to know of the data: the rows as stored, and how they are prepared."""
 
     rows: Tensor | RowStream
     """The training rows as stored, ``[N, *event]``; a stream where they are larger than memory."""
@@ -40,7 +40,7 @@ class TrainingData:
     """Added to every bound, so that it is in nats of the data as given."""
 
     def __post_init__(self) -> None:
-        """Refuse rows that are neither, such as a DataLoader.
+        """Refuse rows that are neither a tensor nor a stream, such as a DataLoader.
 
         Raises:
             ValueError: what was given, and what is allowed.
@@ -66,7 +66,8 @@ def train(
     """Maximise the mean of ``bound`` over the data by minibatch gradient steps.
 
     ``max_w,theta mean_j bound(w, theta | x_j)``: the amortized form of maximum likelihood. Each epoch
-    draws from its own seed, so a run resumed at an epoch's end continues bit for bit.
+    draws from its own seed, so a run resumed at an epoch's end continues bit for bit. Torch's generators and
+    the mode of each module are left as they were.
 
     Args:
         state: where to start; `TrainingState.start` for a fresh run. Changed in place.
@@ -155,7 +156,7 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
 
 
 def _check_validation(record: Record) -> None:
-    """Refuse a validation bound that is not finite: no weights could be told to be the best."""
+    """Refuse a validation bound that is not finite: it could not say which weights are the best."""
     if not math.isfinite(record["validation_bound"]):
         raise UserError(
             f"the validation bound is {record['validation_bound']} in epoch {record['epoch']}, while that of "

@@ -43,8 +43,8 @@ class TrainingState:
     changing: bool = False
     """Whether the step was seen to change by numbers outside its tensors: then it is not compiled again."""
     earlier: int = 0
-    """Epochs of trainings that have left their weights alone, from which this one goes on: orders of the
-    rows, draws and KL warm-up go on where they were."""
+    """Epochs of earlier trainings, of which only the weights are left, and with these this one starts. The
+    order of the rows, the draws and the KL warm-up go on from where they ended."""
 
     @classmethod
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
@@ -62,7 +62,7 @@ class TrainingState:
         return self.earlier + self.epoch
 
     def advance(self, record: Record, seconds: float) -> None:
-        """Take in the figures of one more epoch, and its weights, if its validation bound is the best."""
+        """Record the figures of one more epoch, and its weights if its validation bound is the best."""
         self.history.append(record)
         self.seconds += seconds
         improved = record["validation_bound"] > self.best_value
@@ -99,7 +99,7 @@ class TrainingState:
 
     @staticmethod
     def read_history(path: Path) -> list[Record]:
-        """The figures of the epochs that a checkpoint has behind it.
+        """The figures of the epochs up to a checkpoint.
 
         Raises:
             UserError: the file is missing, truncated or altered.
@@ -138,9 +138,9 @@ class TrainingState:
 
 
 class Kept:
-    """What a checkpoint holds as it was at the last epoch's end, for a training that is interrupted later.
+    """What a checkpoint holds, as it was at the end of the last epoch, in case training is interrupted later.
 
-    In the midst of an epoch the weights have moved on in place, and resuming goes on from whole epochs only.
+    In the middle of an epoch the weights have already moved on, in place, but only whole epochs are resumed.
     """
 
     def __init__(self, state: TrainingState) -> None:

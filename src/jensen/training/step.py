@@ -117,8 +117,8 @@ def _lone_rows_named(batch_size: int) -> Iterator[None]:
 def in_place(module: nn.Module) -> Iterator[None]:
     """Buffers that are replaced inside, as by ``self.mean = 0.9 * self.mean + 0.1 * x``, are changed instead.
 
-    A compiled or captured step reads and changes the tensors that it was made with, and would lose others.
-    A buffer that changes its shape or type is left replaced.
+    A compiled or captured step reads and changes the tensors that it was made with, and would never see new
+    ones. A buffer that changes its shape or type stays replaced.
     """
     held = [(m._buffers, name, buffer) for m in module.modules() for name, buffer in m._buffers.items()]
     yield
@@ -128,7 +128,7 @@ def in_place(module: nn.Module) -> Iterator[None]:
         if new is None or old is None or new is old:
             continue
         if (new.shape, new.dtype) == (old.shape, old.dtype):
-            replaced.append((here, name, old, new.detach().clone()))  # it may hold what another buffer was
+            replaced.append((here, name, old, new.detach().clone()))  # it may be what another buffer was
     for here, name, old, value in replaced:
         here[name] = old.copy_(value)
 
@@ -157,7 +157,7 @@ class WholeStep(Protocol):
 
 
 class Step:
-    """One step for each batch of stored rows, by `Slope` and `Optimizer`, or by what stands in for both."""
+    """Takes one step for each batch of stored rows, by `Slope` and `Optimizer` or by what replaces both."""
 
     def __init__(self, slope: Slope, optimizer: Optimizer) -> None:
         self.slope = slope
@@ -191,7 +191,7 @@ class Step:
         elif self.taken:
             with unvalidated():
                 self._eager(stored)
-        else:  # the first: distributions check their arguments, those of a user's model for one
+        else:  # in the first, distributions check their arguments, such as those of a user's model
             self._eager(stored)
         self.taken += 1
 
@@ -206,9 +206,9 @@ class Step:
 
 @contextmanager
 def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
-    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before.
+    """What runs inside leaves no mark: afterwards generators, buffers and ``others`` are as they were before.
 
-    Buffers are so in both senses, the tensors of the modules and the numbers in them.
+    Of buffers this is true in both senses: the modules hold the same tensors, and these the same numbers.
     """
     kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
     held = [(module, dict(module._buffers)) for module in slope.modules()]
@@ -247,4 +247,4 @@ class _Unvalidated:
 
 
 unvalidated = _Unvalidated()
-"""Inside, distributions do not check their arguments: a check reads numbers back at every call."""
+"""Inside, distributions do not check their arguments: each check would read numbers back from the device."""
