@@ -179,7 +179,7 @@ class Engine:
                 self.step(stored)
 
     def _gathered(self, rows: Tensor, index: Tensor) -> Tensor:
-        """The rows with these numbers; those on their way to a GPU in pinned memory, so that nothing waits."""
+        """The rows with these numbers; for a GPU in pinned memory, so that nothing waits for them."""
         if self.step.device.type != "cuda" or rows.is_cuda:
             return rows.index_select(0, index)
         pinned = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
