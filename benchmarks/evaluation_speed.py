@@ -31,13 +31,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.chunks import chunk_sizes
 from jensen.config import Settings
 from jensen.config.build import build_model
 from jensen.data import Preparation, evaluation_blocks, fit_preparation, load
 from jensen.evaluation import importance_weighted
 from jensen.evaluation.ais import annealed_importance_sampling
 from jensen.evaluation.compiled import compiled
-from jensen.evaluation.log_likelihood import chunk_sizes
 from jensen.models import VAE
 from jensen.objectives import elbo, pathwise
 from jensen.training.inner import refine

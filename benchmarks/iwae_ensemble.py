@@ -21,10 +21,10 @@ from jensen.objectives import Bound
 from jensen.tensors import save_tensors
 from jensen.training.loop import TrainingData, train
 from jensen.training.muon import MOMENTUM, MUON, SCALE, polar
-from jensen.training.optim import LearningRate
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.rule import Rule, Slot
+from jensen.training.schedules import LearningRate
 from jensen.training.state import TrainingState
 
 CLOCK_WARMUP = 20

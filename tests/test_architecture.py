@@ -16,10 +16,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room is a module or package directly under jensen. Each may import itself, the rooms that are free to
 # all, and those listed here. `jensen/__init__.py` and `jensen/__main__.py` are doors: they may open any room.
-FREE = {"errors", "float32", "files", "progress", "tensors", "_version"}
+FREE = {"errors", "float32", "files", "mode", "progress", "tensors", "_version"}
 GROUND = {"trace", "distributions", "networks", "data"}
 MODELS = GROUND | {"families", "priors", "models"}
-LOOPS = MODELS | {"objectives", "training", "evaluation"}
+LOOPS = MODELS | {"objectives", "chunks", "training", "evaluation"}
 SETTINGS = LOOPS | {"config", "recipes"}
 RUNS = SETTINGS | {"run", "session", "figures", "scores"}
 FACES = RUNS | {"estimator"}
@@ -33,8 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "priors": GROUND,
     "models": GROUND | {"families", "priors"},
     "objectives": {"trace", "distributions"},
-    "training": {"trace", "distributions", "data", "objectives"},
-    "evaluation": {"trace", "distributions", "data", "objectives"},
+    "chunks": {"trace"},
+    "training": {"trace", "distributions", "data", "objectives", "chunks"},
+    "evaluation": {"trace", "distributions", "data", "objectives", "chunks"},
     "config": LOOPS,
     "recipes": LOOPS | {"config"},
     "run": SETTINGS,

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Inside, and in a function that it decorates, float32 convolutions are taken in float32.
+    """Inside, and in a function that it decorates, float32 convolutions are computed in float32.
 
-    Other products are so already, unless the user has told torch otherwise. Torch's switch is then as it was
-    before. Who has set its newer switches (``fp32_precision``), for convolutions alone, keeps them.
+    Other products already are, unless the user has told torch otherwise. Afterwards torch's switch is as it
+    was. Whoever has set torch's newer switch (``fp32_precision``) for convolutions alone keeps that choice.
     """
     import torch
 
     try:
         before = torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # what the newer switches say cannot be said by this one
+    except RuntimeError:  # the newer switch is set to what this one cannot express
         yield
         return
     torch.backends.cudnn.allow_tf32 = False

@@ -40,16 +40,27 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_data(x: Any) -> None:
-    """ValueError unless ``x`` is a tensor of rows."""
+    """ValueError unless ``x`` is a tensor of one row or more (torch's distributions cannot measure none)."""
     if not (isinstance(x, Tensor) and x.dim()):
         given = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]")
+    if not len(x):
+        raise ValueError(f"x has no rows, shape {tuple(x.shape)}; give one row or more")
 
 
 def named(d: Distribution) -> str:
     """A distribution's kind, with what it wraps: Independent of Normal."""
     inner = getattr(d, "base_dist", None)
     return type(d).__name__ + (f" of {named(inner)}" if isinstance(inner, Distribution) else "")
+
+
+def has_density(q: Distribution, z: Tensor) -> bool:
+    """Whether ``q`` can say log q(z) of its draws ``z``; a point mass cannot."""
+    try:
+        q.log_prob(z)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
@@ -185,11 +196,7 @@ class Trace:
     @property
     def has_density(self) -> bool:
         """Whether every group's posterior has a density; a point mass has none, and so no KL."""
-        try:
-            _ = self.log_qz
-        except NotImplementedError:
-            return False
-        return True
+        return all(map(has_density, self.posterior, self.z))
 
     @property
     def log_w(self) -> Tensor:

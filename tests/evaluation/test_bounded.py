@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.evaluation import importance_weighted, log_likelihood
+from jensen import chunks
+from jensen.evaluation import importance_weighted
 from jensen.evaluation.impute import CHUNK, impute, impute_draws
 from jensen.evaluation.score import BLOCK, score
 from jensen.families import Conditional, Normal
@@ -68,16 +69,14 @@ def largest(model: VAE) -> int:
 def test_chunks_of_samples_count_what_is_decoded(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.decoded == Observed.num_outputs
     whole = importance_weighted(model, rows(), 4000)["distortion"]
-    assert largest(model) <= log_likelihood.CHUNK["cpu"] * log_likelihood.PER_NUMBER
-    assert len(log_likelihood.chunk_sizes(4000, B * D, CPU)) == 1, (
-        "by the numbers of the data, one chunk would do"
-    )
-    monkeypatch.setitem(log_likelihood.CHUNK, "cpu", B * 100 * 7)
+    assert largest(model) <= chunks.CHUNK["cpu"] * chunks.PER_NUMBER
+    assert len(chunks.chunk_sizes(4000, B * D, CPU)) == 1, "by the numbers of the data, one chunk would do"
+    monkeypatch.setitem(chunks.CHUNK, "cpu", B * 100 * 7)
     parts = importance_weighted(model, rows(), 4000)["distortion"]
     assert largest(model) == 7 * B * Observed.num_outputs
     # Means of 4,000: the standard deviation of -log p(x | z) over z is a few nats.
     assert (whole - parts).abs().max() < 0.5
-    monkeypatch.setitem(log_likelihood.CHUNK, "cpu", BLOCK * 100 * 3)
+    monkeypatch.setitem(chunks.CHUNK, "cpu", BLOCK * 100 * 3)
     score(model, [rows()], 100)
     assert largest(model) == 3 * B * Observed.num_outputs
 
@@ -86,7 +85,7 @@ def test_rows_are_imputed_a_few_at_a_time(model: VAE, monkeypatch: pytest.Monkey
     x, discrete = rows(), torch.zeros(D, dtype=torch.bool)
     whole = impute([model], [x], discrete, num_samples=200)
     assert largest(model) == CHUNK * 200 * Observed.num_outputs, "as many as are filled at a time"
-    monkeypatch.setattr(log_likelihood, "MOST_DECODED", 6 * 200 * Observed.num_outputs)
+    monkeypatch.setattr(chunks, "MOST_DECODED", 6 * 200 * Observed.num_outputs)
     parts = impute([model], [x], discrete, num_samples=200)
     assert largest(model) == 6 * 200 * Observed.num_outputs
     there = ~x.isnan()

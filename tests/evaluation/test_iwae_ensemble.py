@@ -20,7 +20,7 @@ from jensen.config import Settings
 from jensen.config.build import build_bound, build_estimator, build_memory, build_model
 from jensen.data import Dataset, Preparation
 from jensen.models import VAE
-from jensen.training.optim import build_optimizer
+from jensen.training.optimizer import build_optimizer
 
 BINARY = Preparation(
     "dynamic", False, torch.zeros(()).double(), torch.ones(()).double(), (0.0, 1.0), torch.uint8, "binary"

@@ -21,6 +21,7 @@ from jensen.families.scales import NetworkScale, OptimalScale
 from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.priors import Flow, StandardNormal
+from jensen.training.two_tier import compute_log_likelihood, refine
 
 B, D, M = 6, 4, 2
 
@@ -66,6 +67,10 @@ MEASURES: dict[str, Callable[[VAE, Tensor], Any]] = {
     "aggregate": lambda model, x: aggregate(model, [x], num_samples=6, num_permutations=2),
     "sample": lambda model, x: sample(model, 3),
     "reconstruct": lambda model, x: reconstruct(model.decoder, torch.zeros(3, M)),
+    "refine": lambda model, x: refine(model, x, 2, family=Normal([M], NetworkScale(M)), seed=1),
+    "log_likelihood": lambda model, x: compute_log_likelihood(
+        model, [x], 2, num_samples=3, family=Normal([M], NetworkScale(M))
+    ),
 }
 
 
@@ -99,7 +104,7 @@ def test_only_the_bounds_draw_from_the_global_generator(name: str, model: VAE, x
     assert drawn == (name in ("importance_weighted", "evaluate"))
 
 
-@pytest.mark.parametrize("measure", [evaluate, score, lambda m, x, k: encode(m, x)])
+@pytest.mark.parametrize("measure", [evaluate, score, compute_log_likelihood, lambda m, x, k: encode(m, x)])
 def test_a_tensor_is_no_blocks(measure: Callable[..., Any], model: VAE, x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give blocks of rows, as in \[x\]"):
         measure(model, x, 3)
@@ -113,12 +118,23 @@ def test_chunks_add_up(model: VAE, x: Tensor) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, "3"])
 def test_counts_are_whole_numbers(count: Any, model: VAE, x: Tensor) -> None:
-    for measure in (importance_weighted, model.trace.__func__, lambda m, x, k: score(m, [x], k)):
+    for measure in (
+        importance_weighted,
+        model.trace.__func__,
+        lambda m, x, k: score(m, [x], k),
+        lambda m, x, k: compute_log_likelihood(m, [x], 1, num_samples=k),
+    ):
         with pytest.raises(ValueError, match=r"num_samples is .*; give a whole number of 1 or more"):
             measure(model, x, count)
     for draw in (model.sample, lambda n: sample(model, n)):
         with pytest.raises(ValueError, match=r"n is .*; give a whole number of 1 or more"):
             draw(count)
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if name not in ("bdmc", "sample", "reconstruct")])
+def test_no_rows_are_refused(name: str, model: VAE, x: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"x has no rows, shape \(0, 4\); give one row or more"):
+        MEASURES[name](model, x[:0])
 
 
 def test_a_posterior_without_a_mean_is_encoded(model: VAE, x: Tensor) -> None:

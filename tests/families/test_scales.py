@@ -106,6 +106,15 @@ def test_in_evaluation_the_optimal_scale_is_a_fixed_number() -> None:
     torch.testing.assert_close(normal(mean).log_prob(x), before)
 
 
+def test_the_optimal_scale_remembers_steps_of_training_alone() -> None:
+    normal, mean, x = optimal_normal()
+    with torch.no_grad():
+        best = normal(mean).log_prob(x)
+    assert normal.scale.num_batches == 0
+    torch.testing.assert_close(best, normal(mean).log_prob(x))
+    assert normal.scale.num_batches == 1
+
+
 def test_the_optimal_scale_of_laplace_is_the_mean_distance() -> None:
     laplace = families.Laplace([3], OptimalScale())
     _, mean, x = optimal_normal()

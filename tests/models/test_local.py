@@ -54,6 +54,7 @@ def test_raw_numbers_of_a_conditional_make_its_distribution() -> None:
     )
     raw = conditional.raw(images)
     assert raw.shape == (3, 5, 4)
+    assert conditional.raw(images[:, :0]).shape == (3, 0, 4)
     torch.testing.assert_close(conditional.family(raw).mean, conditional(images).mean, atol=0, rtol=0)
 
 
@@ -128,7 +129,7 @@ def gradients(module: nn.Module) -> list[Tensor]:
 def test_semi_amortized_gradients(semi: VAE, x: Tensor) -> None:
     plain = VAE(semi.prior, semi.encoder.start, semi.decoder)
     torch.manual_seed(3)
-    value = inference.semi_amortized()(elbo, semi, x, 4)
+    value = inference.semi_amortized_estimator()(elbo, semi, x, 4)
     value.sum().backward()
     encoder, decoder = gradients(semi.encoder), gradients(semi.decoder)
     semi.zero_grad()
@@ -147,4 +148,4 @@ def test_semi_amortized_gradients(semi: VAE, x: Tensor) -> None:
 def test_semi_amortized_estimates_refuse_a_plain_encoder(x: Tensor) -> None:
     plain = VAE(StandardNormal(M), encoder(), decoder())
     with pytest.raises(ValueError, match=r"jensen\.models\.local\.semi_amortized"):
-        inference.semi_amortized()(elbo, plain, x, 1)
+        inference.semi_amortized_estimator()(elbo, plain, x, 1)

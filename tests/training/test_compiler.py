@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 
 from jensen.training.agreement import _close, _each_close
 from jensen.training.compiler import Backend, Compiled, _every_core, compile_step, inductor
-from jensen.training.optim import build_optimizer
+from jensen.training.optimizer import build_optimizer
 from jensen.training.step import Step, trial
 from jensen.training.tracing import CompilationError, lift_draws, trace_step
 from tests.training.cases import CASES, Problem, problem

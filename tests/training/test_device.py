@@ -19,7 +19,7 @@ from jensen.config import Settings
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.data.preparation import Preparation
 from jensen.session import start
-from jensen.training.optim import build_optimizer
+from jensen.training.optimizer import build_optimizer
 from jensen.training.step import Slope, unvalidated
 from jensen.training.tracing import _convolution_backward
 from tests.training.test_compiler import WHOLE, problem

@@ -20,9 +20,9 @@ from jensen.objectives import elbo, pathwise
 from jensen.session import resume, start
 from jensen.training.engine import GATHERED, Engine
 from jensen.training.loop import TrainingData, _reason_to_stop, train
-from jensen.training.optim import kl_weight
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
+from jensen.training.schedules import kl_weight
 from jensen.training.step import Step, unvalidated
 from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_worth_it
@@ -65,7 +65,7 @@ def test_a_compiled_run_takes_the_steps_of_an_eager_one(name: str) -> None:
     eager = trained(name, settings={"compile": "off"})
     compiled = trained(name, settings={"compile": "on"}, backend=as_traced, say=said.append)
     assert compiled.step.compiled is not None, said
-    assert compiled.state.compiled == 0
+    assert compiled.state.compiled_from == 0
     torch.testing.assert_close(weights(eager), weights(compiled), rtol=1e-4, atol=1e-6)
     assert eager.step.total.item() == pytest.approx(compiled.step.total.item(), rel=1e-5)
 
@@ -307,7 +307,7 @@ def test_a_compiler_that_fails_leaves_the_run_as_it_is() -> None:
     assert said[1:] == [
         "the training step is not compiled: RuntimeError: no space left on device; training goes on without"
     ]
-    assert engine.state.compiled is None
+    assert engine.state.compiled_from is None
     assert all(map(torch.equal, weights(engine), weights(trained("likelihood normal"))))
 
 

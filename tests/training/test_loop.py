@@ -19,9 +19,10 @@ from jensen.objectives import Bound, beta, elbo, elbo_monte_carlo, iwae, pathwis
 from jensen.tensors import load_tensors, save_tensors
 from jensen.training.held_out import near
 from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
-from jensen.training.optim import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.plan import Plan
+from jensen.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.state import TrainingState
+from jensen.training.step import _clipped
 
 D, M = 3, 2
 
@@ -163,7 +164,7 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     plan = Plan(epochs=2, batch_size=10)
     state = run(model, rows(), plan)
-    state.earlier, state.changing = 3, True
+    state.earlier, state.changing, state.compiled_from = 3, True, 1
     state.save(path, "settings")
     torch.manual_seed(9)
     other = VAE(priors.StandardNormal(M), model.encoder, model.decoder)
@@ -173,6 +174,7 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
         state.best_value, state.best_epoch, state.seconds,
     )  # fmt: skip
     assert (loaded.earlier, loaded.number, loaded.changing) == (3, 5, True)
+    assert loaded.compiled_from == json.loads(load_tensors(path)[1]["state"])["compiled"] == 1
     assert all(torch.equal(loaded.best[name], value) for name, value in state.best.items())
     old, new = (s.optimizer.tensors() for s in (state, loaded))
     assert old["0/step"] > 0
@@ -229,6 +231,37 @@ def test_training_and_validation_leave_generators_and_modes_as_they_were(model: 
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_training_on_a_processor_leaves_the_generators_of_gpus_alone(
+    model: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    run(model, rows(), Plan(epochs=2))
+    assert seeded == []
+
+
+def test_batch_normalization_and_a_row_left_over(model: VAE) -> None:
+    network = nn.Sequential(nn.Linear(D, 4), nn.BatchNorm1d(4), nn.Linear(4, 2 * M))
+    own = VAE(model.prior, Conditional(network, Normal([M], NetworkScale(M))), model.decoder)
+    with pytest.raises(UserError, match=r"batch of one row.* no single row over \(now 13\), or use nn.Layer"):
+        run(own, rows(), Plan(epochs=1, batch_size=13))
+    run(own, rows(), Plan(epochs=1, batch_size=12))
+
+
+@pytest.mark.parametrize("most", [0.5, 2.0])
+def test_gradients_are_clipped_as_torch_clips_them(most: float) -> None:
+    """Their norm is 1.3: a limit below it scales them down, and one above it leaves them as they are."""
+    gradients = (torch.tensor([0.3, -0.4]), None, torch.tensor([[1.2]]))
+    parameters = [nn.Parameter(torch.zeros_like(g)) for g in gradients if g is not None]
+    for p, g in zip(parameters, (g for g in gradients if g is not None), strict=True):
+        p.grad = g.clone()
+    nn.utils.clip_grad_norm_(parameters, most)
+    first, nothing, last = _clipped(gradients, most)
+    assert nothing is None
+    for ours, p in zip((first, last), parameters, strict=True):
+        torch.testing.assert_close(ours, p.grad, atol=0, rtol=0)
+
+
 def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows, in their order, once each; prepared once, and every time where there are too many."""
     made = []
@@ -241,7 +274,7 @@ def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.Mon
     monkeypatch.setattr(Tensor, "to", lambda tensor, device: tensor)
     gpu, rows = torch.device("cuda"), torch.arange(50.0)
     assert near(blocks, torch.device("cpu"), 1) is blocks
-    monkeypatch.setattr("jensen.training.held_out.AT_ONCE", 20 * 4)
+    monkeypatch.setattr("jensen.training.held_out.MOST_DECODED", 20 * 4)
     few = near(blocks, gpu, 4)
     for _ in range(2):
         found = list(few())

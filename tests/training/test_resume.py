@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import jensen.session
-import jensen.training.optim
+import jensen.training.schedules
 from jensen.config import Settings
 from jensen.errors import UserError
 from jensen.run import Run
@@ -79,7 +79,7 @@ def test_stopped_anywhere_equals_never_stopped(
     name: str, rows: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jensen.session, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(jensen.training.optim, "PLATEAU_PATIENCE", 1)
+    monkeypatch.setattr(jensen.training.schedules, "PLATEAU_PATIENCE", 1)
     changes = CASES[name]
     data = rows["grey" if "binarize" in changes else "normal"]
     settings = Settings(data=data, epochs=6, **SMALL, **changes)

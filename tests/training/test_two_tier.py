@@ -20,19 +20,26 @@ from jensen.families import (
     NetworkScale,
     Normal,
     OneHotCategorical,
+    OptimalScale,
     PointMass,
     SharedScale,
 )
 from jensen.models import VAE
-from jensen.models.local import Neutral, two_tier
+from jensen.models.local import Neutral, semi_amortized, two_tier
 from jensen.networks import mlp
-from jensen.objectives import elbo_monte_carlo, pathwise
+from jensen.objectives import elbo_monte_carlo, pathwise, sticking_the_landing
 from jensen.priors import StandardNormal
+from jensen.training.inner import CUT, _Search
 from jensen.training.loop import TrainingData, train
 from jensen.training.plan import Plan
 from jensen.training.start import matching
 from jensen.training.state import TrainingState
-from jensen.training.two_tier import compute_log_likelihood, inner_loop, refine
+from jensen.training.two_tier import (
+    compute_log_likelihood,
+    inner_loop,
+    refine,
+    semi_amortized_estimator,
+)
 from tests.oracles.linear_gaussian import LinearGaussian, random_model
 
 D, M, B = 6, 3, 20
@@ -231,6 +238,59 @@ def test_the_log_likelihood_is_a_mean_with_its_standard_error(nonlinear: VAE, bi
     torch.testing.assert_close(found.values, plain.values + 2.0)
     torch.testing.assert_close(found.start, plain.start + 2.0)
     assert (found.steps == 20).all()
+    alone = compute_log_likelihood(nonlinear, [bits[:1]], 1)
+    assert (alone.value, math.isnan(alone.standard_error)) == (alone.values.item(), True)
+
+
+def test_data_are_judged_draw_by_draw() -> None:
+    """One datum each: a gain, one below the tolerance, noise about zero, a small loss, a sure one, NaN."""
+    noise = torch.tensor([9.0, -9.0, 3.0, -3.0])
+    changes = [noise * 0 + 1, noise * 0 + 1e-5, noise, noise - 1, noise / 9 - 9, noise * math.nan]
+    gained, lost = (torch.tensor(flags).bool() for flags in ([1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]))
+    first = torch.randn(4, 6).double()
+    search = _Search(torch.zeros(6, 2), first)
+    search.climb(torch.ones(6, 2), lr=0.1)
+    moved, second = search.raw, first + torch.stack(changes, 1)
+    assert (moved > 0).all()
+
+    search.judge(second, tolerance=1e-4, patience=2)
+    assert torch.equal(search.raw, torch.where(lost[:, None], 0.0, moved)), "who lost goes back"
+    assert torch.equal(search.safe, search.raw)
+    assert torch.equal(search.log_w, torch.where(lost, first, second))
+    assert torch.equal(search.slope == 0, lost[:, None].expand(6, 2)), "nor is it driven there again"
+    assert torch.equal(search.rate[:, 0], torch.where(gained, 1.0, CUT))
+    assert search.active.all()
+
+    search.judge(search.log_w, tolerance=1e-4, patience=2)
+    assert torch.equal(search.active, gained), "two measurements without a gain"
+    stopped = search.raw
+    search.climb(torch.ones(6, 2), lr=0.1)
+    assert torch.equal((search.raw != stopped).all(1), gained)
+
+
+@pytest.mark.parametrize("estimator", [pathwise, sticking_the_landing])
+@pytest.mark.parametrize("inference", ["amortized", "two-tier", "semi-amortized"])
+def test_a_step_teaches_an_optimal_scale_once(inference: str, estimator: Any) -> None:
+    """And by the posterior that the step ends with, not by those that a search has passed."""
+    torch.manual_seed(0)
+    x, prior = 3 * torch.randn(B, D), StandardNormal(M)
+    decoder = Conditional(mlp(M, [8], D), Normal([D], OptimalScale()))
+    encoder = Conditional(mlp(D, [8], 2 * M), diagonal())
+    models = {
+        "amortized": lambda: VAE(prior, encoder, decoder),
+        "two-tier": lambda: two_tier(prior, diagonal(), decoder, inner_loop(20)),
+        "semi-amortized": lambda: semi_amortized(prior, encoder, decoder, inner_loop(20)),
+    }
+    model = models[inference]().train()
+    means: list[Tensor] = []
+    decoder.register_forward_hook(lambda module, given, out: means.append(out.mean))
+    step = semi_amortized_estimator(estimator) if inference == "semi-amortized" else estimator
+    step(elbo_monte_carlo, model, x, 2).sum().backward()
+    scale = decoder.family.scale
+    assert scale.num_batches == 1
+    best = (x - means[-1]).square().mean().sqrt()
+    torch.testing.assert_close(scale.sigma, best.detach(), rtol=1e-4, atol=0)
+    assert all(module.training for module in model.modules())
 
 
 class Back(nn.Module):

@@ -49,7 +49,7 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     if settings.likelihood == "columns" and settings.inference == "amortized" and settings.hide:
         estimator = reads_incomplete(estimator, settings.hide)
     if settings.inference == "semi-amortized":
-        estimator = inner.semi_amortized(estimator)
+        estimator = inner.semi_amortized_estimator(estimator)
     return estimator
 
 

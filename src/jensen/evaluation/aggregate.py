@@ -15,8 +15,8 @@ from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
 from jensen.evaluation.mixture import Mixture
 from jensen.evaluation.mmd import mmd_test
-from jensen.evaluation.mode import measuring, with_contexts
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
+from jensen.mode import measuring, with_contexts
 from jensen.trace import Model
 
 MMD_DRAWS = 1000

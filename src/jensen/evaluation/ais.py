@@ -14,7 +14,7 @@ from jensen.distributions.moments import diagonal_fit, moments
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
-from jensen.evaluation.mode import measuring
+from jensen.mode import measuring
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, named
 

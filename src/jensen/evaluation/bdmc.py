@@ -12,7 +12,7 @@ from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
 from jensen.evaluation.latents import only_group
-from jensen.evaluation.mode import measuring
+from jensen.mode import measuring
 from jensen.objectives.bounds import PowerMean, log_mean_exp
 from jensen.trace import Model
 

@@ -22,7 +22,7 @@ from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.estimate import effective_sample_size
-from jensen.evaluation.mode import measuring
+from jensen.mode import measuring
 
 CHUNK = 1 << 12
 """Latents proposed at a time."""

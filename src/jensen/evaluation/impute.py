@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.chunks import rows_at_once
 from jensen.data.seeds import derive_seed, seeded
-from jensen.evaluation.log_likelihood import rows_at_once
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.mode import in_blocks, measuring
 from jensen.trace import Model
 
 DRAWS = 200

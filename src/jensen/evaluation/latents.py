@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from jensen.data.seeds import seeded
 from jensen.distributions.moments import moments
-from jensen.evaluation.mode import measuring, with_contexts
+from jensen.mode import measuring, with_contexts
 from jensen.trace import Model, Trace
 
 ACTIVE_VARIANCE = 0.01

@@ -7,40 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.evaluation.mode import measuring, with_contexts
-from jensen.trace import Model, Trace, check_count, check_data
-
-CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
-"""Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32, which a processor's cache may hold, and
-256 MiB, which keep a GPU busy."""
-PER_NUMBER = 8
-"""Numbers of a decoder that may stand for one of the data in a chunk: a table's levels are many more."""
-MOST_DECODED = 1 << 24
-"""Numbers of a decoder at a time, K * B * outputs, where rows are taken apart: 64 MiB in float32."""
-
-
-def numbers_decoded(model: Model) -> int:
-    """Numbers that a decoder makes of one latent sample, where the model says it; else 0."""
-    return int(getattr(model, "decoded", 0))
-
-
-def numbers_of(model: Model, event_size: int) -> int:
-    """For `chunk_sizes`, what a sample of one datum of ``event_size`` numbers counts as."""
-    return max(event_size, numbers_decoded(model) // PER_NUMBER)
-
-
-def rows_at_once(model: Model, num_samples: int) -> int:
-    """How many data, with so many samples each, a decoder may decode at a time."""
-    return max(1, MOST_DECODED // (num_samples * max(1, numbers_decoded(model))))
-
-
-def chunk_sizes(num_samples: int, numbers_per_sample: int, device: torch.device) -> list[int]:
-    """K split into chunks of at most `CHUNK` numbers each (at least one sample)."""
-    check_count("num_samples", num_samples)
-    most = CHUNK.get(device.type, CHUNK["cpu"])
-    size = max(1, min(num_samples, most // max(1, numbers_per_sample)))
-    full, rest = divmod(num_samples, size)
-    return [size] * full + ([rest] if rest else [])
+from jensen.chunks import traces
+from jensen.mode import measuring, with_contexts
+from jensen.trace import Model, Trace
 
 
 def importance_weighted(
@@ -72,24 +41,15 @@ def importance_weighted(
         num_samples: K.
         context: for conditional models.
         posterior: q(z | x) to use in place of the model's own, for example a refined one.
-        chunks: sizes of the chunks, adding up to K; chosen from the data's size when left out.
+        chunks: sizes of the chunks, adding up to K; chosen by `jensen.chunks.traces` when left out.
         on_draws: told after each chunk how many latents were drawn, K B in all, for progress.
 
     Raises:
         ValueError: K, the data or the chunks are not such.
     """
-    check_count("num_samples", num_samples)
-    check_data(x)
-    if chunks is None:
-        chunks = chunk_sizes(num_samples, len(x) * numbers_of(model, x[0].numel()), x.device)
-    chunks = list(chunks)
-    if sum(chunks) != num_samples:
-        raise ValueError(f"chunks add up to {sum(chunks)}, and must to num_samples, {num_samples}")
     with measuring(model):
-        if posterior is None:  # once, not in every chunk
-            posterior = model.posterior(x, context=context)
-        traces = (model.trace(x, k, context=context, posterior=posterior) for k in chunks)
-        return _streamed(x, traces, num_samples, on_draws)
+        parts = traces(model, x, num_samples, context=context, posterior=posterior, chunks=chunks)
+        return _streamed(x, parts, num_samples, on_draws)
 
 
 def _streamed(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from jensen.data.seeds import seeded
 from jensen.distributions import center
-from jensen.evaluation.mode import measuring
+from jensen.mode import measuring
 from jensen.trace import Model, check_count
 
 ROWS = 256

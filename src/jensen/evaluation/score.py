@@ -1,5 +1,6 @@
 """How likely each row is under the model, and which columns make it so."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.chunks import chunk_sizes, numbers_of, traces
 from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
-from jensen.evaluation.log_likelihood import chunk_sizes, numbers_of
-from jensen.evaluation.mode import measuring, with_contexts
+from jensen.mode import measuring, with_contexts
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
 
@@ -100,8 +101,9 @@ def _score_block(
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
     posterior = tuple(share_noise(q) for q in model.posterior(x, context=context))
     log_w, shares = [], []
-    for k in chunk_sizes(num_samples, BLOCK * numbers_of(model, SMALLER * x[0].numel()), x.device):
-        trace = model.trace(x, k, context=context, posterior=posterior)
+    numbers = BLOCK * numbers_of(model, SMALLER * math.prod(x.shape[1:]))
+    chunks = chunk_sizes(num_samples, numbers, x.device)
+    for trace in traces(model, x, num_samples, context=context, posterior=posterior, chunks=chunks):
         log_w.append(trace.log_w.double())
         if per_column is not None:
             shares.append(per_column(trace.likelihood, x).double())

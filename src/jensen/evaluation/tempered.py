@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import seeded
-from jensen.evaluation.mode import in_blocks, measuring
+from jensen.mode import in_blocks, measuring
 from jensen.objectives.bounds import PowerMean
 from jensen.trace import check_count
 

@@ -1,5 +1,7 @@
 """A conditional distribution: a network followed by a family."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -50,7 +52,7 @@ class Conditional(nn.Module):
         raw: Tensor = (
             self.network(flat) if context is None else self.network(flat, self._read(context, batch))
         )
-        raw = raw.reshape(*batch, -1)
+        raw = raw.reshape(*batch, -1 if len(raw) else math.prod(raw.shape[1:]))  # of no rows, -1 says nothing
         takes = raw.shape[-1] if getattr(self.family, "any_outputs", False) else self.family.num_outputs
         if raw.shape[-1] != takes:
             raise ValueError(

@@ -120,7 +120,8 @@ class OptimalScale(Scale):
     dimensions, at every evaluation of log p(x | z), with gradients through it. A sigma that depends on
     x is no density, so those values are no bound on log p(x); they differ from one by what fitting one
     number to a batch gains. In evaluation mode sigma is a fixed number, an average over the latest
-    training batches, and the density is an honest one.
+    training batches, and the density is an honest one. Evaluations without gradients, which are no part
+    of a step of training, add nothing to the average.
 
     ``sigma*^2`` is floored softly, by adding ``exp(2 * LOG_SCALE_LIMITS[0])``: finite at residual zero.
     """
@@ -140,7 +141,7 @@ class OptimalScale(Scale):
         return self.sigma.clone()  # a copy: the buffer changes in place while graphs still need its value
 
     def fit(self, residual: Tensor, power: int) -> Tensor:
-        """The maximum-likelihood scale ``(mean |residual|^p)^(1/p)``, remembered in the running average.
+        """The maximum-likelihood scale ``(mean |residual|^p)^(1/p)``; with gradients on, it is remembered.
 
         Args:
             residual: ``x - mu``, any shape.
@@ -148,9 +149,14 @@ class OptimalScale(Scale):
         """
         floor = math.exp(power * LOG_SCALE_LIMITS[0])
         best = (residual.abs().pow(power).mean() + floor) ** (1 / power)
-        with torch.no_grad():
-            self.num_batches.add_(1)
-            weight = (1 / self.num_batches).clamp_min(1 / self.memory)  # a plain mean at first
-            average = self.sigma**power * (1 - weight) + best**power * weight
-            self.sigma.copy_(average ** (1 / power))
+        if torch.is_grad_enabled():
+            self._remember(best.detach(), power)
         return best
+
+    @torch.no_grad()
+    def _remember(self, best: Tensor, power: int) -> None:
+        """Take the scale of one more batch into the running average."""
+        self.num_batches.add_(1)
+        weight = (1 / self.num_batches).clamp_min(1 / self.memory)  # a plain mean at first
+        average = self.sigma**power * (1 - weight) + best**power * weight
+        self.sigma.copy_(average ** (1 / power))

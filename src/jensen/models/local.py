@@ -120,8 +120,8 @@ def semi_amortized(prior: nn.Module, encoder: nn.Module, decoder: nn.Module, max
     The scheme of Krishnan, Liang & Hoffman 2018, which Kim et al. 2018 call VAE+SVI; their own SA-VAE
     differentiates through the inner steps, and this does not.
 
-    Its posterior is the refined one. Train it with `jensen.training.two_tier.semi_amortized`, which also
-    gives the encoder a gradient; any other estimator leaves the encoder as it is.
+    Its posterior is the refined one. Train it with `jensen.training.two_tier.semi_amortized_estimator`, which
+    also gives the encoder a gradient; any other estimator leaves the encoder as it is.
 
     Args:
         prior: ``forward() -> Distribution`` over z.

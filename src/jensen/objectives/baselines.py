@@ -21,7 +21,7 @@ def no_baseline(values: Tensor) -> Tensor:
 
 
 def leave_one_out(values: Tensor) -> Tensor:
-    """b_k = mean_{j != k} f_j, independent of z_k for want of f_k (Kool, van Hoof & Welling 2019).
+    """b_k = mean_{j != k} f_j, independent of z_k, as f_k is left out (Kool, van Hoof & Welling 2019).
 
     Raises:
         ValueError: there is one sample, K = 1.

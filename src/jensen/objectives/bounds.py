@@ -16,17 +16,13 @@ from jensen.trace import Trace
 
 @dataclass(frozen=True)
 class Bound:
-    """What training maximises: ``reduction(integrand(trace))``.
-
-    ``needs_density`` says that the integrand uses log q(z | x), which a point mass does not have.
-    """
+    """What training maximises: ``reduction(integrand(trace))``."""
 
     name: str
     integrand: Callable[[Trace], Tensor]
     """``Trace -> [K, B]``."""
     reduction: Callable[[Tensor], Tensor]
     """``[K, B] -> [B]``."""
-    needs_density: bool = True
     upper: bool = False
     """Whether it bounds log p(x) from above, in the limit of many samples (see `cubo`): then smaller
     is tighter, and a posterior is fitted by minimising it."""
@@ -34,8 +30,8 @@ class Bound:
     """Whether integrand[k, b] depends on sample k of datum b alone, as score-function terms require.
     A bound that is not separable couples the samples through a Monte Carlo KL (see `free_bits`)."""
     linear: bool = False
-    """Whether the integrand is a constant times the trace's ``kl`` or ``log_qz`` plus what has neither, as
-    `sticking_the_landing` requires: the score that it leaves out has mean zero only then."""
+    """Of averages: whether the integrand is a constant times the trace's ``kl`` or ``log_qz`` plus what has
+    neither, as `sticking_the_landing` requires: the score that it leaves out has mean zero only then."""
     formula: str | None = field(default=None, compare=False)
     """What it is, with its source: ``help(bound)`` shows it, and ``repr(bound)`` its first line."""
 
@@ -150,7 +146,6 @@ iwae = Bound(
     "iwae",
     log_weight,
     log_mean_exp,
-    linear=True,
     formula="E log (1/K) sum_k p(x, z_k) / q(z_k | x) <= log p(x) (Burda, Grosse & Salakhutdinov 2016, "
     "eq. 8).",
 )
@@ -159,9 +154,8 @@ reconstruction = Bound(
     "reconstruction",
     lambda t: t.log_px,
     mean,
-    needs_density=False,
     linear=True,
-    formula="E_q log p(x | z), the vanilla autoencoder's objective: no bound on log p(x) for want of the KL.",
+    formula="E_q log p(x | z), the vanilla autoencoder's objective: without the KL, no bound on log p(x).",
 )
 
 
@@ -218,7 +212,7 @@ def renyi(alpha: float) -> Bound:
     if not math.isfinite(alpha):
         raise ValueError(f"alpha is {alpha}; give a finite number: 1 is the ELBO, 0 the IWAE bound")
     return Bound(
-        "renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=True, formula=renyi.__doc__
+        "renyi", log_weight, PowerMean(1 - alpha), upper=alpha < 0, linear=alpha == 1, formula=renyi.__doc__
     )
 
 
@@ -239,4 +233,4 @@ def cubo(order: float = 2.0) -> Bound:
     """
     if not 1 <= order < math.inf:
         raise ValueError(f"order is {order}; give a number of 1 or more, or below 1 use renyi(1 - order)")
-    return Bound("cubo", log_weight, PowerMean(order), upper=True, linear=True, formula=cubo.__doc__)
+    return Bound("cubo", log_weight, PowerMean(order), upper=True, formula=cubo.__doc__)

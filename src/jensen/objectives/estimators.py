@@ -1,8 +1,9 @@
 """Gradient estimators: ``(bound, model, x, K) -> [B]``.
 
-The value returned is always the bound; its autograd gradient is always the named estimator's. All of them
-are unbiased for the gradient of the expectation of that value, for these posteriors and bounds (w are the
-parameters of q, theta those of the decoder, and r = p(x, z) / q(z | x) is the trace's ``log_w.exp()``):
+The value returned is always the bound; its autograd gradient is always the named estimator's. They
+are unbiased for the gradient of the expectation of that value, with one exception, for these posteriors and
+bounds (w are the parameters of q, theta those of the decoder, and r = p(x, z) / q(z | x) is the trace's
+``log_w.exp()``):
 
 | estimator | posterior | bound |
 |---|---|---|
@@ -10,6 +11,9 @@ parameters of q, theta those of the decoder, and r = p(x, z) / q(z | x) is the t
 | `score_function` | with ``log_prob`` in groups not drawn pathwise | any; `free_bits` if the KL is exact |
 | `sticking_the_landing` | with both | averages, linear in the KL: `elbo`, `elbo_monte_carlo`, `beta`, ... |
 | `doubly_reparameterized` | with both, groups independent given x | `iwae`, `renyi`, `cubo` |
+
+The exception is a straight-through posterior (`jensen.families.StraightThrough`): its ``rsample`` passes on
+the gradient of a relaxation in the place of its draws' own, so that all pathwise gradients by w are biased.
 """
 
 from collections.abc import Sequence
@@ -22,7 +26,7 @@ from jensen.objectives.baselines import Baseline, find_baseline
 from jensen.objectives.bounds import Bound, PowerMean, log_weight, mean
 from jensen.objectives.gradients import score_surrogate
 from jensen.objectives.path_density import PathDensity
-from jensen.trace import Model, Trace, anonymous
+from jensen.trace import Model, Trace, anonymous, has_density
 
 
 def pathwise(
@@ -30,8 +34,9 @@ def pathwise(
 ) -> Tensor:
     """The reparameterization estimator (Kingma & Welling 2014; Rezende et al. 2014).
 
-    ``z_k = f_w(eps_k)``, ``grad_w E_q F = mean_k grad_z F(z_k) grad_w f_w(eps_k)``: differentiate the
-    bound through the samples.
+    ``z_k = f_w(eps_k)``, ``grad_w E_q F ~ mean_k grad_z F(z_k) grad_w f_w(eps_k)``: differentiate the
+    bound through the samples. Unbiased, except for a straight-through posterior, whose gradient is that of a
+    relaxation (Jang, Gu & Poole 2017, section 2.2).
 
     Args:
         bound: a `Bound`, for example `jensen.objectives.elbo`.
@@ -125,11 +130,11 @@ def sticking_the_landing(
         ValueError: the bound is not an average (for IWAE the removed score has not mean zero), or not
             linear in the KL; some posterior has no pathwise sampler, or no density.
     """
-    if bound.reduction != mean or not bound.separable or not bound.linear:
+    if bound.reduction != mean or not bound.linear:
         raise ValueError(
             f"sticking_the_landing was given {bound.name}; it is unbiased for averages: the reduction "
-            "must be PowerMean(0), which is jensen.objectives.mean, and the bound separable and linear in "
-            "the KL; use doubly_reparameterized for iwae and renyi, pathwise for others, or give your own "
+            "must be PowerMean(0), which is jensen.objectives.mean, and the integrand linear in the KL; "
+            "use doubly_reparameterized for iwae and renyi, pathwise for others, or give your own "
             "Bound linear=True if its integrand is, as log_px - c * kl.sum(-1) with a constant c"
         )
     trace = _pathwise_trace("sticking_the_landing", model, x, num_samples, context)
@@ -205,23 +210,15 @@ def _integrand(bound: Bound, trace: Trace, score: bool = True) -> Tensor:
     posterior = trace.posterior if score else tuple(PathDensity(q) for q in trace.posterior)
     try:
         return bound.values(replace(trace, posterior=posterior))
-    except NotImplementedError:
-        if not bound.needs_density or all(map(_has_density, trace.posterior, trace.z)):
+    except NotImplementedError as error:
+        if trace.has_density:
             raise
-        raise ValueError(_no_density(bound.name, trace)) from None
-
-
-def _has_density(q: torch.distributions.Distribution, z: Tensor) -> bool:
-    try:
-        q.log_prob(z)
-    except NotImplementedError:
-        return False
-    return True
+        raise ValueError(_no_density(bound.name, trace)) from error
 
 
 def _no_density(what: str, trace: Trace) -> str:
     pairs = zip(trace.posterior, trace.z, strict=True)
-    names = ", ".join(type(q).__name__ for q, z in pairs if not _has_density(q, z))
+    names = ", ".join(type(q).__name__ for q, z in pairs if not has_density(q, z))
     return (
         f"{what} needs the density of the posterior, and {names} has none; "
         "use the bound reconstruction with the pathwise estimator, or a posterior with a density"

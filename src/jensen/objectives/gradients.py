@@ -66,7 +66,8 @@ def pathwise_gradient(
 
     ``grad_w E_q F ~ mean_k grad_z F(z_k) grad_w f_w(eps_k)``, ``z_k = f_w(eps_k)``, ``eps_k ~ q_0``
 
-    Unbiased for every F that is differentiable by z (a kink is no harm, a jump is).
+    Unbiased for every F that is differentiable by z (a kink is no harm, a jump is), except for a q whose
+    ``rsample`` says itself that it is biased, as a straight-through one's is.
 
     Args:
         F: samples ``[K, *batch, *event]`` -> values ``[K, *batch]``.

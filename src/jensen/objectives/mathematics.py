@@ -15,7 +15,7 @@ def _a(u: Tensor) -> Tensor:
 
 
 def _positive(sigma: Tensor) -> bool:
-    """Whether all of it is above 0, or cannot be looked at without waiting for a device, or at all."""
+    """Whether all entries are above 0, as far as one can look at them without waiting for a device."""
     if sigma.device.type != "cpu" or is_recorded():
         return True
     try:
@@ -25,7 +25,7 @@ def _positive(sigma: Tensor) -> bool:
 
 
 def _check_posterior(eta: Tensor, sigma: Tensor) -> None:
-    """Refuse what broadcasting would make a wrong number of: the sums run over the M entries of each."""
+    """Refuse what broadcasting would turn into a wrong number: the sums run over the M entries of each."""
     if not eta.dim() or eta.shape[-1:] != sigma.shape[-1:]:
         raise ValueError(
             f"eta has shape {tuple(eta.shape)} and sigma {tuple(sigma.shape)}; both must end in the same "

@@ -7,8 +7,8 @@ from torch.distributions import Distribution
 class PathDensity(Distribution):
     """log q(z), with its gradient through z and none through q's parameters (Roeder et al. 2017).
 
-    ``log q_w(z) - [log q_w(z at fixed z) - the same, a constant]``. As it is of its own type, no closed-form
-    KL is registered for it, and a trace's KL becomes the Monte Carlo term.
+    ``log q_w(z) - (s - stop(s))`` with ``s = log q_w(stop(z))``; ``stop`` keeps a value without its gradient.
+    No closed-form KL is registered for this type, so a trace's KL becomes the Monte Carlo term.
 
     Args:
         q: any distribution with ``log_prob``.

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from jensen.chunks import numbers_decoded
 from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.data.seeds import seeded
 from jensen.data.tables.codec import decode_table
 from jensen.evaluation import Latents, encode, reconstruct, sample
-from jensen.evaluation.log_likelihood import numbers_decoded
 from jensen.evaluation.samples import traversal
 from jensen.figures import REFINED_ROWS, evaluate_run
 from jensen.models import VAE

@@ -1,4 +1,4 @@
-"""Whether a compiled step does what the eager one does: nothing is trusted that was not seen to agree."""
+"""Whether a compiled step does what the eager one does: no compiled code is trusted without this check."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,9 +28,9 @@ def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Grad
 def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
     """Whether a compiled step does what an eager one does, but for rounding; it leaves no mark.
 
-    What it remembers is compared with what the rules make of the eager gradients: a step itself is not smooth
-    in them (a gradient of 1e-9 that is rounded to -1e-9 turns that of Adam round; that of Muon enlarges what
-    is smallest). It must be the one that its own memories give.
+    What the optimizer remembers is compared with what its rules make of the eager gradients, since the step
+    itself is not smooth in them (a gradient of 1e-9 that is rounded to -1e-9 reverses Adam's step, and Muon's
+    enlarges what is smallest). The step must be the one that its own memories give.
     """
     optimizer, slope, moved = compiled.optimizer, compiled.slope, compiled.moved
     value, gradients, left = expected(slope, stored, weight)
@@ -79,7 +79,7 @@ def _left_alike(ones: list[Tensor], others: list[Tensor], before: list[Tensor], 
 
 
 def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot]:
-    """Empty the slots; what the rules remember of these gradients alone."""
+    """Empty the slots, and return what the rules remember of these gradients alone."""
     remembered = []
     for g, slot, rule in zip(gradient, compiled.slots, compiled.rules, strict=True):
         for memory in slot:
@@ -91,21 +91,21 @@ def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot
 
 
 def _gradient(rule: Rule, slot: Slot) -> Tensor:
-    """The gradient whose first memory this is: a share of it, the same for all."""
+    """The gradient that left this first memory, which is the same share of it in all entries."""
     one = tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)])
     rule.remember(torch.ones_like(slot[0]), one)
     return slot[0] / one[0]
 
 
 def _memories(slots: Sequence[Slot], like: Sequence[Slot], i: int) -> Tensor:
-    """What lies in place ``i`` of the slots that have one in ``like``."""
+    """The memories in place ``i`` of those slots that have such a place in ``like``, as one vector."""
     return _vector([slot[i] for slot, one in zip(slots, like, strict=True) if len(one) > i])
 
 
 def _each_close(slots: Sequence[Slot], remembered: Sequence[Slot], most: float) -> bool:
-    """Whether the gradient of each parameter alone is there: one that is small beside others is not lost.
+    """Whether the gradient of each parameter agrees by itself, lest a small one be lost beside the others.
 
-    That of a small one is rounded in units of what it was added up from, and may be further off.
+    A small one carries the rounding of the larger terms that it is the sum of, and may be further off.
     """
     all_of_it = _vector([mine[0] for mine in remembered]).norm()
     pairs = ((slot[0].double(), mine[0].double()) for slot, mine in zip(slots, remembered, strict=True))
@@ -120,7 +120,7 @@ def _vector(parts: Sequence[Tensor]) -> Tensor:
 def _close(one: Tensor, other: Tensor, most: float) -> bool:
     """Whether vectors differ by rounding alone.
 
-    They must overflow at the same places, where they do (training says so).
+    If they overflow (training will say so), they must do so in the same places.
     """
     finite = one.isfinite()
     if not torch.equal(finite, other.isfinite()):

@@ -37,7 +37,7 @@ OPTIONS = {
 
 
 COMPILERS = ("g++", "clang++", "c++", "cl")
-"""Of C++, by their usual names."""
+"""C++ compilers, by their usual names."""
 
 
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
@@ -55,8 +55,8 @@ def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
 def _machine_code(graph: torch.fx.GraphModule, inputs: Sequence[Tensor], **more: bool) -> Callable[..., Any]:
     """What TorchInductor makes of the graph, without the layers that torch wraps around it.
 
-    The layers restore what functions of autograd and Dynamo may need; a step needs nothing of it where its
-    changes are part of the machine code, and they take up to a tenth of the time of a small one.
+    The layers restore what functions of autograd and Dynamo may need. A step whose changes are part of the
+    machine code needs none of it, and the layers take up to a tenth of a small step's time.
     """
     from torch import _inductor
     from torch._functorch import config
@@ -69,7 +69,7 @@ def _machine_code(graph: torch.fx.GraphModule, inputs: Sequence[Tensor], **more:
     def compile_bare(inner: torch.fx.GraphModule, examples: Sequence[Tensor], **rest: Any) -> Any:
         made = compile_fx_inner(inner, examples, **rest)
         (output,) = inner.graph.find_nodes(op="output")
-        # Else the outermost layer copies what comes out into what was to change, or adds inputs of its own.
+        # Else, the outermost layer copies what comes out into what was to change, or adds inputs of its own.
         if not any(output.args) and len(examples) == len(inputs):
             bare.append(getattr(made, "current_callable", None) or made)
         return made
@@ -119,7 +119,7 @@ class Compiled:
         """The parameters that the bound depends on."""
         self.slots = list(compress(optimizer.slots, there))
         self.rules = list(compress(optimizer.rules, there))
-        # All that a step reads and changes, where it lies.
+        # All tensors that a step reads and changes in place.
         held = [*(p.detach() for p in parameters.values()), *buffers.values()]
         moments = [moment for slot in self.slots for moment in slot]
         self.state = [*held, *moments, optimizer.count, optimizer.lr, optimizer.rates]
@@ -145,9 +145,9 @@ class Compiled:
         inputs = [*self.state, stored, weight, torch.zeros_like(optimizer.lr)]
         self.graph = trace_step(flat, inputs)
         self.constants = lift_constants(self.graph)
-        """Tensors that a step reads and nothing holds that was named, as the scales of the data."""
+        """Tensors that a step reads and that none of the above holds, such as the scales of the data."""
         self.draws: list[Draw] = lift_draws(self.graph) if stored.is_cuda else []
-        """What draws before the machine code runs; on a processor it keeps the order of draws itself."""
+        """Draws made before the machine code runs; on a processor the code itself keeps their order."""
         with torch.no_grad():
             self.run = backend(self.graph, [*self._drawn(), *self.constants, *inputs])
 
@@ -168,13 +168,13 @@ def compile_step(
     weight: Tensor,
     backend: Backend = inductor,
 ) -> Compiled:
-    """A compiled step that was seen to do on a batch what the eager one does.
+    """A compiled step, after a check that it does on a batch what the eager one does.
 
     Raises:
-        CompilationError: it cannot be compiled, for want of a compiler or whatever else went wrong, or it
-            computes something else.
+        CompilationError: it cannot be compiled, because there is no compiler or for another reason, or
+            it computes something else.
     """
-    # Before the step is traced, or torch sets another folder.
+    # Before the step is traced, since torch then sets a folder of its own.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
     try:
         with trial(slope), _quiet(), _every_core():
@@ -193,7 +193,7 @@ def compile_step(
 def _every_core() -> Iterator[None]:
     """Inside, what this thread starts may run on every core, also where the thread itself is bound to one.
 
-    Else the compiler's processes, of which a GPU's code takes many, would share that one.
+    Otherwise the compiler's processes (many, for a GPU's code) would share that one core.
     """
     bound = set[int]()
     if os.environ.get("OMP_PROC_BIND", "").lower() == "true" and hasattr(os, "sched_setaffinity"):
@@ -208,7 +208,7 @@ def _every_core() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, torch says nothing of its own code: nobody who trains could mend it."""
+    """Inside, torch logs and warns nothing: its messages are about its own code, which no user can mend."""
     log = logging.getLogger("torch._inductor")
     level = log.level
     log.setLevel(logging.CRITICAL)

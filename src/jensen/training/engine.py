@@ -27,8 +27,8 @@ SHARE_OF_GPU = 0.5
 GATHERED = 2**20
 """Bytes of rows that are gathered at once: several batches, where they are small."""
 WITNESSED = 200
-"""Steps after which it is seen to again that recorded ones are still those of today; what has held for
-so many epochs is asked again after as many more. It costs as much as a few eager steps."""
+"""Steps, at the least, between two checks that recorded steps still do what an eager step would do. What has
+held for some epochs is checked again after as many more. A check costs as much as a few eager steps."""
 
 
 def place(rows: Tensor | RowStream, device: torch.device) -> Tensor | RowStream:
@@ -43,7 +43,7 @@ class Engine:
     """Takes the steps of each epoch.
 
     Args:
-        state: of the run; its ``compiled`` says from which epoch on the step is compiled.
+        state: of the run; its ``compiled_from`` says from which epoch on the step is compiled.
         rows: the training rows as stored, ``[N, *event]``, where `place` has put them; or a stream of them.
         slope: the step up to the optimizer's update.
         plan: batch size, seed, whether to compile.
@@ -76,9 +76,9 @@ class Engine:
         self.work: Work | None = None
         self.launches: Launches | None = None
         self.witness: Witness | None = None
-        """Of what was compiled or captured."""
+        """Knows what was compiled or captured."""
         self.recorded = self.witnessed = 0
-        """The epoch of its record, and the one from which on to ask it."""
+        """The epoch in which it was made, and the first in which to consult it."""
         self.compiling = 0.0
         """Seconds that compiling took, in all."""
 
@@ -91,7 +91,7 @@ class Engine:
         self.slope.model.train()
         self.step.reset(weight)
         self._look_for_changes()
-        if not self.settled and (self.plan.compile == "on" or self.state.compiled is not None):
+        if not self.settled and (self.plan.compile == "on" or self.state.compiled_from is not None):
             self._compile()
         seed = derive_seed(self.plan.seed, "rows", self.state.number)
         if isinstance(self.rows, RowStream):
@@ -105,23 +105,23 @@ class Engine:
         return self.step.total.item()
 
     def decide(self) -> None:
-        """Before the first epoch, and after each, before its checkpoint: whether to compile from here on."""
+        """Before the first epoch, and between an epoch and its checkpoint: decide whether to compile now."""
         state, plan = self.state, self.plan
-        if self.settled or state.compiled is not None or is_short(plan.epochs * self._steps()):
+        if self.settled or state.compiled_from is not None or is_short(plan.epochs * self._steps()):
             return
         if self.work is None:
             self.slope.model.train()
             with unvalidated():
                 self.work = count_work(self.slope, self.some_rows(), self.step.weight)
         if is_worth_it(self.work, self._steps(), state.epoch, plan, self.step.device):
-            state.compiled = state.epoch
+            state.compiled_from = state.epoch
 
     def _steps(self) -> int:
-        """Of an epoch."""
+        """Steps of an epoch."""
         return -(-self.seen // self.batch_size)
 
     def some_rows(self) -> Tensor:
-        """The first rows as stored, as many as a batch, on the step's device."""
+        """The first rows as stored, as many as a batch has, on the step's device."""
         count = self.batch_size
         rows = self.rows.first(count) if isinstance(self.rows, RowStream) else self.rows[:count]
         return rows.to(self.step.device)
@@ -145,18 +145,18 @@ class Engine:
         self.step.compiled, self.step.compiled_size = compiled, len(stored)
         self._testify(compiled.constants)
         self.launches = None  # what was captured was not compiled
-        if self.state.compiled is None:
-            self.state.compiled = self.state.epoch
+        if self.state.compiled_from is None:
+            self.state.compiled_from = self.state.epoch
         self.say(f"compiled in {time.perf_counter() - began:.0f} s")
 
     def _testify(self, others: Sequence[Tensor] = ()) -> None:
-        """Keep what the step is now, as it is compiled or captured."""
+        """Record what the step does now that it is compiled or captured."""
         self.witness = Witness(self.slope, self.some_rows(), self.step.weight, others)
         self.recorded = self.state.epoch
         self.witnessed = self.recorded + 1
 
     def _look_for_changes(self) -> None:
-        """Go on without what was recorded, if the step has become another."""
+        """Go on with eager steps if the step is no longer the one that was recorded."""
         if self.witness is None or self.state.epoch < self.witnessed:
             return
         held = self.state.epoch - self.recorded
@@ -170,7 +170,7 @@ class Engine:
             )
 
     def _take(self, rows: Tensor, order: Tensor) -> None:
-        """Steps on the rows of these numbers, one by one."""
+        """Take steps one by one, on the rows with these numbers."""
         batch_bytes = self.batch_size * rows[:1].nbytes
         some = self.batch_size * max(1, GATHERED // max(1, batch_bytes))
         for index in order.split(some) if len(order) else ():
@@ -179,21 +179,21 @@ class Engine:
                 self.step(stored)
 
     def _gathered(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Rows where they lie; on their way to a GPU in pinned memory, so that nothing waits for them."""
+        """The rows with these numbers; for a GPU in pinned memory, so that nothing waits for them."""
         if self.step.device.type != "cuda" or rows.is_cuda:
             return rows.index_select(0, index)
         pinned = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
         return torch.index_select(rows, 0, index, out=pinned)
 
     def _stream(self, rows: RowStream, generator: torch.Generator) -> None:
-        """Steps on the rows of this epoch's part of a stream."""
+        """Take steps on the rows of this epoch's part of a stream."""
         self.seen = 0
         for stored in rows.batches(self.batch_size, generator, self.state.epoch):
             self.step(stored.to(self.step.device, non_blocking=True))
             self.seen += len(stored)
 
     def _launch(self, rows: Tensor, order: Tensor, capture: Capture) -> Tensor:
-        """Take the steps that can be launched together; the row numbers that are left."""
+        """Take the steps that can be launched together; return the row numbers that are left."""
         first = self.batch_size * max(0, WARM_UP - self.step.taken)
         self._take(rows, order[:first])
         if self.launches is None and len(order) - first >= STEPS * self.batch_size:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from jensen.chunks import MOST_DECODED
+
 KEPT = 1 << 26
-"""Numbers of held-out rows, prepared, that a GPU keeps: 256 MiB in float32. More are prepared every time."""
-AT_ONCE = 1 << 24
-"""Numbers, of the data or made by the decoder, that are judged at a time there."""
+"""Numbers of held-out rows, prepared, that a GPU keeps: 256 MiB in float32. If there are more, they are
+prepared every time."""
 
 Blocks = Callable[[], Iterator[Tensor]]
 """The held-out rows, prepared, block after block, the same at every call."""
@@ -22,7 +23,7 @@ def near(blocks: Blocks, device: torch.device, numbers: int) -> Blocks:
     Args:
         blocks: as they come from the data; on a processor they are left as they are.
         device: where the model is.
-        numbers: that are made of one row at the least: K times the decoder's.
+        numbers: how many are made of one row, at the least: K times the decoder's.
     """
     if device.type != "cuda":
         return blocks
@@ -47,5 +48,5 @@ def _gathered(blocks: Iterator[Tensor], device: torch.device, numbers: int) -> l
             return []
     if not parts:
         return []
-    rows = max(len(parts[0]), AT_ONCE // max(numbers, parts[0][0].numel()))
+    rows = max(len(parts[0]), MOST_DECODED // max(numbers, parts[0][0].numel()))
     return list(torch.cat(parts).split(rows))

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.chunks import traces
 from jensen.data.seeds import derive_seed, seeded
-from jensen.trace import Model
+from jensen.mode import measuring
+from jensen.trace import Model, check_data, has_density, named
 from jensen.training.start import Family, find_start
 
 BETAS = (0.5, 0.8)
@@ -19,10 +21,8 @@ the way from the prior, and a step divided by the memory of the large ones goes 
 CUT = 0.3
 """What the step size of a datum without a significant gain is multiplied by."""
 GAIN, LOSS = 2.0, 4.0
-"""Standard errors of a paired difference from which on it counts as a gain, or as a loss. A loss must be
-beyond doubt: by 2 standard errors a lucky posterior would often be held against better ones."""
-NUMBERS = 1 << 22
-"""Numbers in the largest tensor of a measurement, K * B * D: 16 MiB in float32."""
+"""Standard errors that a paired difference needs to count as a gain, or as a loss. A loss must be beyond
+doubt: at 2 standard errors a posterior measured with luck would often be preferred to better ones."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,16 @@ def refine(
     draw by draw, with the last measurement (`_Search.judge`). A datum that lost significantly goes back; one
     that did not gain significantly goes on with a smaller step size, and stops after ``patience`` such
     measurements in a row; when all have stopped, the loop ends. At the end a datum that measures below its
-    start gets its start back, so that none is worse off, as so measured. The highest measurement is *not*
+    start gets its start back, so that by this measure none is worse off. The highest measurement is *not*
     what is kept: with S draws and P parameters the luckiest posterior near the best measures about P / 2S
     nats too high, and lies about as far below the best. For a figure, measure with fresh noise
     (`jensen.training.two_tier.compute_log_likelihood`).
 
     Cost: a step is one decoder pass forward and back for K B latents, a measurement one pass forward for
     ``measure_samples`` B; with the defaults about 200 * 4 * 2 + 11 * 64 = 2,300 decoder passes a datum.
-    The model gets no gradient, and torch's generators are left as they were. Dropout and batch
-    normalization act as the model's mode says: refine in ``eval()`` mode for a figure.
+    The model gets no gradient, and torch's generators are left as they were. All of it happens in evaluation
+    mode, whatever mode the model is in: no dropout, and nothing that training averages (an `OptimalScale`,
+    batch normalization) learns from posteriors on their way.
 
     Args:
         model: anything with ``trace``, with one latent group.
@@ -99,40 +100,51 @@ def refine(
         on_step: told of B after each step, for progress; of steps that are left out, too.
 
     Raises:
-        ValueError: no family or start is known, the family has no density, or no pathwise sampler and K is 1.
+        ValueError: there are no rows, no family or start is known, the family has no density, or it has no
+            pathwise sampler and K is 1.
     """
-    family, raw = find_start(model, x, context, family, start)
+    check_data(x)
     if measure_samples < 2:
         raise ValueError(f"measure_samples is {measure_samples}; a comparison needs at least 2, better 64")
-    if num_samples < 2 and not family(raw).has_rsample:
-        raise ValueError(
-            f"num_samples is {num_samples}, and {family(raw)} has no pathwise sampler: the score function's "
-            "leave-one-out baseline needs at least 2; give num_samples=8 or more"
-        )
+    with measuring(model):
+        family, raw = find_start(model, x, context, family, start)
+        _check_family(family(raw), num_samples)
 
-    def measure(raw: Tensor) -> Tensor:
-        with seeded(derive_seed(seed, "measure")):
-            return log_weights(model, x, (family(raw),), measure_samples, context=context)
+        def measure(raw: Tensor) -> Tensor:
+            noise = derive_seed(seed, "measure")
+            return log_weights(model, x, (family(raw),), measure_samples, context=context, seed=noise)
 
-    try:
         search = _Search(raw, measure(raw))
-    except NotImplementedError as error:  # torch's, and Delta's, word for a density that is not there
-        raise ValueError(f"the ELBO cannot be refined: {error}") from None
-    with seeded(derive_seed(seed, "refine")):
-        for step in range(steps):
-            with torch.enable_grad():
-                leaf = search.raw.clone().requires_grad_()
-                surrogate = ascent(model, x, family, leaf, num_samples, context=context)
-                (slope,) = torch.autograd.grad(surrogate.sum(), leaf)
-            search.climb(slope, lr * 0.5 * (1 + math.cos(math.pi * step / steps)))
-            if (step + 1) % every == 0 or step + 1 == steps:
-                search.judge(measure(search.raw), tolerance, patience)
-                if not search.active.any():
-                    on_step(len(x) * (steps - step))
-                    break
-            on_step(len(x))
+        with seeded(derive_seed(seed, "refine")):
+            for step in range(steps):
+                with torch.enable_grad():
+                    leaf = search.raw.clone().requires_grad_()
+                    surrogate = ascent(model, x, family, leaf, num_samples, context=context)
+                    (slope,) = torch.autograd.grad(surrogate.sum(), leaf)
+                search.climb(slope, lr * 0.5 * (1 + math.cos(math.pi * step / steps)))
+                if (step + 1) % every == 0 or step + 1 == steps:
+                    search.judge(measure(search.raw), tolerance, patience)
+                    if not search.active.any():
+                        on_step(len(x) * (steps - step))
+                        break
+                on_step(len(x))
     best, course = search.best()
     return Refined(best, (family(best),), (family(raw),), course[-1], course, search.steps)
+
+
+def _check_family(q: Distribution, num_samples: int) -> None:
+    """Refuse posteriors whose ELBO, or its gradient by so few samples, cannot be had."""
+    with seeded(0):
+        z = q.rsample() if q.has_rsample else q.sample()
+    if not has_density(q, z):
+        raise ValueError(
+            f"the ELBO cannot be refined: {named(q)} has no density; give refine a family that has one"
+        )
+    if num_samples < 2 and not q.has_rsample:
+        raise ValueError(
+            f"num_samples is {num_samples}, and {named(q)} has no pathwise sampler: the score function's "
+            "leave-one-out baseline needs at least 2; give num_samples=8 or more"
+        )
 
 
 def ascent(
@@ -160,27 +172,27 @@ def ascent(
     return (centred * trace.log_qz.sum(-1)).sum(0) / (num_samples - 1)
 
 
-@torch.no_grad()
 def log_weights(
     model: Model,
     x: Tensor,
     posterior: tuple[Distribution, ...],
     num_samples: int,
     *,
+    seed: int,
     context: Tensor | None = None,
 ) -> Tensor:
     """``log w_k = log p(x, z_k) - log q(z_k)``, nats, ``[K, B]`` in float64, in the memory of one chunk.
 
-    Their mean estimates the ELBO. Unlike log p(x | z_k) - KL they do not vary at the exact posterior.
+    Their mean estimates the ELBO. Unlike log p(x | z_k) - KL they do not vary at the exact posterior. The
+    same ``seed`` gives the same noise. The model is measured in evaluation mode and left as it was.
     """
-    size = max(1, min(num_samples, NUMBERS // max(1, x.numel())))
-    sizes = [min(size, num_samples - done) for done in range(0, num_samples, size)]
-    traces = (model.trace(x, k, context=context, posterior=posterior) for k in sizes)
-    return torch.cat([trace.log_w.double() for trace in traces])
+    with measuring(model), seeded(seed):
+        parts = traces(model, x, num_samples, context=context, posterior=posterior)
+        return torch.cat([trace.log_w.double() for trace in parts])
 
 
 class _Search:
-    """Where each datum's search stands: Adam's state, where it is safe to return to, and who still moves."""
+    """How each datum's search stands: Adam's state, where it can safely return to, whether it still moves."""
 
     def __init__(self, raw: Tensor, log_w: Tensor) -> None:
         self.raw = self.start = self.safe = raw

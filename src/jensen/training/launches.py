@@ -15,16 +15,16 @@ WARM_UP = 3
 """Steps taken one by one before the capture: libraries allocate and choose their kernels then."""
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
-"""Records what a function does to tensors; the result does the same again, to what they hold then."""
+"""Records what a function does to tensors; the result does the same again to whatever they then hold."""
 
 
 def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
-    """`Capture` by a CUDA graph. Nothing is executed while it is recorded, draws advance at every replay."""
+    """`Capture` by a CUDA graph. Nothing is executed while it is recorded; draws advance at every replay."""
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
     try:
         with torch.cuda.graph(graph):
             function()
-    except RuntimeError:  # torch leaves its generator as if the capture went on, and another stream
+    except RuntimeError:  # torch leaves another stream, and its generator as if the capture went on
         torch.cuda.set_stream(stream)
         generator = torch.cuda.default_generators[stream.device_index]
         generator.graphsafe_set_state(generator.clone_state())
@@ -34,7 +34,7 @@ def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
 
 @contextmanager
 def _waits_refused() -> Iterator[None]:
-    """Inside, what waits for a GPU raises a RuntimeError; elsewhere nothing waits."""
+    """Inside, whatever waits for a GPU raises a RuntimeError; without one, nothing waits."""
     if not torch.cuda.is_initialized():
         yield
         return
@@ -69,7 +69,7 @@ class Launches:
     ) -> None:
         self.step, self.rows, self.batch_size = step, rows, batch_size
         self.inbox = torch.empty((steps * batch_size, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
-        with trial(step.slope), _waits_refused():  # before: a capture that fails leaves things behind
+        with trial(step.slope), _waits_refused():  # first, since a capture that fails leaves things behind
             step.slope(rows[:batch_size], step.weight)
         self.replay = capture(self._all)
 
@@ -78,12 +78,12 @@ class Launches:
             self.step(stored)
 
     def take(self, order: Tensor) -> Tensor:
-        """Take as many steps as whole launches allow; the row numbers ``order`` that are left."""
+        """Take as many steps as whole launches allow; return the row numbers of ``order`` that are left."""
         size = len(self.inbox)
-        self.step.optimizer.refresh()  # a replay runs no Python, which else would
+        self.step.optimizer.refresh()  # a replay runs no Python that would do so
         while len(order) >= size:
             torch.index_select(self.rows, 0, order[:size], out=self.inbox)
             self.replay()
             order = order[size:]
-            self.step.optimizer.behind = True  # the host has not followed
+            self.step.optimizer.behind = True  # the host did not follow
         return order

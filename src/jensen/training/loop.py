@@ -3,31 +3,32 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from jensen.chunks import numbers_decoded
 from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.float32 import full_float32
+from jensen.mode import measuring, mode_kept
 from jensen.objectives import Bound
 from jensen.trace import Model
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
 from jensen.training.memory import within_memory
-from jensen.training.optim import kl_weight
 from jensen.training.plan import Plan
+from jensen.training.schedules import kl_weight
 from jensen.training.state import Record, TrainingState
 from jensen.training.step import Estimator, Prepare, Slope
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the loop needs of the data: rows as stored, made ready batch by batch."""
+    """What the loop needs to know of the data: the rows as stored, and how they are prepared."""
 
     rows: Tensor | RowStream
     """The training rows as stored, ``[N, *event]``; a stream where they are larger than memory."""
@@ -39,7 +40,7 @@ class TrainingData:
     """Added to every bound, so that it is in nats of the data as given."""
 
     def __post_init__(self) -> None:
-        """Refuse rows that are neither, such as a DataLoader.
+        """Refuse rows that are neither a tensor nor a stream, such as a DataLoader.
 
         Raises:
             ValueError: what was given, and what is allowed.
@@ -65,7 +66,8 @@ def train(
     """Maximise the mean of ``bound`` over the data by minibatch gradient steps.
 
     ``max_w,theta mean_j bound(w, theta | x_j)``: the amortized form of maximum likelihood. Each epoch
-    draws from its own seed, so a run resumed at an epoch's end continues bit for bit.
+    draws from its own seed, so a run resumed at an epoch's end continues bit for bit. Torch's generators and
+    the mode of each module are left as they were.
 
     Args:
         state: where to start; `TrainingState.start` for a fresh run. Changed in place.
@@ -83,28 +85,25 @@ def train(
     """
     state.stopped = _reason_to_stop(state, plan)
     device = next(state.model.parameters()).device
-    numbers = plan.num_samples * int(getattr(state.model, "decoded", 0))
+    numbers = plan.num_samples * numbers_decoded(state.model)
     data = replace(data, validation=near(data.validation, device, numbers))
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
-    with (
-        within_memory(plan, state),
-        torch.random.fork_rng(devices=_cuda_devices(state.model)),
-        _mode_kept(slope),
-    ):
+    with within_memory(plan, state), mode_kept(slope):
         engine = Engine(state, place(data.rows, device), slope, plan, say)
         if state.epoch == 0:
             engine.decide()
         while not state.stopped and state.epoch < plan.epochs:
             began = time.perf_counter()
-            torch.manual_seed(derive_seed(plan.seed, "epoch", state.number))
             lr = state.learning_rate.at(state.epoch)
             state.optimizer.set_rate(lr)
             compiling = -engine.compiling
-            total = engine.epoch(kl_weight(state.number, plan))
+            with seeded(derive_seed(plan.seed, "epoch", state.number)):
+                total = engine.epoch(kl_weight(state.number, plan))
             compiling += engine.compiling
             if not math.isfinite(total):
-                x = data.prepare(engine.some_rows(), None)
-                raise UserError(_cause_of_divergence(state.model, x, state.number + 1))
+                with seeded(plan.seed):
+                    x = data.prepare(engine.some_rows(), None)
+                    raise UserError(_cause_of_divergence(state.model, x, state.number + 1))
             trained = time.perf_counter() - began - compiling
             with state.optimizer.averaged():
                 validated = validate(state.model, data, bound, plan)
@@ -125,18 +124,6 @@ def train(
     return state
 
 
-@contextmanager
-def _mode_kept(module: nn.Module) -> Iterator[None]:
-    """Each module is afterwards in the mode that it was in, of training or of evaluation."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-@torch.no_grad()
 def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> Record:
     """The bound on the validation rows, with rate and distortion, nats per datum of the data as given.
 
@@ -145,10 +132,9 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
     Raises:
         ValueError: there are no such rows.
     """
-    model.eval()
     sums, count = torch.zeros(3, dtype=torch.float64), 0
     device = next(model.parameters()).device
-    with seeded(derive_seed(plan.seed, "validation")):
+    with measuring(model), seeded(derive_seed(plan.seed, "validation")):
         for x in data.validation():
             trace = cast(Model, model).trace(x.to(device), plan.num_samples)
             distortion = -trace.log_px.mean(0)
@@ -170,7 +156,7 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
 
 
 def _check_validation(record: Record) -> None:
-    """Refuse a validation bound that is not finite: no weights could be told to be the best."""
+    """Refuse a validation bound that is not finite: it could not say which weights are the best."""
     if not math.isfinite(record["validation_bound"]):
         raise UserError(
             f"the validation bound is {record['validation_bound']} in epoch {record['epoch']}, while that of "
@@ -208,8 +194,3 @@ def _cause_of_divergence(model: nn.Module, x: Tensor, epoch: int) -> str:
     return f"training diverged in epoch {epoch}: {cause}; lower --lr, or add --grad-clip 10" + (
         "; the best weights so far are kept" if epoch > 1 else ""
     )
-
-
-def _cuda_devices(model: nn.Module) -> list[int]:
-    device = next(model.parameters()).device
-    return [device.index or 0] if device.type == "cuda" else []

@@ -40,7 +40,7 @@ def _is_shortage(error: Exception) -> bool:
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, bytes; None where the system does not say."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose ru_maxrss begins with what the process had that started this one
+    if status.exists():  # Linux, whose ru_maxrss begins at that of the parent process
         line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
         return None if line is None else int(line.split()[1]) * 1024
     try:

@@ -9,7 +9,7 @@ from jensen.training.rule import Rule, Slot
 
 MOMENTUM = 0.95
 ITERATIONS = 3
-"""Of Newton and Schulz. Five are usual; in trials of ten epochs on MNIST three did as well, for less."""
+"""Newton-Schulz iterations. Five are usual; in trials of ten epochs on MNIST three did as well, for less."""
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
 """Of Jordan et al. (2024): small singular values grow 3.4-fold with each iteration, none leaves (0, 1.3)."""
 SCALE = 0.2
@@ -20,7 +20,7 @@ def polar(m: Tensor) -> Tensor:
     """Nearly the polar factor U V' of a matrix U S V', ``[..., m, n]``: singular values near 1, or growing.
 
     Jordan et al. 2024: ``X <- a X + b (X X') X + c (X X')^2 X`` from X = M / |M|. All these are polynomials
-    in X X' times M: they are multiplied on the smaller side, and M comes in at the end.
+    in X X' times M, so that products are taken on the smaller side and M is multiplied in at the end.
     """
     if m.shape[-2] > m.shape[-1]:
         return polar(m.mT).mT
@@ -53,7 +53,7 @@ MUON = Rule(("momentum_buffer",), _remember, _move)
     M = mu M + (1 - mu) G,   W = W - lr 0.2 sqrt(max(m, n)) polar((1 - mu) G + mu M),   W of shape [m, n]
 
 A direction that gradients seldom take moves as far as one that they always take. For the kernels of a
-convolution, m is the number of channels that go out.
+convolution, m is the number of output channels.
 """
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from jensen.training.adam import ADAM, B1, B2, adam_at_once
-from jensen.training.muon import MUON
+from jensen.training.muon import MUON, matrices
+from jensen.training.plan import Plan
 from jensen.training.rule import Rule, Slot
 
 
@@ -20,7 +21,7 @@ class Optimizer:
 
     Numbers and checkpoints are those of `torch.optim.Adam` for parameters that have a gradient at every step
     (all share one count of steps; torch counts for each the steps at which it had one). torch's is not used
-    for two reasons. To import what it needs takes two seconds; and its update follows the step, where a
+    for two reasons: importing what it needs takes two seconds, and it updates after the step, whereas a
     compiled step moves each weight as soon as its gradient is there.
 
     Args:
@@ -52,10 +53,10 @@ class Optimizer:
         """Steps taken, t."""
         self.lr = torch.full((), lr, dtype=torch.float64, device=device)
         self.rates = torch.zeros(5, dtype=self.parameters[0].dtype, device=device)
-        """What changes from step to step, for `move`: of the next one, see `prepare`. On the device, since a
-        captured step reads no number from the host."""
+        """What `move` needs for the next step, see `prepare`. On the device, since a captured step reads no
+        number from the host."""
         self.behind = True
-        """Whether ``rates`` are not those of the next step."""
+        """Whether ``rates`` are not yet those of the next step."""
 
     def _copied(self, parameter: Tensor) -> Slot:
         return (parameter.detach().clone(),) if self.average else ()
@@ -89,7 +90,7 @@ class Optimizer:
         self.behind = True
 
     def refresh(self) -> None:
-        """Bring ``rates`` up to date, where a graph did not itself prepare them."""
+        """Bring ``rates`` up to date, unless a graph has already prepared them."""
         if self.behind:
             self.prepare(self.count, self.lr, self.rates)
             self.behind = False
@@ -108,7 +109,7 @@ class Optimizer:
         self._follow(parameter, slot, rates)
 
     def _follow(self, parameter: Tensor, slot: Slot, rates: Tensor) -> None:
-        """Take a parameter that has moved into its average."""
+        """Update a parameter's average after a move."""
         if self.average:
             slot[-1].add_(rates[4] * (parameter - slot[-1]))
 
@@ -141,10 +142,16 @@ class Optimizer:
         return found
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take in the state of a checkpoint; a parameter that has none there has not been moved."""
+        """Load the state of a checkpoint; a parameter that has none there has never been moved."""
         for i, (slot, rule) in enumerate(zip(self.slots, self.rules, strict=True)):
             if f"{i}/step" in tensors:
                 self.count.copy_(tensors[f"{i}/step"])
                 for name, tensor in zip(self._names(rule), slot, strict=True):
                     tensor.copy_(tensors[f"{i}/{name}"])
         self.behind = True
+
+
+def build_optimizer(model: nn.Module, plan: Plan) -> Optimizer:
+    """The plan's: Adam, AdamW, or Muon for the matrices of layers and AdamW for all else."""
+    moved = matrices(model) if plan.optimizer == "muon" else ()
+    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved, plan.average)

@@ -14,11 +14,11 @@ one; each tensor of the parameter's shape."""
 class Rule:
     """One step is ``remember``, then ``move``; both in place, made of operations that a graph can hold.
 
-    Neither depends on the numbers in its tensors but through tensor operations.
+    Both depend on the numbers in their tensors through tensor operations alone.
     """
 
     names: tuple[str, ...]
-    """Of what is remembered, in checkpoints: those of torch's optimizer of that name."""
+    """Names, in checkpoints, of what is remembered: those that torch's optimizer of that name uses."""
     remember: Callable[[Tensor, Slot], None]
     """``(gradient, slot)``."""
     move: Callable[[Tensor, Tensor, Slot, Tensor], None]

@@ -26,7 +26,7 @@ def matching(family: Family, q: Distribution, num_outputs: int) -> Tensor:
     """Raw outputs ``[B, P]`` at which ``family`` has the mean and standard deviation of ``q``, nearly.
 
     ``min_raw |(mean - mean_q) / sd_q|^2 + |log sd - log sd_q|^2`` by Adam from zero, without the model. Zero
-    (as `jensen.models.local.Neutral`) where moments are not there, or not differentiable.
+    (as `jensen.models.local.Neutral`) where the moments are unknown, or not differentiable.
     """
     with torch.enable_grad():
         leaf = q.sample().new_zeros(*q.batch_shape, num_outputs).requires_grad_()

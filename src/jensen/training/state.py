@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from jensen.errors import UserError
 from jensen.tensors import load_tensors, save_tensors
-from jensen.training.optim import LearningRate, build_optimizer
-from jensen.training.optimizer import Optimizer
+from jensen.training.optimizer import Optimizer, build_optimizer
 from jensen.training.plan import Plan
+from jensen.training.schedules import LearningRate
 
 Record = dict[str, Any]
 """The figures of one epoch, one line of metrics.jsonl."""
@@ -37,14 +37,14 @@ class TrainingState:
     """Time spent training, over all sessions."""
     stopped: str = ""
     """Why training ended; empty while it has not."""
-    compiled: int | None = None
+    compiled_from: int | None = None
     """The epoch, counted from 0, from which on the step is compiled; None while it is not. A resumed run
     compiles it at once, and so goes on with the very numbers of the run that was stopped."""
     changing: bool = False
     """Whether the step was seen to change by numbers outside its tensors: then it is not compiled again."""
     earlier: int = 0
-    """Epochs of trainings that have left their weights alone, from which this one goes on: orders of the
-    rows, draws and KL warm-up go on where they were."""
+    """Epochs of earlier trainings, of which only the weights are left, and with these this one starts. The
+    order of the rows, the draws and the KL warm-up go on from where they ended."""
 
     @classmethod
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
@@ -62,7 +62,7 @@ class TrainingState:
         return self.earlier + self.epoch
 
     def advance(self, record: Record, seconds: float) -> None:
-        """Take in the figures of one more epoch, and its weights, if its validation bound is the best."""
+        """Record the figures of one more epoch, and its weights if its validation bound is the best."""
         self.history.append(record)
         self.seconds += seconds
         improved = record["validation_bound"] > self.best_value
@@ -90,7 +90,7 @@ class TrainingState:
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "compiled": self.compiled,
+            "compiled": self.compiled_from,
             "changing": self.changing,
             "earlier": self.earlier,
             "learning_rate": {"lowered": rate.lowered, "waited": rate.waited},
@@ -99,7 +99,7 @@ class TrainingState:
 
     @staticmethod
     def read_history(path: Path) -> list[Record]:
-        """The figures of the epochs that a checkpoint has behind it.
+        """The figures of the epochs up to a checkpoint.
 
         Raises:
             UserError: the file is missing, truncated or altered.
@@ -130,6 +130,7 @@ class TrainingState:
         state.optimizer.load(groups["optimizer"])
         record = json.loads(metadata["state"])
         state.learning_rate = LearningRate(plan, **record.pop("learning_rate"))
+        state.compiled_from = record.pop("compiled", None)
         for name, value in record.items():
             setattr(state, name, value)
         state.best = groups["best"]
@@ -137,9 +138,9 @@ class TrainingState:
 
 
 class Kept:
-    """What a checkpoint holds as it was at the last epoch's end, for a training that is interrupted later.
+    """What a checkpoint holds, as it was at the end of the last epoch, in case training is interrupted later.
 
-    In the midst of an epoch the weights have moved on in place, and resuming goes on from whole epochs only.
+    In the middle of an epoch the weights have already moved on, in place, but only whole epochs are resumed.
     """
 
     def __init__(self, state: TrainingState) -> None:

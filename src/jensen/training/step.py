@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.errors import UserError
 from jensen.objectives import Bound, elbo, elbo_monte_carlo
-from jensen.training.optim import warmed_up
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.precision import products
+from jensen.training.schedules import warmed_up
 
 Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
 """``(bound, model, x, K) -> [B]``, see `jensen.objectives.estimators`."""
@@ -71,7 +72,8 @@ class Slope(nn.Module):
         """
         bound = warmed_up(self.bound, weight) if self.plan.kl_warmup else self.bound
         learned = self.learned
-        with in_place(self), products(self.plan.precision, weight.device):
+        precision = products(self.plan.precision, weight.device)
+        with in_place(self), precision, _lone_rows_named(self.plan.batch_size):
             x = self.prepare(stored, None)
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             _check_shape(values, stored)
@@ -93,11 +95,30 @@ def _check_shape(values: Tensor, stored: Tensor) -> None:
 
 
 @contextmanager
+def _lone_rows_named(batch_size: int) -> Iterator[None]:
+    """Where batch normalization meets a batch of one row, an error that says what to do.
+
+    Raises:
+        UserError: it did: one row has no variance.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "batch normalization cannot train on a batch of one row, such as the last of an epoch; give a "
+            f"batch_size that leaves no single row over (now {batch_size}), or use nn.LayerNorm, which takes "
+            "each row by itself"
+        ) from error
+
+
+@contextmanager
 def in_place(module: nn.Module) -> Iterator[None]:
     """Buffers that are replaced inside, as by ``self.mean = 0.9 * self.mean + 0.1 * x``, are changed instead.
 
-    A compiled or captured step reads and changes the tensors that it was made with, and would lose others.
-    A buffer that changes its shape or type is left replaced.
+    A compiled or captured step reads and changes the tensors that it was made with, and would never see new
+    ones. A buffer that changes its shape or type stays replaced.
     """
     held = [(m._buffers, name, buffer) for m in module.modules() for name, buffer in m._buffers.items()]
     yield
@@ -107,7 +128,7 @@ def in_place(module: nn.Module) -> Iterator[None]:
         if new is None or old is None or new is old:
             continue
         if (new.shape, new.dtype) == (old.shape, old.dtype):
-            replaced.append((here, name, old, new.detach().clone()))  # it may hold what another buffer was
+            replaced.append((here, name, old, new.detach().clone()))  # it may be what another buffer was
     for here, name, old, value in replaced:
         here[name] = old.copy_(value)
 
@@ -128,7 +149,7 @@ def _clipped(gradients: Gradients, most: float | None) -> Gradients:
     return tuple(None if g is None else g * factor for g in gradients)
 
 
-class Compiled(Protocol):
+class WholeStep(Protocol):
     """A whole step in the place of an eager one, see `jensen.training.compiler`."""
 
     def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
@@ -136,7 +157,7 @@ class Compiled(Protocol):
 
 
 class Step:
-    """One step for each batch of stored rows, by `Slope` and `Optimizer`, or by what stands in for both."""
+    """Takes one step for each batch of stored rows, by `Slope` and `Optimizer` or by what replaces both."""
 
     def __init__(self, slope: Slope, optimizer: Optimizer) -> None:
         self.slope = slope
@@ -152,7 +173,7 @@ class Step:
         """Of the KL."""
         self.total = torch.zeros((), dtype=torch.float64, device=self.device)
         """The sum of the bound over the rows since `reset`."""
-        self.compiled: Compiled | None = None
+        self.compiled: WholeStep | None = None
         """Takes the whole step, update and all, on batches of ``compiled_size`` rows."""
         self.compiled_size = 0
         self.taken = 0
@@ -170,7 +191,7 @@ class Step:
         elif self.taken:
             with unvalidated():
                 self._eager(stored)
-        else:  # the first: distributions check their arguments, those of a user's model for one
+        else:  # in the first, distributions check their arguments, such as those of a user's model
             self._eager(stored)
         self.taken += 1
 
@@ -185,9 +206,9 @@ class Step:
 
 @contextmanager
 def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
-    """What runs inside leaves no mark: generators, buffers and ``others`` are as they were before.
+    """What runs inside leaves no mark: afterwards generators, buffers and ``others`` are as they were before.
 
-    Buffers are so in both senses, the tensors of the modules and the numbers in them.
+    Of buffers this is true in both senses: the modules hold the same tensors, and these the same numbers.
     """
     kept = [(tensor, tensor.clone()) for tensor in (*slope.buffers(), *others)]
     held = [(module, dict(module._buffers)) for module in slope.modules()]
@@ -226,4 +247,4 @@ class _Unvalidated:
 
 
 unvalidated = _Unvalidated()
-"""Inside, distributions do not check their arguments: a check reads numbers back at every call."""
+"""Inside, distributions do not check their arguments: each check would read numbers back from the device."""

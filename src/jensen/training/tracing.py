@@ -13,7 +13,7 @@ BY_ITS_NUMBERS = (
     "what it does depends on the numbers that it computes, as in inner maximisation, or where a likelihood "
     "of counts looks at those above zero alone"
 )
-"""Why a step has no graph; torch's versions find out at different moments."""
+"""Why a step has no graph; versions of torch find this out at different moments."""
 
 
 Draw = Callable[[], Tensor]
@@ -49,7 +49,7 @@ def trace_step(function: Callable[..., Any], inputs: list[Tensor]) -> torch.fx.G
 
 
 def lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
-    """Make inputs, before all others, of the tensors that the graph itself holds; they are given back."""
+    """Turn the tensors that the graph itself holds into inputs, before all others, and return them."""
     nodes = graph.graph.find_nodes(op="get_attr")
     constants = [cast(Tensor, getattr(graph, node.target)) for node in nodes]
     _make_inputs(graph, nodes, "constant")
@@ -59,10 +59,10 @@ def lift_constants(graph: torch.fx.GraphModule) -> list[Tensor]:
 
 
 def lift_draws(graph: torch.fx.GraphModule) -> list[Draw]:
-    """Make inputs, before all others, of draws that depend on nothing; what draws them is given back.
+    """Turn draws that depend on nothing into inputs, before all others, and return what draws them.
 
     A compiler may change their order, and with it what each draws. Draws after one that depends on something,
-    as that of a Bernoulli variable does on its probability, are left where they are.
+    as a Bernoulli variable's does on its probability, stay where they are.
     """
     lifted, draws = [], list[Draw]()
     for node in graph.graph.nodes:
@@ -97,15 +97,15 @@ def _refuse_free_sizes(graph: torch.fx.GraphModule) -> None:
 
 
 def _normal(empty: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
-    """The same draws by `torch.randn`: what a draw in place overwrites would be copied first."""
+    """The same draws by `torch.randn`; a draw in place would have what it overwrites copied first."""
     return empty.copy_(torch.randn(empty.shape, dtype=empty.dtype, device=empty.device) * std + mean)
 
 
 def _addmm(bias: Tensor, x: Tensor, weight: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
-    """On a CPU, a product to which the bias is added by what comes next, as an activation.
+    """On a CPU, a product whose bias is added by the operation that comes next, such as an activation.
 
-    The library's own sum would first write the bias to where the product goes: a pass over it. (The views
-    keep the compiler from putting the two together again.)
+    The library's own sum would first write the bias to where the product goes: a pass over memory. (The views
+    keep the compiler from joining the two again.)
     """
     if bias.is_cuda or beta != 1 or alpha != 1:
         return NotImplemented
@@ -127,8 +127,8 @@ def _convolution_backward(
 ) -> Any:
     """On a GPU, the gradient by the input of a transposed convolution as the convolution that it is.
 
-    Of one plane coming out, as of a grey image, torch's own lays that gradient out otherwise than it says,
-    and compiled code would read it in a wrong order.
+    With one channel coming out, as of a grey image, torch lays that gradient out otherwise than it says, and
+    compiled code would read it in a wrong order.
     """
     as_x = all(more < step for more, step in zip(output_padding, stride, strict=True))  # of its size
     if not (gradient.is_cuda and transposed and output_mask[0] and as_x):

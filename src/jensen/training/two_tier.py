@@ -8,7 +8,7 @@ Three ways to find the posterior, one loop (`jensen.training.loop.train`):
   estimator, as the posterior is a constant to it. The inner loop maximises the ELBO whatever the bound,
   and so without the KL's weight during warm-up.
 - *semi-amortized*: an encoder starts, a few inner steps finish. A model made by
-  `jensen.models.local.semi_amortized`, and the estimator `semi_amortized` below.
+  `jensen.models.local.semi_amortized`, and an estimator by `semi_amortized_estimator` below.
 """
 
 import itertools
@@ -22,14 +22,21 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.data.seeds import derive_seed, seeded
-from jensen.float32 import full_float32
+from jensen.data.seeds import derive_seed
+from jensen.mode import in_blocks, measuring
 from jensen.objectives import Bound, pathwise
 from jensen.objectives.bounds import log_mean_exp
-from jensen.trace import Model, Trace
+from jensen.trace import Model, Trace, check_count
 from jensen.training.inner import Refined, log_weights, refine
 
-__all__ = ["LogLikelihood", "Refined", "compute_log_likelihood", "inner_loop", "refine", "semi_amortized"]
+__all__ = [
+    "LogLikelihood",
+    "Refined",
+    "compute_log_likelihood",
+    "inner_loop",
+    "refine",
+    "semi_amortized_estimator",
+]
 
 
 def inner_loop(steps: int = 50, lr: float = 0.4, *, num_samples: int = 4) -> Callable[..., Refined]:
@@ -53,10 +60,6 @@ def inner_loop(steps: int = 50, lr: float = 0.4, *, num_samples: int = 4) -> Cal
 class LogLikelihood:
     """The two-tier log-likelihood of a data set, nats per datum: a lower bound on mean log p(x)."""
 
-    value: float
-    """The mean over data of the maximised ELBO."""
-    standard_error: float
-    """Of that mean: sd / sqrt(N)."""
     values: Tensor
     """The maximised ELBO of each datum, ``[N]``, float64 on the CPU."""
     start: Tensor
@@ -68,8 +71,18 @@ class LogLikelihood:
     """The importance-weighted bound of each datum through its maximised posterior, by the samples of
     ``values``, ``[N]``: never below them."""
 
+    @property
+    def value(self) -> float:
+        """The mean over data of the maximised ELBO."""
+        return self.values.mean().item()
 
-@full_float32()
+    @property
+    def standard_error(self) -> float:
+        """Of that mean: sd / sqrt(N); NaN of one datum."""
+        n = len(self.values)
+        return self.values.std().item() / math.sqrt(n) if n > 1 else math.nan
+
+
 def compute_log_likelihood(
     model: Model,
     blocks: Iterable[Tensor],
@@ -98,51 +111,44 @@ def compute_log_likelihood(
         contexts: for conditional models, what is given in each block, ``[B, ...]``.
         on_block: told the number of rows of each finished block.
         options: of `refine`: ``lr``, ``family``, ...
+
+    Raises:
+        ValueError: K or the blocks are not such, or `refine` cannot refine the posterior.
     """
+    check_count("num_samples", num_samples)
     values: list[Tensor] = []
     starts: list[Tensor] = []
     taken: list[Tensor] = []
     tighter: list[Tensor] = []
     given = itertools.repeat(None) if contexts is None else contexts
-    for number, (x, context) in enumerate(zip(blocks, given, strict=contexts is not None)):
+    for number, (x, context) in enumerate(zip(in_blocks(blocks), given, strict=contexts is not None)):
         block_seed = derive_seed(seed, "block", number)
         refined = refine(model, x, steps, seed=block_seed, context=context, **options)
-        with seeded(derive_seed(seed, "figure", number)):
-            log_w_start = log_weights(model, x, refined.start, num_samples, context=context)
-        with seeded(derive_seed(seed, "figure", number)):  # the same noise: the two are compared
-            log_w = log_weights(model, x, refined.posterior, num_samples, context=context)
+        noise = derive_seed(seed, "figure", number)  # the same for both, which are compared
+        log_w_start, log_w = (
+            log_weights(model, x, q, num_samples, context=context, seed=noise)
+            for q in (refined.start, refined.posterior)
+        )
         starts.append(log_w_start.mean(0).cpu() + log_det)
         values.append(log_w.mean(0).cpu() + log_det)
         tighter.append(log_mean_exp(log_w).cpu() + log_det)
         taken.append(refined.steps.cpu())
         on_block(len(x))
-    total = torch.cat(values)
-    spread = total.std().item() if len(total) > 1 else math.nan
-    per_datum = map(torch.cat, (starts, taken, tighter))
-    return LogLikelihood(total.mean().item(), spread / math.sqrt(len(total)), total, *per_datum)
+    return LogLikelihood(*map(torch.cat, (values, starts, taken, tighter)))
 
 
 @dataclass(frozen=True)
 class _At:
-    """A model whose posterior is replaced by a given one."""
+    """What an estimator asks of a model, traces, with a given posterior in the place of the model's."""
 
     model: Model
     given: tuple[Distribution, ...]
 
-    def posterior(self, x: Tensor, *, context: Tensor | None = None) -> tuple[Distribution, ...]:
-        return self.given
-
     def trace(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
         return self.model.trace(x, num_samples, **{"posterior": self.given, **options})
 
-    def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
-        return self.model.log_joint(x, z, context=context)
 
-    def sample(self, n: int, *, context: Tensor | None = None, mean: bool = False) -> Tensor:
-        return self.model.sample(n, context=context, mean=mean)
-
-
-def semi_amortized(estimator: Callable[..., Tensor] = pathwise) -> Callable[..., Tensor]:
+def semi_amortized_estimator(estimator: Callable[..., Tensor] = pathwise) -> Callable[..., Tensor]:
     """An estimator ``(bound, model, x, K) -> [B]`` for models of `jensen.models.local.semi_amortized`.
 
     With ``w_0 = encoder(x)`` and ``w_T`` after T inner steps, the value is ``bound(w_T, theta)``; its
@@ -169,7 +175,9 @@ def semi_amortized(estimator: Callable[..., Tensor] = pathwise) -> Callable[...,
             )
         raw: Tensor = encoder.raw(x, context)
         leaf = raw.detach().requires_grad_()
-        amortized = estimator(bound, _At(model, (encoder.family(leaf),)), x, num_samples, context=context)
+        start = _At(model, (encoder.family(leaf),))
+        with measuring(model), torch.enable_grad():  # as the inner steps are taken; only w_T trains the rest
+            amortized = estimator(bound, start, x, num_samples, context=context)
         # Only as far as w_0: this term must not reach the decoder, whose gradient is the refined bound's.
         (slope,) = torch.autograd.grad(amortized.sum(), leaf)
         surrogate = (raw * slope).sum(-1)

@@ -10,21 +10,21 @@ from jensen.data.seeds import seeded
 from jensen.training.step import Slope, trial, unvalidated
 
 TOLERANCE = {"float32": 1e-4, "bf16": 1e-2}
-"""Largest distance in units of the norm. On a processor there is none; a GPU may add up in another order."""
+"""Largest distance, in units of the norm. On a processor it is zero; a GPU may add up in another order."""
 
 
 class Witness:
-    """What the eager slope was, at weights, buffers, other tensors, rows and draws that are kept.
+    """What the eager slope was, at weights, buffers, other tensors, rows and draws that it keeps.
 
     Compiled and captured steps run no Python: a number in a bound, an estimator or a module (not in a tensor,
-    such as a temperature that falls from epoch to epoch) stays there what it was when they were made. Here
+    such as a temperature that falls from epoch to epoch) stays in them what it was when they were made. Here
     everything but such numbers is the same at every call, so that a difference shows that one has changed.
 
     Args:
         slope: what was recorded.
         stored: rows as stored, ``[B, *event]``.
-        weight: like that of the KL.
-        others: tensors that a recorded step reads where they lie, and which may change there.
+        weight: of the KL; only its type and device matter.
+        others: tensors that a recorded step reads and that may change in place.
     """
 
     def __init__(self, slope: Slope, stored: Tensor, weight: Tensor, others: Sequence[Tensor] = ()) -> None:
@@ -38,7 +38,7 @@ class Witness:
         """Whether the slope is what it was; it leaves no mark."""
         most = TOLERANCE["bf16" if self.slope.plan.precision == "bf16" else "float32"]
         now, before = self._now(), self.before
-        if [t.shape for t in now] != [t.shape for t in before]:  # a parameter was frozen, or is another
+        if [t.shape for t in now] != [t.shape for t in before]:  # a parameter was frozen or replaced
             return False
         return all(
             bool((one - other).nan_to_num().norm() <= most * other.nan_to_num().norm())
@@ -47,7 +47,7 @@ class Witness:
         )
 
     def _now(self) -> list[Tensor]:
-        """The bound, and the gradients as one vector each of those that are there."""
+        """The bound, and all gradients that there are as one vector."""
         moved = [(tensor, kept) for tensor, kept in self.others if not torch.equal(tensor, kept)]
         with trial(self.slope, [tensor for tensor, _ in moved]), seeded(0), unvalidated():
             for tensor, kept in moved:

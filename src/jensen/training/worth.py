@@ -30,8 +30,8 @@ COMPILATION = {"cpu": (10.0, 0.15), "cuda": (10.0, 0.05)}
 GAIN = {"cpu": 0.2, "cuda": 0.4}
 """Share of a step's time that compiling saves, cautiously."""
 BEFORE = 20.0
-"""Nominal seconds of training before a step is compiled for what is planned but not sure, since patience
-may end it: a shorter run shall never wait."""
+"""Nominal seconds of training before epochs that are planned but may be cut short by patience count in favour
+of compiling: a shorter run should never wait."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Count(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: to skip it, torch imports it, which takes two seconds of every run's start."""
+        """No: in order to skip Dynamo torch imports it, which adds two seconds to the start of every run."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -75,9 +75,9 @@ class _Count(TorchDispatchMode):
 
 
 def count_work(slope: Slope, stored: Tensor, weight: Tensor) -> Work:
-    """The work of a step on these rows, counted by taking it, without a trace of it.
+    """The work of a step on these rows, counted by taking it; it leaves no mark.
 
-    (Not while a step of training is taken: under a counter some kernels are others, with other roundings.)
+    (Not during a step of training: under a counter torch uses some other kernels, which round differently.)
     """
     count = _Count()
     with trial(slope), count:
@@ -86,7 +86,7 @@ def count_work(slope: Slope, stored: Tensor, weight: Tensor) -> Work:
 
 
 def is_short(steps: int) -> bool:
-    """Whether so few steps cannot be worth it, whatever they do: none takes a nominal second."""
+    """Whether so few steps cannot be worth compiling, whatever they do: none takes a nominal second."""
     return steps * 1.0 < BEFORE
 
 

@@ -1,4 +1,4 @@
-"""How every figure is made: one home for what must hold while a model is measured."""
+"""The mode that models are in while they train, search and are measured: one home for what must then hold."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -14,22 +14,29 @@ Item = TypeVar("Item")
 
 
 @contextmanager
+def mode_kept(*models: object) -> Iterator[None]:
+    """Afterwards each module of the models is in the mode, of training or of evaluation, that it was in."""
+    modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]
+    modes = [module.training for module in modules]
+    try:
+        yield
+    finally:
+        for module, training in zip(modules, modes, strict=True):
+            module.training = training
+
+
+@contextmanager
 def measuring(*models: object) -> Iterator[None]:
-    """Inside, the models are in evaluation mode, float32 convolutions in float32, and no gradients taken.
+    """Inside, the models are in evaluation mode, float32 convolutions in float32, and no gradients are taken.
 
     In training mode dropout draws, and a `jensen.families.OptimalScale` fits itself to the very data that are
-    measured, so that no figure would be a bound. Each module is then in the mode that it was in before.
+    measured, so that no figure would be a bound. Afterwards each module is in the mode that it was in before.
     """
-    modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]
-    training = [module for module in modules if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.no_grad(), full_float32():
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    with mode_kept(*models), torch.no_grad(), full_float32():
+        for model in models:
+            if isinstance(model, nn.Module):
+                model.eval()
+        yield
 
 
 def in_blocks(blocks: Iterable[Item]) -> Iterable[Item]:

@@ -1,25 +1,17 @@
-"""Optimizers and schedules: how the step size and the weight of the KL move with the epochs."""
+"""Schedules: how the learning rate and the weight of the KL move with the epochs."""
 
 import math
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from jensen.objectives import Bound, beta, elbo_monte_carlo
-from jensen.training.muon import matrices
-from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 
 PLATEAU_PATIENCE = 10
 """Epochs without a better validation bound after which ``plateau`` lowers the learning rate."""
 PLATEAU_FACTOR = 0.3
 """What ``plateau`` multiplies the learning rate by."""
-
-
-def build_optimizer(model: nn.Module, plan: Plan) -> Optimizer:
-    """The plan's: Adam, AdamW, or Muon for the matrices of layers and AdamW for all else."""
-    moved = matrices(model) if plan.optimizer == "muon" else ()
-    return Optimizer(model.parameters(), plan.lr, plan.weight_decay, moved, plan.average)
 
 
 @dataclass
