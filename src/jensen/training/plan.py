@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
 
-from jensen.errors import UserError, check_options
+from jensen.errors import check_choices, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used, naming the option and what it allows."""
+        check_choices(self)
         check_options(self, "epochs epoch_rows batch_size num_samples", lambda v: v >= 1, "at least 1")
         check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
         check_options(self, "average", lambda v: 0 <= v < 1, "from 0 to below 1")
         check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")
-        if self.weight_decay and self.optimizer == "adam":
-            raise UserError(f"--weight-decay {self.weight_decay} needs --optimizer adamw or muon")
+        if self.optimizer == "adam":
+            check_options(self, "weight_decay", lambda v: v == 0, "0 unless the optimizer is adamw or muon")
