@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,6 +12,7 @@ from jensen.config import Settings, read_run_settings, read_settings, write_conf
 from jensen.config.evaluation import EvaluationSettings
 from jensen.errors import UserError
 from jensen.recipes import RECIPES, recipe
+from jensen.session import start
 from jensen.training.plan import Plan
 
 UNUSUAL = Settings(
@@ -114,6 +116,15 @@ def test_recipes_are_complete_and_found_by_name() -> None:
         recipe("lectur")
     with pytest.raises(UserError, match=r"nor a recipe; the recipes are lecture"):
         recipe("settings.yml")
+
+
+def test_the_recipe_of_binarized_images_is_refused_for_grey_ones(tmp_path: Path) -> None:
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8))
+    settings = recipe("binarized-mnist").replace(data=str(tmp_path / "grey.npy"))
+    with pytest.raises(UserError, match="use --binarize dynamic or static"):
+        start(settings, tmp_path / "run")
+    settings = settings.replace(binarize="dynamic", hidden=(8,), latent_dim=2, epochs=1, kl_warmup=0)
+    assert start(settings, tmp_path / "run").settings.likelihood == "bernoulli"
 
 
 def test_a_path_that_is_no_run_names_one_that_may_be_meant(
