@@ -23,7 +23,8 @@ class Plan:
     """Rows of an epoch, at most; the next epoch goes on from there. Left out: all rows for training, or
     65,536 where the data are larger than memory."""
     max_time: float | None = None
-    """Seconds of training: stop before the epoch that would go beyond it."""
+    """Seconds of training, with compiling: stop before the epoch that would go beyond it. The first epoch
+    always runs to its end; --epoch-rows makes it shorter."""
     patience: int = 30
     """Stop when the validation bound has not improved for so many epochs; 0: never."""
     batch_size: int = 128
@@ -56,7 +57,8 @@ class Plan:
     """Whether to compile the training step. auto: once training has gone on for a while and much is left of
     it, so that a short run never waits; on: at once; off: never. Compiled or not, the draws are the same."""
     seed: int = 0
-    """Seed of the split, the initial weights and every draw."""
+    """Seed of the split, the initial weights and every draw of training. What is drawn for rows held out does
+    not depend on it."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used, naming the option and what it allows."""
