@@ -5,8 +5,9 @@ import ctypes
 import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jensen._version import __version__
 from jensen.errors import UserError, did_you_mean
@@ -71,19 +72,45 @@ def _processor_is_ours() -> bool | None:
     return None
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, by which clusters end a job whose time is up."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM does what Ctrl-C does."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread, the only one that signals reach
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 (done), 2 (the user's input is wrong) or 1 (our fault)."""
+    """Run one command.
+
+    The exit status is 0 (done), 2 (the user's input is wrong), 1 (our fault), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_process()
     try:
-        _run(words)
-        sys.stdout.flush()
+        with _terminable():
+            _run(words)
+            sys.stdout.flush()
     except UserError as error:
         print(f"jensen: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(": ".join(["jensen: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _let_output_go()
     except OSError as error:
