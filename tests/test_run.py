@@ -138,6 +138,25 @@ def test_blocks_are_the_same_at_every_call_and_prepared(run: Run) -> None:
     assert len(torch.cat(list(run.blocks(dataset, "test", 2)))) == 2
 
 
+@pytest.mark.parametrize("binarize", ["none", "dynamic", "static"])
+def test_runs_of_different_seeds_are_measured_on_the_same_numbers(binarize: str, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    np.save(tmp_path / "grey.npy", grey)
+    settings = Settings(data=str(tmp_path / "grey.npy"), binarize=binarize, **SMALL)
+    runs = [start(settings.replace(seed=seed), tmp_path / f"run{seed}") for seed in (0, 1)]
+    one, other = (run.dataset() for run in runs)
+    assert not torch.equal(one.splits["test"], other.splits["test"]), "which rows are held out is the seed's"
+    assert torch.equal(one.x, other.x)
+    given = [torch.cat([run.preparation.invert(x) for x in run.blocks(one, "test")]) for run in runs]
+    assert torch.equal(*given)
+    if binarize == "none":  # the noise, which the way back takes off again
+        noisy = [
+            next(run.blocks(one, "test")) * run.preparation.scale + run.preparation.shift for run in runs
+        ]
+        assert torch.allclose(*(x.float() for x in noisy), atol=1e-3)
+        assert not torch.equal(noisy[0].float(), one.rows("test").float())
+
+
 def test_history_is_what_metrics_says(run: Run) -> None:
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     assert run.history() == [json.loads(line) for line in lines]

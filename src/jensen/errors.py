@@ -1,7 +1,7 @@
 """Errors that speak to the user."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 LIKE = 0.75
 """A word is like a name if this share of their letters is the same, in the same order."""
@@ -30,7 +30,25 @@ def check_options(options: object, names: str, test: Callable[[Any], bool], allo
     for name in names.split():
         value = getattr(options, name)
         if value is not None and not test(value):
-            raise UserError(f"--{name.replace('_', '-')} is {value}; it must be {allowed}")
+            raise UserError(f"{name} is {value}; it must be {allowed}")
+
+
+def check_choices(options: object) -> None:
+    """Refuse a choice that is none: a value that the ``Literal`` of its field in a dataclass does not list.
+
+    Raises:
+        UserError: the first one.
+    """
+    for name, kind in get_type_hints(type(options)).items():
+        value = getattr(options, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise UserError(no_choice(name, value, get_args(kind)))
+
+
+def no_choice(name: str, value: object, allowed: Collection[str]) -> str:
+    """What to say of a value that is none of those allowed; True and False may be meant for on and off."""
+    word = ("off", "on")[value] if isinstance(value, bool) else str(value)
+    return f"{name} is {value}{did_you_mean(word, allowed)}; it must be one of {', '.join(allowed)}"
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -199,9 +199,8 @@ class Run:
     def blocks(
         self, dataset: Dataset, split: str, limit: int | None = None, *, alike: bool = False
     ) -> Iterator[Tensor]:
-        """The prepared rows of a split in fixed blocks, the same at every call (see `evaluation_blocks`)."""
-        seed = self.settings.seed
-        return evaluation_blocks(dataset, self.preparation, split, seed=seed, limit=limit, alike=alike)
+        """The prepared rows of a split in fixed blocks, alike for every run (see `evaluation_blocks`)."""
+        return evaluation_blocks(dataset, self.preparation, split, limit=limit, alike=alike)
 
     def history(self) -> list[Record]:
         """The lines of metrics.jsonl.

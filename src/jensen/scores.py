@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from jensen.data import generator
+from jensen.data.seeds import ONE_DRAW
 from jensen.data.shares import draw_distinct
 from jensen.distributions.given import Given
 from jensen.errors import UserError
@@ -80,7 +81,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int, begin
     Raises:
         UserError: they are not there yet, and the training data are missing or others.
     """
-    key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS, "alike"])
+    key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS, "alike", ONE_DRAW])
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = run.path / "reference.safetensors"
     with suppress(UserError):

@@ -223,11 +223,11 @@ def _fit(
             with contextlib.suppress(UserError):  # what went wrong first is what the user must know
                 save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         done = kept.put_back()
         if done.epoch:
             run.save(done)
-        raise KeyboardInterrupt(_how_to_go_on(run, done.epoch)) from None
+        raise type(interrupt)(_how_to_go_on(run, done.epoch)) from None
     return run
 
 

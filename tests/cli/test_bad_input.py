@@ -63,7 +63,7 @@ TRAIN = [
     ("train d.npy --max-time 0", "--max-time is 0.0", "positive"),
     ("train d.npy --max-time soon", "--max-time is 'soon'", "a number"),
     ("train d.npy --grad-clip -1", "--grad-clip is -1.0", "positive"),
-    ("train d.npy --weight-decay 0.1", "--weight-decay 0.1", "--optimizer adamw"),
+    ("train d.npy --weight-decay 0.1", "--weight-decay is 0.1", "optimizer is adamw or muon"),
     ("train d.npy --sigma 2", "--sigma 2 has no effect with --variance shared", "--variance fixed"),
     ("train d.npy --beta 4 --bound iwae", "--beta 4 has no effect with --bound iwae", "--bound beta"),
     ("train d.npy --validation-fraction 1", "--validation-fraction is 1.0", "between 0 and 1"),

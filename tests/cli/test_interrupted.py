@@ -1,5 +1,7 @@
-"""What stops a command in the midst of its work: Ctrl-C, a full disk, a full standard output."""
+"""What stops a command in the midst of its work: Ctrl-C, SIGTERM, a full disk, a full standard output."""
 
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from jensen.run import Run
 from jensen.tensors import load_tensors
 from jensen.training.state import TrainingState
 from jensen.training.step import Step
-from tests.cli.helpers import TRAIN, Call, environment
+from tests.cli.helpers import TRAIN, Call, digests, environment
 
 FULL = Path("/dev/full")
 STEPS = 3
@@ -22,10 +24,10 @@ STEPS = 3
 
 
 @pytest.fixture
-def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets Ctrl-C come after so many steps of training."""
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets Ctrl-C, or another signal, come after so many steps of training."""
 
-    def prepare(number: int) -> None:
+    def prepare(number: int, by: signal.Signals = signal.SIGINT) -> None:
         taken, step = 0, Step.__call__
 
         def stopping(self: Step, stored: torch.Tensor) -> None:
@@ -33,7 +35,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             step(self, stored)
             taken += 1
             if taken == number:
-                raise KeyboardInterrupt
+                signal.raise_signal(by)
 
         monkeypatch.setattr(Step, "__call__", stopping)
 
@@ -48,7 +50,7 @@ def test_ctrl_c_amid_an_epoch_keeps_the_whole_epochs(
     trained: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    interrupt_at: Callable[[int], None],
+    interrupt_at: Callable[..., None],
     call: Call,
 ) -> None:
     monkeypatch.setattr(jensen.session, "SAVE_SECONDS", save_seconds)
@@ -71,11 +73,44 @@ def test_ctrl_c_amid_an_epoch_keeps_the_whole_epochs(
         assert all(torch.equal(one[key], other[key]) for key in one), name
 
 
+def test_sigterm_keeps_the_whole_epochs_as_ctrl_c_does(
+    trained: Path, tmp_path: Path, interrupt_at: Callable[..., None], call: Call
+) -> None:
+    interrupt_at(2 * STEPS + 2, signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        words = (str(trained / "d.npy"), *TRAIN, "--epochs", "4", "--batch-size", "16")
+        status, _, said = call("train", *words, "--out", str(tmp_path / "run"))
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, "as it was before"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert status == 143
+    assert "its 2 whole epochs are kept; go on with: jensen train --resume" in said.splitlines()[-1]
+    assert len(Run.open(tmp_path / "run").history()) == 2
+
+
+def test_ctrl_c_before_a_resumed_run_goes_on_says_that_it_is_as_it_was(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    def stopped(self: Run, data_dir: Path | None = None) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "a run"
+    shutil.copytree(trained / "run", run)
+    monkeypatch.setattr(Run, "dataset", stopped)
+    before = digests(run)
+    status, _, said = call("train", "--resume", str(run), "--epochs", "9")
+    assert status == 130
+    again = f"jensen train --resume '{run}' --epochs 9"
+    assert said.splitlines()[-1] == f"jensen: interrupted: {run}: nothing was changed; go on with: {again}"
+    assert digests(run) == before
+
+
 def test_ctrl_c_in_the_first_epoch_says_so_and_how_to_begin_again(
     trained: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    interrupt_at: Callable[[int], None],
+    interrupt_at: Callable[..., None],
     call: Call,
 ) -> None:
     interrupt_at(1)

@@ -1,10 +1,14 @@
 """How training starts: without what it does not need."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+import jensen.cli
 
 PROGRAM = """
 import sys
@@ -27,3 +31,37 @@ def test_the_first_epoch_needs_no_compiler(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("load", "chosen", "expected"),
+    [
+        (0.0, {}, {"OMP_PROC_BIND": "true"}),
+        (4.0, {}, {"OMP_WAIT_POLICY": "passive"}),
+        (None, {}, {}),
+        (0.0, {"OMP_PROC_BIND": "false"}, {}),
+        (4.0, {"OMP_WAIT_POLICY": "active"}, {}),
+        (4.0, {"GOMP_SPINCOUNT": "100"}, {}),
+        (0.0, {"OMP_NUM_THREADS": "2"}, {}),
+        (4.0, {"OMP_NUM_THREADS": "2"}, {}),
+    ],
+)
+def test_threads_are_bound_on_an_idle_machine_and_sleep_on_a_busy_one(
+    load: float | None,
+    chosen: dict[str, str],
+    expected: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unless the user has chosen."""
+
+    def average() -> tuple[float, float, float]:
+        if load is None:
+            raise OSError("this system does not say")
+        return load, load, load
+
+    monkeypatch.setattr(os, "environ", dict(chosen))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    monkeypatch.setattr(os, "getloadavg", average, raising=False)
+    jensen.cli._prepare_process()
+    assert os.environ == chosen | expected

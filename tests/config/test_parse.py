@@ -32,7 +32,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what is below one."""
         if self.latent_dim < 1:
-            raise UserError(f"--latent-dim is {self.latent_dim}; it must be at least 1")
+            raise UserError(f"latent_dim is {self.latent_dim}; it must be at least 1")
 
 
 def refusal(*words: str) -> str:

@@ -2,14 +2,18 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 import yaml
 
 from jensen.config import Settings, read_run_settings, read_settings, write_config
+from jensen.config.evaluation import EvaluationSettings
 from jensen.errors import UserError
 from jensen.recipes import RECIPES, recipe
+from jensen.session import start
+from jensen.training.plan import Plan
 
 UNUSUAL = Settings(
     data="мои данные/rows: 1.npy",
@@ -74,8 +78,34 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_unusable_values_are_refused_in_python_too(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         Settings(**bad)
-    assert f"--{next(iter(bad)).replace('_', '-')} " in str(caught.value)
+    assert str(caught.value).startswith(f"{next(iter(bad))} is "), "Python's name for it"
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Plan, Settings, EvaluationSettings])
+def test_every_choice_that_is_none_is_refused_in_python_too(kind: Any) -> None:
+    choices = {
+        name: get_args(hint) for name, hint in get_type_hints(kind).items() if get_origin(hint) is Literal
+    }
+    assert choices
+    for name, allowed in choices.items():
+        with pytest.raises(UserError) as caught:
+            kind(**{name: f"{allowed[-1]}x"})
+        assert str(caught.value) == (
+            f"{name} is {allowed[-1]}x (did you mean {allowed[-1]}?); it must be one of {', '.join(allowed)}"
+        )
+
+
+def test_a_truth_value_is_no_choice_and_names_the_one_that_it_may_mean() -> None:
+    for given, meant in ((False, "off"), (True, "on")):
+        with pytest.raises(UserError, match=rf"compile is {given} \(did you mean {meant}\?\)"):
+            Plan(compile=given)
+
+
+def test_a_file_is_refused_in_the_words_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("batch_size: 0\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: --batch-size is 0; it must be at least 1$"):
+        read_settings(tmp_path / "mine.yaml")
 
 
 def test_recipes_are_complete_and_found_by_name() -> None:
@@ -86,6 +116,15 @@ def test_recipes_are_complete_and_found_by_name() -> None:
         recipe("lectur")
     with pytest.raises(UserError, match=r"nor a recipe; the recipes are lecture"):
         recipe("settings.yml")
+
+
+def test_the_recipe_of_binarized_images_is_refused_for_grey_ones(tmp_path: Path) -> None:
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8))
+    settings = recipe("binarized-mnist").replace(data=str(tmp_path / "grey.npy"))
+    with pytest.raises(UserError, match="use --binarize dynamic or static"):
+        start(settings, tmp_path / "run")
+    settings = settings.replace(binarize="dynamic", hidden=(8,), latent_dim=2, epochs=1, kl_warmup=0)
+    assert start(settings, tmp_path / "run").settings.likelihood == "bernoulli"
 
 
 def test_a_path_that_is_no_run_names_one_that_may_be_meant(

@@ -5,8 +5,9 @@ import ctypes
 import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jensen._version import __version__
 from jensen.errors import UserError, did_you_mean
@@ -45,11 +46,16 @@ USAGE = "\n".join(
 
 def _prepare_process() -> None:
     """What a training process on a CPU needs of its system, before torch starts."""
-    # Two OpenMP threads that land on one CPU stall each other 10 to 40 times, so each is bound to its own.
-    # Not where the user has chosen how many threads there are (as in parallel tests), nor where other
-    # processes have their share of the processor: a thread that is bound cannot get out of their way.
-    if "OMP_NUM_THREADS" not in os.environ and _processor_is_ours():
+    # Not where the user has chosen how many OpenMP threads there are (as in parallel tests).
+    ours = None if "OMP_NUM_THREADS" in os.environ else _processor_is_ours()
+    if ours:
+        # Two threads that land on one CPU stall each other 10 to 40 times, so each is bound to its own. Not
+        # where other processes have their share: a thread that is bound cannot get out of their way.
         os.environ.setdefault("OMP_PROC_BIND", "true")
+    elif ours is False and "GOMP_SPINCOUNT" not in os.environ:
+        # A thread that waits for the others of a step spins, and keeps the core from the one that it waits
+        # for, which has to share it with another process: up to 10 times as slow. Let it sleep.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # glibc hands large blocks back to the system at every step, and takes as many page faults to get them
     # again: 10 to 20 % of an eager step. Keep them (mallopt: M_MMAP_THRESHOLD -3, M_TRIM_THRESHOLD -1).
     with contextlib.suppress(OSError, AttributeError):  # not glibc: nothing to mend
@@ -58,27 +64,53 @@ def _prepare_process() -> None:
         mallopt(-1, (1 << 31) - 1)
 
 
-def _processor_is_ours() -> bool:
-    """Whether this process may use every core, and the machine does little else."""
+def _processor_is_ours() -> bool | None:
+    """Whether this process may use every core, and the machine does little else; None: nobody can tell."""
     cores = os.cpu_count() or 1
     with contextlib.suppress(OSError, AttributeError):  # not Linux
         return len(os.sched_getaffinity(0)) == cores and os.getloadavg()[0] < cores / 2
-    return False
+    return None
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, by which clusters end a job whose time is up."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM does what Ctrl-C does."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread, the only one that signals reach
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 (done), 2 (the user's input is wrong) or 1 (our fault)."""
+    """Run one command.
+
+    The exit status is 0 (done), 2 (the user's input is wrong), 1 (our fault), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_process()
     try:
-        _run(words)
-        sys.stdout.flush()
+        with _terminable():
+            _run(words)
+            sys.stdout.flush()
     except UserError as error:
         print(f"jensen: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(": ".join(["jensen: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _let_output_go()
     except OSError as error:

@@ -96,7 +96,7 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
             f"rows of shape {list(run.event_shape)}; give data of that shape"
         )
     _check_given(run, model, dataset)
-    return match_preparation(dataset, run.preparation, run.settings.seed)
+    return match_preparation(dataset, run.preparation)
 
 
 def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:

@@ -49,10 +49,23 @@ def main(arguments: Sequence[str]) -> None:
         options = parse(TrainOptions, arguments, "jensen train", TrainOptions(**_fields(base)))
     with progress() as show:
         if options.resume is not None and base is not None:
-            run = _go_on(options.resume, base, options, show)
+            with _as_it_was(options.resume, arguments):
+                run = _go_on(options.resume, base, options, show)
         else:
             run = _begin(options if base is None else _without_idle(options, base), show)
     report(run, as_json=options.json)
+
+
+@contextmanager
+def _as_it_was(run: Path, arguments: Sequence[str]) -> Iterator[None]:
+    """Have an interruption before training goes on say that the run is as it was, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:  # training had begun, and has said more
+            raise
+        command = shlex.join(["jensen", "train", *arguments])
+        raise type(interrupt)(f"{run}: nothing was changed; go on with: {command}") from None
 
 
 def _begin(options: TrainOptions, show: "Show") -> "Run":

@@ -39,6 +39,6 @@ def load_dataset(
         ),
     )
     if settings.binarize == "static":
-        dataset = binarize_static(dataset, settings.seed)
+        dataset = binarize_static(dataset)
     given = settings.condition == (LABEL,) and dataset.schema is None
     return give_labels(dataset) if given else dataset

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jensen.errors import check_options
+from jensen.errors import check_choices, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class EvaluationSettings:
     """Seed of every draw."""
 
     def __post_init__(self) -> None:
-        """Refuse counts below one."""
+        """Refuse choices that are none, and counts below one."""
+        check_choices(self)
         check_options(self, "num_samples limit temperatures chains", lambda v: v >= 1, "at least 1")
         check_options(self, "refine_steps seed", lambda v: v >= 0, "0 or more")

@@ -17,7 +17,7 @@ import tyro
 
 from jensen.config.choices import write_names
 from jensen.config.help import shown
-from jensen.errors import UserError, did_you_mean
+from jensen.errors import UserError, did_you_mean, no_choice
 
 Options = TypeVar("Options")
 MARKS = (tyro.conf.FlagCreatePairsOff,)
@@ -83,8 +83,15 @@ def _one_line(box: str, kind: type, prog: str, arguments: Sequence[str]) -> str:
     # A refusal of our own, raised by the dataclass, already says what is allowed.
     own = f"Error parsing {kind.__name__}: "
     if text.startswith(own):
-        return text.removeprefix(own)
+        return _as_typed(text.removeprefix(own), kind)
     return f"{_plainly(text, kind, arguments)} (see {prog} --help)"
+
+
+def _as_typed(refusal: str, kind: type) -> str:
+    """A refusal that begins with an option's name in Python, with the name of the command line."""
+    name, blank, rest = refusal.partition(" ")
+    is_option = name in {field.name for field in dataclasses.fields(kind)}
+    return f"--{name.replace('_', '-')}{blank}{rest}" if is_option else refusal
 
 
 def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
@@ -94,9 +101,7 @@ def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
     if unknown := re.match(r"Unrecognized options: ([^,]+)", text):
         return _stray(unknown[1], kind, arguments)
     if choice := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)", text):
-        allowed = choice[3].replace("'", "").split(", ")
-        near = did_you_mean(choice[1], allowed)
-        return f"{choice[2]} is {choice[1]}{near}; it must be one of {', '.join(allowed)}"
+        return no_choice(choice[2], choice[1], choice[3].replace("'", "").split(", "))
     if number := re.match(r"Error parsing (\S+): .*(int\(\)|float).*: ['\"](.*)['\"]$", text):
         kind_of_number = "a whole number" if number[2] == "int()" else "a number"
         return f"{number[1]} is {number[3]!r}; it must be {kind_of_number}"

@@ -1,4 +1,4 @@
-"""Prepared rows for evaluation, drawn so that a figure depends on the seed alone."""
+"""Prepared rows for evaluation, drawn alike for every run."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from jensen.data.dataset import Dataset
 from jensen.data.preparation import Preparation
-from jensen.data.seeds import generator
+from jensen.data.seeds import ONE_DRAW, generator
 from jensen.errors import UserError
 
 
@@ -16,7 +16,7 @@ def evaluation_blocks(
     preparation: Preparation,
     split: str,
     *,
-    seed: int,
+    seed: int = ONE_DRAW,
     limit: int | None = None,
     block: int = 256,
     alike: bool = False,
@@ -24,8 +24,9 @@ def evaluation_blocks(
     """The prepared rows of a split in order, in blocks ``[block, *event]`` (the last may be shorter).
 
     Block b draws (dynamic binarization, dequantization) from a generator of its own, seeded by (seed,
-    split, b), and always for the whole block: ``limit=N`` gives the first N rows of the same draw. With
-    ``alike``, all rows of all splits have one draw: a row is prepared alike wherever it stands.
+    split, b), and always for the whole block: ``limit=N`` gives the first N rows of the same draw. The seed
+    is no run's, so that runs are measured on the same numbers. With ``alike``, all rows of all splits have
+    one draw: a row is prepared alike wherever it stands.
 
     Raises:
         UserError: an unknown split, or a limit or block below 1.

@@ -17,7 +17,7 @@ from jensen.data.domains import check_domain
 from jensen.data.labelling import give_labels
 from jensen.data.npy import NpyFile
 from jensen.data.preparation import Preparation
-from jensen.data.seeds import generator
+from jensen.data.seeds import ONE_DRAW, generator
 from jensen.data.shares import Share, draw_distinct
 from jensen.data.stored import Stored
 from jensen.data.tables.marginals import fit_marginals
@@ -108,7 +108,7 @@ def _for_marginals(dataset: Dataset) -> Tensor:
     return dataset.x[numbers[some.sort().values]]
 
 
-def binarize_static(dataset: Dataset, seed: int) -> Dataset:
+def binarize_static(dataset: Dataset, seed: int = ONE_DRAW) -> Dataset:
     """The data set with every value drawn once: 1 with probability ``(x - low) / (high - low)``, uint8.
 
     The draw depends on the seed, the values and their row numbers alone. Rows on disk are drawn to the cache.
@@ -156,7 +156,7 @@ def _drawn(dataset: Dataset, seed: int) -> Iterator[Tensor]:
         yield (uniform[: len(rows)] < probability).to(torch.uint8)
 
 
-def match_preparation(dataset: Dataset, preparation: Preparation, seed: int) -> Dataset:
+def match_preparation(dataset: Dataset, preparation: Preparation, seed: int = ONE_DRAW) -> Dataset:
     """Other rows than those fitted, ready for a preparation: checked, and drawn once where it is static.
 
     Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are. For a

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
+ONE_DRAW = 0
+"""Seed of what is drawn once for the data, whatever the seed of a run: static binarization, and the zeros and
+ones or the noise of rows held out. So runs of different seeds are measured on the same numbers."""
+
 
 def derive_seed(*parts: int | str) -> int:
     """A seed in ``[0, 2**63)`` that is a fixed function of ``parts``: SHA-256 of their JSON list.

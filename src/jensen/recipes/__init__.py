@@ -11,6 +11,7 @@ RECIPES: dict[str, Settings] = {
     # The network of Burda, Grosse & Salakhutdinov 2016 with one stochastic layer, on static MNIST.
     "binarized-mnist": Settings(
         data="binarized-mnist",
+        likelihood="bernoulli",  # also where other data are given: grey images then need --binarize
         latent_dim=50,
         hidden=(200, 200),
         activation="tanh",

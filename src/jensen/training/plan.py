@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
 
-from jensen.errors import UserError, check_options
+from jensen.errors import check_choices, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,8 @@ class Plan:
     """Rows of an epoch, at most; the next epoch goes on from there. Left out: all rows for training, or
     65,536 where the data are larger than memory."""
     max_time: float | None = None
-    """Seconds of training: stop before the epoch that would go beyond it."""
+    """Seconds of training, with compiling: stop before the epoch that would go beyond it. The first epoch
+    always runs to its end; --epoch-rows makes it shorter."""
     patience: int = 30
     """Stop when the validation bound has not improved for so many epochs; 0: never."""
     batch_size: int = 128
@@ -56,14 +57,16 @@ class Plan:
     """Whether to compile the training step. auto: once training has gone on for a while and much is left of
     it, so that a short run never waits; on: at once; off: never. Compiled or not, the draws are the same."""
     seed: int = 0
-    """Seed of the split, the initial weights and every draw."""
+    """Seed of the split, the initial weights and every draw of training. What is drawn for rows held out does
+    not depend on it."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used, naming the option and what it allows."""
+        check_choices(self)
         check_options(self, "epochs epoch_rows batch_size num_samples", lambda v: v >= 1, "at least 1")
         check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
         check_options(self, "average", lambda v: 0 <= v < 1, "from 0 to below 1")
         check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")
-        if self.weight_decay and self.optimizer == "adam":
-            raise UserError(f"--weight-decay {self.weight_decay} needs --optimizer adamw or muon")
+        if self.optimizer == "adam":
+            check_options(self, "weight_decay", lambda v: v == 0, "0 unless the optimizer is adamw or muon")
