@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
@@ -128,3 +129,27 @@ def test_counts_given_their_label_are_named_by_number(tmp_path: Path) -> None:
     assert "Of 50 columns, the 12 of highest variance" in page
     assert re.search(r"that of the first test row throughout: label = [01]\.", page)
     assert "which the model is given." in page
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata", reason="the extra h5ad is not installed")
+    counts = np.random.default_rng(0).poisson([2.0, 5.0, 1.0, 9.0], (60, 4)).astype(float)
+    with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
+        cells = anndata.AnnData(counts, var=pd.DataFrame(index=["TP53", "MYC", "ACTB", "GAPDH"]))
+        cells.write_h5ad(tmp_path / "cells.h5ad")
+    settings = Settings(
+        data=str(tmp_path / "cells.h5ad"),
+        latent_dim=2,
+        hidden=(4,),
+        epochs=1,
+        device="cpu",
+        likelihood="negative-binomial",
+        exposure="total",
+    )
+    run = start(settings, tmp_path / "run")
+    page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
+    assert page.count(">GAPDH</text>") >= 1 + 6  # a histogram, and the rows
+    assert "column 1" not in page
+    assert "It is conditional on total: p(x) stands for p(x | total)," in page
+    assert "log <i>p</i>(<i>x</i> | total) is the log of a product of probabilities" in page

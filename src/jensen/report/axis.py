@@ -94,19 +94,19 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     if schema is not None or look.preparation.support == "count":
         moves = (moved / spread).var(0)
         columns = np.sort(np.argsort(-moves, kind="stable")[:MOST])
-        every = column_names(schema, size)
-        numbers = schema is None
+        every = column_names(look, size)
+        numbers = schema is None and not look.run.features
         names = [str(c + 1) if numbers else shortened(every[c], NAME) for c in columns]
         if size > MOST:
             words = f"Of {plain(size, 0)} columns, the {MOST} that move most. " + words
     return ColumnAxis(columns, mean, spread, names, _unit(look), words)
 
 
-def column_names(schema: Schema | None, count: int) -> list[str]:
-    """The names of a table's columns; of others, their numbers."""
-    if schema is not None:
-        return [column.name for column in schema.modelled]
-    return [f"column {number + 1}" for number in range(count)]
+def column_names(look: Look, count: int) -> list[str]:
+    """The names of a table's columns, or of features such as genes; of others, their numbers."""
+    if look.run.schema is not None:
+        return [column.name for column in look.run.schema.modelled]
+    return [*look.run.features] or [f"column {number + 1}" for number in range(count)]
 
 
 def has_levels(schema: Schema | None) -> bool:

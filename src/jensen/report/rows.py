@@ -57,7 +57,7 @@ def samples(look: Look) -> Picture:
     columns = np.arange(data.shape[1])
     if schema is None:  # the columns of a table have units of their own: variances would not compare
         columns = np.sort(np.argsort(-np.nan_to_num(data.var(0)), kind="stable")[:COLUMNS])
-    names = column_names(schema, data.shape[1])
+    names = column_names(look, data.shape[1])
     shown = min(COLUMNS, data.shape[1])
     across, height = min(4, shown), 150 if schema is None else 180  # names of levels need room
     lines = -(-shown // across)
