@@ -1,13 +1,22 @@
 """The variational autoencoder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
-from jensen.trace import Trace, anonymous, check_count, check_data, check_shapes
+from jensen.trace import (
+    Trace,
+    anonymous,
+    check_count,
+    check_data,
+    check_distribution,
+    check_shapes,
+    takes_two,
+)
 
 TYPES_DIFFER = ("dtype", "scalar type", "Input type")
 """What torch's complaints of two tensors of different types have in them."""
@@ -22,7 +31,8 @@ class VAE(nn.Module):
         decoder: ``forward(z, context) -> Distribution`` over x, the likelihood p(x | z).
 
     Raises:
-        ValueError: the prior is a distribution, and no module that returns one.
+        ValueError: the prior is a distribution, and no module that returns one; or encoder or decoder takes
+            no context.
     """
 
     def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -32,6 +42,12 @@ class VAE(nn.Module):
                 f"the prior is a distribution, {type(prior).__name__}, and must be a module whose forward() "
                 "returns one, so that its tensors follow the model; see docs/your-own-modules.md"
             )
+        for name, given, part in (("encoder", "x", encoder), ("decoder", "z", decoder)):
+            if not takes_two(part):
+                raise ValueError(
+                    f"the {name}, {type(part).__name__}, cannot be called with {given} and a context; let it "
+                    f"be forward(self, {given}, context=None), also where there is no context"
+                )
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
@@ -49,18 +65,20 @@ class VAE(nn.Module):
         """q(z | x) of each latent group (here one), batch shape ``[B]``.
 
         Raises:
-            ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take.
+            ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take; or the
+                encoder returns no distribution.
         """
         check_data(x)
         try:
-            return (self.encoder(x, self.context_of(x) if context is None else context),)
+            q: Distribution = self.encoder(x, self.context_of(x) if context is None else context)
         except RuntimeError as error:
             own = next((p.dtype for p in self.parameters()), x.dtype)
             if x.dtype == own or not any(word in str(error) for word in TYPES_DIFFER):
                 raise
-            raise ValueError(
-                f"x is {x.dtype} and the model {own}; give x.to({own}), or a model.to({x.dtype})"
-            ) from error
+            other = f", or a model.to({x.dtype})" if x.is_floating_point() else ""  # no weights are integers
+            raise ValueError(f"x is {x.dtype} and the model {own}; give x.to({own}){other}") from error
+        check_distribution("posterior", q)
+        return (q,)
 
     def trace(
         self,
@@ -97,6 +115,10 @@ class VAE(nn.Module):
             pathwise=(reparameterized,),
             context=context,
         )
+
+    def forward(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
+        """`trace`, so that ``model(x)`` and wrappers of modules, which call ``forward``, have a meaning."""
+        return self.trace(x, num_samples, **options)
 
     def likelihood(self, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Distribution:
         """p(x | z) at given latents ``[K, B, M]``, batch shape ``[K, B]``."""
