@@ -177,6 +177,13 @@ def test_a_family_says_what_its_data_must_be(case: Case) -> None:
         assert module.support == case.support
 
 
+@each_family
+def test_a_family_shows_its_sizes(case: Case) -> None:
+    module = case.build()
+    sizes = f"event_shape={list(module.event_shape)}, num_outputs={module.num_outputs}"
+    assert sizes in repr(module).splitlines()[min(1, len(list(module.children())))]
+
+
 @each
 def test_nothing_is_validated_inside(case: Case) -> None:
     module = case.build()

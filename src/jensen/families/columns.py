@@ -11,6 +11,7 @@ from jensen.distributions.column_layout import Layout
 from jensen.distributions.columns import Columns as ColumnsDistribution
 from jensen.distributions.limits import bounded_exp
 from jensen.distributions.members import Members
+from jensen.families.arguments import shapes
 
 RANK = 32
 """Numbers by which a decoder chooses among the members of a group of levels."""
@@ -32,6 +33,7 @@ class Columns(nn.Module):
 
     has_rsample = False
     support = "table"
+    extra_repr = shapes
 
     def __init__(self, layout: Layout, start: Tensor, members: Mapping[int, Tensor] | None = None) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from torch.distributions import Distribution, Independent
 
 from jensen.distributions import counts, exposure
 from jensen.distributions.limits import bounded_exp
-from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.arguments import checked_scale, checked_shape, shapes
 from jensen.families.scales import Scale
 
 LOG_MEAN_LIMITS = (-15.0, 15.0)
@@ -35,6 +35,7 @@ class Poisson(nn.Module):
 
     has_rsample = False
     support = "count"
+    extra_repr = shapes
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
@@ -63,6 +64,7 @@ class NegativeBinomial(nn.Module):
 
     has_rsample = False
     support = "count"
+    extra_repr = shapes
 
     def __init__(self, event_shape: Sequence[int], inverse_dispersion: Scale) -> None:
         super().__init__()
@@ -115,6 +117,7 @@ class Exposed(nn.Module):
 
     has_rsample = False
     support = "count"
+    extra_repr = shapes
     totals: Tensor
 
     def __init__(self, family: Poisson | NegativeBinomial, rows: Tensor | None = None) -> None:

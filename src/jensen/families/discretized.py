@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from jensen.distributions.discretized import DiscretizedLogistic as GridDistribution
 from jensen.distributions.limits import bounded_exp
-from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.arguments import checked_scale, checked_shape, shapes
 from jensen.families.scales import Scale
 
 
@@ -55,6 +55,7 @@ class DiscretizedLogistic(nn.Module):
 
     has_rsample = False
     support = "grid"
+    extra_repr = shapes
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class MixtureOfDiscretizedLogistics(nn.Module):
 
     has_rsample = False
     support = "grid"
+    extra_repr = shapes
     interleaved = True
     positions: Tensor
 
