@@ -107,14 +107,18 @@ def test_a_pair_of_parameters_is_no_posterior(model: VAE, x: Tensor) -> None:
         model.trace(x)
 
 
-def test_encoder_and_decoder_take_a_context(model: VAE) -> None:
+def test_encoder_and_decoder_take_a_context(model: VAE, x: Tensor) -> None:
     alone = Part(lambda x: gaussian(x))
-    with pytest.raises(ValueError, match=r"the encoder, Part, cannot .* be forward\(self, x, context=None\)"):
-        VAE(model.prior, alone, model.decoder)
-    with pytest.raises(ValueError, match=r"the decoder, Part, cannot .* be forward\(self, z, context=None\)"):
-        VAE(model.prior, model.encoder, alone)
-    for part in (Part(lambda *given: gaussian(given[0])), Part(lambda z, context=None, more=0: gaussian(z))):
-        VAE(model.prior, part, part)
+    message = r"the {}, Part, takes no context; .* as forward\(self, x, context=None\)"
+    with pytest.raises(ValueError, match=message.format("encoder")):
+        VAE(model.prior, alone, model.decoder).trace(x)
+    broken = VAE(model.prior, model.encoder, alone)
+    for call in (lambda: broken.trace(x), lambda: broken.sample(3)):
+        with pytest.raises(ValueError, match=message.format("decoder")):
+            call()
+    model.decoder = Part(lambda z, context: gaussian(z) + "context")  # type: ignore[operator]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model.trace(x)
 
 
 def test_a_network_that_takes_no_context_is_named(model: VAE, x: Tensor) -> None:

@@ -31,8 +31,7 @@ class VAE(nn.Module):
         decoder: ``forward(z, context) -> Distribution`` over x, the likelihood p(x | z).
 
     Raises:
-        ValueError: the prior is a distribution, and no module that returns one; or encoder or decoder takes
-            no context.
+        ValueError: the prior is a distribution, and no module that returns one.
     """
 
     def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -42,12 +41,6 @@ class VAE(nn.Module):
                 f"the prior is a distribution, {type(prior).__name__}, and must be a module whose forward() "
                 "returns one, so that its tensors follow the model; see docs/your-own-modules.md"
             )
-        for name, given, part in (("encoder", "x", encoder), ("decoder", "z", decoder)):
-            if not takes_two(part):
-                raise ValueError(
-                    f"the {name}, {type(part).__name__}, cannot be called with {given} and a context; let it "
-                    f"be forward(self, {given}, context=None), also where there is no context"
-                )
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
@@ -66,11 +59,11 @@ class VAE(nn.Module):
 
         Raises:
             ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take; or the
-                encoder returns no distribution.
+                encoder takes no context, or returns no distribution.
         """
         check_data(x)
         try:
-            q: Distribution = self.encoder(x, self.context_of(x) if context is None else context)
+            q = _called("encoder", self.encoder, x, self.context_of(x) if context is None else context)
         except RuntimeError as error:
             own = next((p.dtype for p in self.parameters()), x.dtype)
             if x.dtype == own or not any(word in str(error) for word in TYPES_DIFFER):
@@ -111,7 +104,7 @@ class VAE(nn.Module):
             z=(z,),
             posterior=(q,),
             prior=(p,),
-            likelihood=self.decoder(z, context),
+            likelihood=self.likelihood((z,), context=context),
             pathwise=(reparameterized,),
             context=context,
         )
@@ -122,8 +115,7 @@ class VAE(nn.Module):
 
     def likelihood(self, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Distribution:
         """p(x | z) at given latents ``[K, B, M]``, batch shape ``[K, B]``."""
-        likelihood: Distribution = self.decoder(z[0], context)
-        return likelihood
+        return _called("decoder", self.decoder, z[0], context)
 
     def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
         """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""
@@ -139,8 +131,22 @@ class VAE(nn.Module):
         that is a smoother picture, not a sample of p(x).
         """
         check_count("n", n)
-        likelihood: Distribution = self.decoder(self.prior().sample((1, n)), context)
+        likelihood = self.likelihood((self.prior().sample((1, n)),), context=context)
         return (center(likelihood) if mean else likelihood.sample())[0]
+
+
+def _called(name: str, part: Any, given: Tensor, context: Tensor | None) -> Distribution:
+    """``part(given, context)``, or a ValueError if it cannot be called so."""
+    try:
+        distribution: Distribution = part(given, context)
+    except TypeError as error:
+        if takes_two(part):
+            raise
+        raise ValueError(
+            f"the {name}, {type(part).__name__}, takes no context; its forward must take two arguments, as "
+            "forward(self, x, context=None), also where there is no context"
+        ) from error
+    return distribution
 
 
 def _without_path(q: Distribution, num_samples: int) -> Tensor:
