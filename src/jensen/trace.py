@@ -5,6 +5,7 @@ nothing but the trace. Legend, everywhere in jensen: ``K`` latent samples per da
 batch, ``L`` latent groups, ``D`` data dimensions, ``M`` latent dimensions; logs in nats per datum.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -43,9 +44,22 @@ def check_data(x: Any) -> None:
     """ValueError unless ``x`` is a tensor of one row or more (torch's distributions cannot measure none)."""
     if not (isinstance(x, Tensor) and x.dim()):
         given = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-        raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]")
+        several = isinstance(x, list | tuple) and x and isinstance(x[0], Tensor)
+        mend = "; of a loader whose batches are lists, (x for x, *_ in loader)" if several else ""
+        raise ValueError(f"x is {given}; give a tensor of rows, [B, *event]{mend}")
     if not len(x):
         raise ValueError(f"x has no rows, shape {tuple(x.shape)}; give one row or more")
+
+
+def takes_two(function: Any) -> bool:
+    """Whether a function, or a module's ``forward``, can be called with two arguments and no more."""
+    try:
+        inspect.signature(getattr(function, "forward", function)).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # nothing is known of its arguments, as of some built-in functions
+        return True
+    return True
 
 
 def named(d: Distribution) -> str:
@@ -63,14 +77,19 @@ def has_density(q: Distribution, z: Tensor) -> bool:
     return True
 
 
-def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
-    """ValueError, with the mend, unless ``d`` has this event shape and one of these batch shapes."""
-    if isinstance(d, Tensor):
+def check_distribution(part: str, d: Any) -> None:
+    """ValueError unless ``d`` is a distribution, which a tensor or a tuple of parameters is not."""
+    if not hasattr(d, "batch_shape"):
         maker = {"likelihood": "decoder", "posterior": "encoder"}.get(part, part)
         raise ValueError(
-            f"the {part} is a tensor; the {maker} returns a distribution, as "
-            "torch.distributions.Independent(Normal(tensor, 1.0), 1)"
+            f"the {part} is a {type(d).__name__}; the {maker} returns a distribution of torch.distributions, "
+            "as Independent(Normal(mean, scale), 1)"
         )
+
+
+def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tuple[int, ...]) -> None:
+    """ValueError, with the mend, unless ``d`` has this event shape and one of these batch shapes."""
+    check_distribution(part, d)
     has = (tuple(d.batch_shape), tuple(d.event_shape))
     if has[1] == tuple(event) and has[0] in batches:
         return

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,23 @@ def find(name: str) -> object:
             found = getattr(found, attribute)
         return found
     raise ModuleNotFoundError(name)
+
+
+def source(name: str) -> Path:
+    """The file that defines the object of a dotted name; of a property or a constant, what it belongs to."""
+    found: Any = inspect.unwrap(find(name))  # type: ignore[arg-type]
+    if not (inspect.isfunction(found) or inspect.isclass(found) or inspect.ismodule(found)):
+        room = find(name.rpartition(".")[0])
+        found = type(found) if hasattr(room, "__path__") else room
+    return Path(inspect.getfile(found)).resolve()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_links_to_its_source(name: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    links = re.findall(rf"\[`{name}`\]\((.*?)\)", page)
+    assert len(links) == page.count(f"`{name}`")
+    assert {(PAGE.parent / link).resolve() for link in links} == {source(name)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -68,6 +68,19 @@ def test_correlated_normals_are_finite_in_single_precision(dim: int) -> None:
             assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [families.FullNormal, lambda dim: families.LowRankNormal(dim, 1), families.PointMass, StandardNormal],
+)
+def test_a_number_of_latents_is_no_shape(make: type) -> None:
+    with pytest.raises(ValueError, match=r"the dim of \w+ is \[2\]; give a whole number of 1 or more"):
+        make([2])
+
+
+def test_the_prior_shows_its_size() -> None:
+    assert str(StandardNormal(2)) == "StandardNormal(dim=2)"
+
+
 @pytest.mark.parametrize("rank", [0, 4])
 def test_impossible_ranks_are_refused(rank: int) -> None:
     with pytest.raises(ValueError, match="between 1 and the 3"):

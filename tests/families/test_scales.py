@@ -51,6 +51,23 @@ def test_impossible_scales_are_refused(make: type, sigma: float) -> None:
         make(sigma)
 
 
+@pytest.mark.parametrize("make", [NetworkScale, NetworkVariance, PerDimensionScale])
+def test_a_number_of_dimensions_is_no_shape(make: type) -> None:
+    with pytest.raises(ValueError, match=rf"num_dimensions of {make.__name__} is \[2\]; give a whole number"):
+        make([2])
+
+
+def test_a_scale_shows_its_size_or_its_sigma() -> None:
+    shown = [NetworkVariance(3), PerDimensionScale(3), SharedScale(0.5), FixedScale(), OptimalScale()]
+    assert [str(scale) for scale in shown] == [
+        "NetworkVariance(num_dimensions=3)",
+        "PerDimensionScale(num_dimensions=3)",
+        "SharedScale(sigma=0.5)",
+        "FixedScale(sigma=1)",
+        "OptimalScale(sigma=1)",
+    ]
+
+
 def test_per_dimension_scales_belong_to_their_dimensions() -> None:
     scale = PerDimensionScale(4)
     scale.log_sigma.data = torch.tensor([0.0, 1.0, 2.0, 3.0])

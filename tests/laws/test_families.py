@@ -167,6 +167,13 @@ def test_the_state_goes_round(case: Case) -> None:
     assert all(p is not q for p, q in zip(twin.parameters(), module.parameters(), strict=True))
 
 
+@each_family
+def test_a_family_shows_its_sizes(case: Case) -> None:
+    module = case.build()
+    sizes = f"event_shape={list(module.event_shape)}, num_outputs={module.num_outputs}"
+    assert sizes in repr(module).splitlines()[min(1, len(list(module.children())))]
+
+
 @each
 def test_nothing_is_validated_inside(case: Case) -> None:
     module = case.build()

@@ -13,8 +13,9 @@ from jensen.distributions import OneHot, RelaxedOneHot
 from jensen.evaluation import reconstruct
 from jensen.evaluation.bdmc import bidirectional
 from jensen.families import Conditional, NetworkScale
-from jensen.models import VAE
-from jensen.networks import mlp
+from jensen.models import VAE, ConditionalVAE
+from jensen.models.conditional import RowDecoder, RowEncoder
+from jensen.networks import Beside, mlp
 from jensen.priors import StandardNormal, VampPrior
 from jensen.trace import Trace
 
@@ -73,10 +74,12 @@ def test_the_vamp_prior_gives_its_encoder_a_context(model: VAE, x: Tensor) -> No
     ("x", "message"),
     [
         ([[0.0] * D], "x is a list; give a tensor"),
+        ([torch.ones(B, D), torch.ones(B)], r"x is a list; .* \(x for x, \*_ in loader\)"),
         (torch.tensor(1.0), r"x is a tensor of shape \(\)"),
+        (torch.ones(B, D, dtype=torch.uint8), r"x is torch.uint8 .*; give x.to\(torch.float32\)$"),
         (
             torch.ones(B, D).double(),
-            r"x is torch.float64 and the model torch.float32; give x.to\(torch.float32",
+            r"x is torch.float64 and the model torch.float32; give x.to\(torch.float32\), or a model.to",
         ),
     ],
 )
@@ -96,6 +99,52 @@ def test_modules_return_distributions(model: VAE, x: Tensor) -> None:
     model.decoder = Part(lambda z, context: z)
     with pytest.raises(ValueError, match="the decoder returns a distribution"):
         model.trace(x)
+
+
+def test_a_pair_of_parameters_is_no_posterior(model: VAE, x: Tensor) -> None:
+    model.encoder = Part(lambda x, context: (x[:, :M], x[:, M:]))
+    with pytest.raises(ValueError, match="the posterior is a tuple; the encoder returns a distribution"):
+        model.trace(x)
+
+
+def test_encoder_and_decoder_take_a_context(model: VAE, x: Tensor) -> None:
+    alone = Part(lambda x: gaussian(x))
+    message = r"the {}, Part, takes no context; .* as forward\(self, x, context=None\)"
+    with pytest.raises(ValueError, match=message.format("encoder")):
+        VAE(model.prior, alone, model.decoder).trace(x)
+    broken = VAE(model.prior, model.encoder, alone)
+    for call in (lambda: broken.trace(x), lambda: broken.sample(3)):
+        with pytest.raises(ValueError, match=message.format("decoder")):
+            call()
+    model.decoder = Part(lambda z, context: gaussian(z) + "context")  # type: ignore[operator]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model.trace(x)
+
+
+def test_a_network_that_takes_no_context_is_named(model: VAE, x: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"the network, Sequential, takes no context; .*Beside\(network\)"):
+        model.trace(x, context=torch.ones(B, 1))
+
+    def failing(x: Tensor, context: Tensor) -> Tensor:
+        return x + "context"  # type: ignore[operator]
+
+    model.encoder.network = Part(failing)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model.trace(x, context=torch.ones(B, 1))
+
+
+def test_forward_is_trace(model: VAE, x: Tensor) -> None:
+    q = families.Normal([M], NetworkScale(M))
+    decoder = Conditional(Beside(mlp(M + 1, [], D - 1)), families.Bernoulli([D - 1]))
+    encoder = RowEncoder(Conditional(mlp(D, [], 2 * M), q), [0])
+    conditional = ConditionalVAE(StandardNormal(M), encoder, RowDecoder(decoder, [0], D), [0])
+    for one in (model, conditional):
+        torch.manual_seed(1)
+        traced = one.trace(x, 3, pathwise=False)
+        torch.manual_seed(1)
+        called = one(x, 3, pathwise=False)
+        assert torch.equal(called.log_w, traced.log_w)
+        assert called.pathwise == (False,)
 
 
 def test_a_shape_is_refused_by_the_name_of_what_is_wrapped(model: VAE, x: Tensor) -> None:

@@ -307,6 +307,18 @@ def test_an_integrand_of_another_shape_is_refused():
             pathwise(bound, model, model.x, 3)
 
 
+@pytest.mark.parametrize(
+    "estimator", [pathwise, score_function, sticking_the_landing, doubly_reparameterized]
+)
+def test_a_name_and_a_function_are_no_bounds(estimator):
+    model = RowModel(PROBLEMS["diagonal"], 4)
+    for bound, given in (("iwae", "'iwae'"), (lambda t: t.log_px.mean(0), "a function")):
+        with pytest.raises(
+            ValueError, match=rf"the bound is {given}; give a Bound, such as jensen.obj.*Bound\("
+        ):
+            estimator(bound, model, model.x, 2)
+
+
 def test_a_distribution_is_no_prior():
     from jensen.models import VAE
 

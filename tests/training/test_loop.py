@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -214,11 +215,34 @@ def test_what_cannot_be_trained_is_named(model: VAE) -> None:
     loader = torch.utils.data.DataLoader(data.rows, batch_size=4)
     with pytest.raises(ValueError, match="rows are a DataLoader; they must be a tensor"):
         TrainingData(loader, data.prepare, data.validation)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"rows are a TensorDataset; .*\(dataset.tensors\[0\]"):
+        TrainingData(torch.utils.data.TensorDataset(data.rows), data.prepare, data.validation)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="prepare cannot be called with rows and a generator"):
+        TrainingData(data.rows, lambda rows: rows, data.validation)  # type: ignore[arg-type, misc]
+    with pytest.raises(
+        ValueError, match=r"validation is a list; give a function .* as lambda: iter\(\[x\]\)"
+    ):
+        TrainingData(data.rows, data.prepare, [data.rows])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"validation\(\) gave no rows"):
         run(model, TrainingData(data.rows, data.prepare, lambda: iter(())), plan)
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="requires_grad is False for all"):
         run(model, data, plan)
+
+
+def test_rows_may_be_an_array(model: VAE) -> None:
+    data, plan = rows(), Plan(epochs=1)
+    array: Any = np.asarray(data.rows)
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    first = run(model, data, plan).best_value
+    model.load_state_dict(weights)
+    assert run(model, TrainingData(array, data.prepare, data.validation), plan).best_value == first
+
+
+def test_a_state_shows_how_far_it_is_and_no_weights(model: VAE) -> None:
+    state = TrainingState.start(model, Plan())
+    state.history, state.best_value, state.best_epoch = [{}] * 6, -12.9613, 5
+    assert repr(state) == "TrainingState(epoch=6, best_value=-12.96, best_epoch=5)"
 
 
 def test_training_and_validation_leave_generators_and_modes_as_they_were(model: VAE) -> None:

@@ -1,6 +1,7 @@
 """Checks of what a family is made of: a ValueError says what was given and what was meant."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from jensen.families.scales import OptimalScale, Scale
 
@@ -16,6 +17,11 @@ def checked_shape(event_shape: Sequence[int], family: str) -> tuple[int, ...]:
             f"the event shape of {family} is {event_shape!r}; give a sequence: [{event_shape}] for vectors"
         )
     return tuple(event_shape)
+
+
+def shapes(family: Any) -> str:
+    """A family's ``extra_repr``: the shape of its events, and the raw numbers a datum that it takes."""
+    return f"event_shape={list(family.event_shape)}, num_outputs={family.num_outputs}"
 
 
 def checked_scale(scale: Scale, family: str, *, optimal: bool = False) -> Scale:

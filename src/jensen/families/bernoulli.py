@@ -9,11 +9,13 @@ from torch.distributions import Distribution, Independent
 
 from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
-from jensen.families.arguments import checked_shape
+from jensen.families.arguments import checked_shape, shapes
 
 
 class _LogOdds(nn.Module):
     """What both share: the network gives one number, the log-odds, for each element of the event."""
+
+    extra_repr = shapes
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, Independent
 
-from jensen.families.arguments import checked_shape
+from jensen.families.arguments import checked_shape, shapes
 
 
 class Categorical(nn.Module):
@@ -20,6 +20,7 @@ class Categorical(nn.Module):
         num_classes: C, the same for every variable; variables with fewer classes leave some unused.
     """
 
+    extra_repr = shapes
     interleaved = True
 
     def __init__(self, event_shape: Sequence[int], num_classes: int) -> None:

@@ -11,6 +11,7 @@ from jensen.distributions.column_layout import Layout
 from jensen.distributions.columns import Columns as ColumnsDistribution
 from jensen.distributions.limits import bounded_exp
 from jensen.distributions.members import Members
+from jensen.families.arguments import shapes
 
 RANK = 32
 """Numbers by which a decoder chooses among the members of a group of levels."""
@@ -29,6 +30,8 @@ class Columns(nn.Module):
         members: for each column of very many levels, whose classes are groups of levels: its place, and log
             P(member | group), ``[G, S]``, of its marginal distribution.
     """
+
+    extra_repr = shapes
 
     def __init__(self, layout: Layout, start: Tensor, members: Mapping[int, Tensor] | None = None) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.trace import takes_two
+
 
 class Conditional(nn.Module):
     """p(y | x) as a module: ``forward(x)`` returns a `torch.distributions.Distribution` over y.
@@ -44,14 +46,21 @@ class Conditional(nn.Module):
         """The network's numbers at ``x`` ``[*batch, *event]``, for the family: ``[*batch, num_outputs]``.
 
         Raises:
-            ValueError: the network gives another number of them than the family takes.
+            ValueError: the network gives another number of them than the family takes, or takes no context.
         """
         split = x.dim() - self.event_dim
         batch, event = x.shape[:split], x.shape[split:]
         flat = x.reshape(-1, *event)
-        raw: Tensor = (
-            self.network(flat) if context is None else self.network(flat, self._read(context, batch))
-        )
+        inputs = (flat,) if context is None else (flat, self._read(context, batch))
+        try:
+            raw: Tensor = self.network(*inputs)
+        except TypeError as error:
+            if context is None or takes_two(self.network):
+                raise
+            raise ValueError(
+                f"the network, {type(self.network).__name__}, takes no context; give one that is called with "
+                "its input and a context, as jensen.networks.Beside(network) of one that takes both in a row"
+            ) from error
         raw = raw.reshape(*batch, -1 if len(raw) else math.prod(raw.shape[1:]))  # of no rows, -1 says nothing
         takes = raw.shape[-1] if getattr(self.family, "any_outputs", False) else self.family.num_outputs
         if raw.shape[-1] != takes:

@@ -13,7 +13,7 @@ from torch.distributions import Distribution, Independent
 
 from jensen.distributions import counts, exposure
 from jensen.distributions.limits import bounded_exp
-from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.arguments import checked_scale, checked_shape, shapes
 from jensen.families.scales import Scale
 
 LOG_MEAN_LIMITS = (-15.0, 15.0)
@@ -32,6 +32,8 @@ class Poisson(nn.Module):
     Args:
         event_shape: the shape of one datum.
     """
+
+    extra_repr = shapes
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
@@ -57,6 +59,8 @@ class NegativeBinomial(nn.Module):
         inverse_dispersion: a module of `jensen.families.scales` that gives r: learned
             (`PerDimensionScale`), from the network (`NetworkScale`), ...
     """
+
+    extra_repr = shapes
 
     def __init__(self, event_shape: Sequence[int], inverse_dispersion: Scale) -> None:
         super().__init__()
@@ -107,6 +111,7 @@ class Exposed(nn.Module):
         rows: counts ``[N, D]``, whose totals draws take and the weights keep. None where they will be loaded.
     """
 
+    extra_repr = shapes
     totals: Tensor
 
     def __init__(self, family: Poisson | NegativeBinomial, rows: Tensor | None = None) -> None:

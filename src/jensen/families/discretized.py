@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from jensen.distributions.discretized import DiscretizedLogistic as GridDistribution
 from jensen.distributions.limits import bounded_exp
-from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.arguments import checked_scale, checked_shape, shapes
 from jensen.families.scales import Scale
 
 
@@ -53,6 +53,8 @@ class DiscretizedLogistic(nn.Module):
             ``low = -m / s, high = (255 - m) / s, step = 1 / s``.
     """
 
+    extra_repr = shapes
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -90,6 +92,7 @@ class MixtureOfDiscretizedLogistics(nn.Module):
         step: the distance of two levels.
     """
 
+    extra_repr = shapes
     interleaved = True
     positions: Tensor
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
 from jensen.distributions.limits import limited
+from jensen.families.arguments import shapes
 
 LARGEST = 100.0
 """Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's spread."""
@@ -25,6 +26,7 @@ class Experts(nn.Module):
         count: how many experts; raw outputs of any other number of experts will do as well.
     """
 
+    extra_repr = shapes
     any_outputs = True
 
     def __init__(self, dim: int, count: int | None = None) -> None:

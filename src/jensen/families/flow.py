@@ -7,6 +7,7 @@ from torch.distributions import Distribution
 
 from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.spline import SplineNormal, coupling_splines
+from jensen.families.arguments import shapes
 
 LARGEST_CONTEXT = 10.0
 """Soft limit of the numbers that condition the flow."""
@@ -25,6 +26,8 @@ class FlowNormal(nn.Module):
         num_transforms: coupling layers.
         hidden: widths of the network of each layer.
     """
+
+    extra_repr = shapes
 
     def __init__(
         self, dim: int, context: int = 16, num_transforms: int = 2, hidden: Sequence[int] = (64,)

@@ -8,6 +8,8 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.low_rank import LowRankNormal as LowRankDistribution
+from jensen.families.arguments import shapes
+from jensen.trace import check_count
 
 JITTER = 1e-4
 """What is added to the unit diagonal of a correlation matrix: it bounds how singular one can be."""
@@ -33,11 +35,13 @@ class FullNormal(nn.Module):
         dim: M, the number of latent dimensions.
     """
 
+    extra_repr = shapes
     below: Tensor
     identity: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        check_count("the dim of FullNormal", dim)
         self.event_shape = (dim,)
         self.dim = dim
         self.num_outputs = dim * (dim + 3) // 2
@@ -73,8 +77,11 @@ class LowRankNormal(nn.Module):
         rank: r, from 1 to M.
     """
 
+    extra_repr = shapes
+
     def __init__(self, dim: int, rank: int) -> None:
         super().__init__()
+        check_count("the dim of LowRankNormal", dim)
         if not 1 <= rank <= dim:
             raise ValueError(f"rank is {rank}; it must lie between 1 and the {dim} latent dimensions")
         self.event_shape = (dim,)

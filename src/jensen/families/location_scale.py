@@ -13,7 +13,7 @@ from torch.distributions import Normal as TorchNormal
 
 from jensen.distributions.limits import soft_clamp
 from jensen.distributions.student_t import StudentT as StudentTDistribution
-from jensen.families.arguments import checked_scale, checked_shape
+from jensen.families.arguments import checked_scale, checked_shape, shapes
 from jensen.families.scales import OptimalScale, Scale
 
 LOG_EXCESS_LIMITS = (math.log(0.1), math.log(98.0))
@@ -44,6 +44,7 @@ class LocationScale(nn.Module):
             family whose best scale has no formula.
     """
 
+    extra_repr = shapes
     power: ClassVar[int] = 0
     """The best common scale is ``(mean |x - mu|^power)^(1/power)``; 0 where it has no formula."""
 

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions.one_hot import OneHot, RelaxedOneHot, StraightThroughOneHot
+from jensen.families.arguments import shapes
 
 
 class OneHotCategorical(nn.Module):
@@ -13,6 +14,8 @@ class OneHotCategorical(nn.Module):
         num_variables: G.
         num_classes: C.
     """
+
+    extra_repr = shapes
 
     def __init__(self, num_variables: int, num_classes: int) -> None:
         super().__init__()

@@ -4,6 +4,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions.delta import Delta
+from jensen.families.arguments import shapes
+from jensen.trace import check_count
 
 
 class PointMass(nn.Module):
@@ -13,8 +15,11 @@ class PointMass(nn.Module):
         dim: M, the number of latent dimensions.
     """
 
+    extra_repr = shapes
+
     def __init__(self, dim: int) -> None:
         super().__init__()
+        check_count("the dim of PointMass", dim)
         self.event_shape = (dim,)
         self.num_outputs = dim
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp
+from jensen.trace import check_count
 
 
 def _positive(sigma: float) -> float:
@@ -32,6 +33,13 @@ class Scale(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """The scale, ``[]``, ``[D]`` or ``[*batch, D]``, from ``raw`` ``[*batch, num_outputs]``."""
         raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """How many dimensions it is for, or its one sigma as it is now."""
+        if self.num_outputs:
+            return f"num_dimensions={self.num_outputs}"
+        sigma = self(torch.empty(0))
+        return f"num_dimensions={len(sigma)}" if sigma.dim() else f"sigma={sigma.item():.4g}"
 
     def shaped(self, raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:
         """The scale broadcastable to ``[*batch, *event]``."""
@@ -75,6 +83,7 @@ class PerDimensionScale(Scale):
 
     def __init__(self, num_dimensions: int, sigma: float = 1.0) -> None:
         super().__init__()
+        check_count("num_dimensions of PerDimensionScale", num_dimensions)
         self.log_sigma = nn.Parameter(torch.full((num_dimensions,), math.log(_positive(sigma))))
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -91,6 +100,7 @@ class NetworkScale(Scale):
 
     def __init__(self, num_dimensions: int) -> None:
         super().__init__()
+        check_count(f"num_dimensions of {type(self).__name__}", num_dimensions)
         self.num_outputs = num_dimensions
 
     def forward(self, raw: Tensor) -> Tensor:

@@ -23,7 +23,11 @@ class Maximised(Protocol):
 
 
 class Maximise(Protocol):
-    """An inner maximisation, for example ``functools.partial(jensen.training.two_tier.refine, steps=50)``."""
+    """An inner maximisation, as ``functools.partial(jensen.training.two_tier.refine, steps=50, lr=0.4)``.
+
+    That step size is for `two_tier`, where each search starts at the prior; 0.1 suits an encoder's start
+    (`semi_amortized`). `jensen.training.two_tier.inner_loop` makes either.
+    """
 
     def __call__(self, model: VAE, x: Tensor, *, context: Tensor | None = None) -> Maximised:
         """Maximise each datum's ELBO over the raw outputs of ``model.encoder.family``, from its start."""

@@ -1,13 +1,22 @@
 """The variational autoencoder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
-from jensen.trace import Trace, anonymous, check_count, check_data, check_shapes
+from jensen.trace import (
+    Trace,
+    anonymous,
+    check_count,
+    check_data,
+    check_distribution,
+    check_shapes,
+    takes_two,
+)
 
 TYPES_DIFFER = ("dtype", "scalar type", "Input type")
 """What torch's complaints of two tensors of different types have in them."""
@@ -49,18 +58,20 @@ class VAE(nn.Module):
         """q(z | x) of each latent group (here one), batch shape ``[B]``.
 
         Raises:
-            ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take.
+            ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take; or the
+                encoder takes no context, or returns no distribution.
         """
         check_data(x)
         try:
-            return (self.encoder(x, self.context_of(x) if context is None else context),)
+            q = _called("encoder", self.encoder, x, self.context_of(x) if context is None else context)
         except RuntimeError as error:
             own = next((p.dtype for p in self.parameters()), x.dtype)
             if x.dtype == own or not any(word in str(error) for word in TYPES_DIFFER):
                 raise
-            raise ValueError(
-                f"x is {x.dtype} and the model {own}; give x.to({own}), or a model.to({x.dtype})"
-            ) from error
+            other = f", or a model.to({x.dtype})" if x.is_floating_point() else ""  # no weights are integers
+            raise ValueError(f"x is {x.dtype} and the model {own}; give x.to({own}){other}") from error
+        check_distribution("posterior", q)
+        return (q,)
 
     def trace(
         self,
@@ -93,15 +104,18 @@ class VAE(nn.Module):
             z=(z,),
             posterior=(q,),
             prior=(p,),
-            likelihood=self.decoder(z, context),
+            likelihood=self.likelihood((z,), context=context),
             pathwise=(reparameterized,),
             context=context,
         )
 
+    def forward(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
+        """`trace`, so that ``model(x)`` and wrappers of modules, which call ``forward``, have a meaning."""
+        return self.trace(x, num_samples, **options)
+
     def likelihood(self, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Distribution:
         """p(x | z) at given latents ``[K, B, M]``, batch shape ``[K, B]``."""
-        likelihood: Distribution = self.decoder(z[0], context)
-        return likelihood
+        return _called("decoder", self.decoder, z[0], context)
 
     def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
         """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""
@@ -117,8 +131,22 @@ class VAE(nn.Module):
         that is a smoother picture, not a sample of p(x).
         """
         check_count("n", n)
-        likelihood: Distribution = self.decoder(self.prior().sample((1, n)), context)
+        likelihood = self.likelihood((self.prior().sample((1, n)),), context=context)
         return (center(likelihood) if mean else likelihood.sample())[0]
+
+
+def _called(name: str, part: Any, given: Tensor, context: Tensor | None) -> Distribution:
+    """``part(given, context)``, or a ValueError if it cannot be called so."""
+    try:
+        distribution: Distribution = part(given, context)
+    except TypeError as error:
+        if takes_two(part):
+            raise
+        raise ValueError(
+            f"the {name}, {type(part).__name__}, takes no context; its forward must take two arguments, as "
+            "forward(self, x, context=None), also where there is no context"
+        ) from error
+    return distribution
 
 
 def _without_path(q: Distribution, num_samples: int) -> Tensor:

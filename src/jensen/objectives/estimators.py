@@ -18,6 +18,7 @@ the gradient of a relaxation in the place of its draws' own, so that all pathwis
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,8 +50,10 @@ def pathwise(
         The bound of each datum, ``[B]``, nats; its gradient is the pathwise one.
 
     Raises:
-        ValueError: some posterior has no pathwise sampler, or no density where the bound needs one.
+        ValueError: ``bound`` is no `Bound`; some posterior has no pathwise sampler, or no density where the
+            bound needs one.
     """
+    _check_bound(bound)
     trace = _pathwise_trace("pathwise", model, x, num_samples, context)
     return bound.reduced(_integrand(bound, trace))
 
@@ -94,6 +97,7 @@ def score_function(
     Raises:
         ValueError: leave-one-out with K = 1, a posterior without density, a bound that couples samples.
     """
+    _check_bound(bound)
     trace = model.trace(x, num_samples, context=context, pathwise=pathwise)
     if not bound.separable and not all(trace.kl_is_exact):
         raise ValueError(
@@ -130,6 +134,7 @@ def sticking_the_landing(
         ValueError: the bound is not an average (for IWAE the removed score has not mean zero), or not
             linear in the KL; some posterior has no pathwise sampler, or no density.
     """
+    _check_bound(bound)
     if bound.reduction != mean or not bound.linear:
         raise ValueError(
             f"sticking_the_landing was given {bound.name}; it is unbiased for averages: the reduction "
@@ -165,6 +170,7 @@ def doubly_reparameterized(
         ValueError: the bound is no power mean of importance weights, or the ELBO; a group's posterior
             depends on another group; some posterior has no pathwise sampler, or no density.
     """
+    _check_bound(bound)
     reduction = bound.reduction
     if bound.integrand is not log_weight or not isinstance(reduction, PowerMean) or reduction.order == 0:
         raise ValueError(
@@ -187,6 +193,16 @@ def doubly_reparameterized(
         if z.requires_grad:
             _scale_gradient(z, 1 - reduction.order * (1 - v))
     return reduction(log_w)
+
+
+def _check_bound(bound: Any) -> None:
+    """ValueError unless ``bound`` is one, which a name and a function of the trace are not."""
+    if not isinstance(bound, Bound):
+        given = repr(bound) if isinstance(bound, str) else f"a {type(bound).__name__}"
+        raise ValueError(
+            f"the bound is {given}; give a Bound, such as jensen.objectives.iwae, or one of your own: "
+            'Bound("mine", integrand, jensen.objectives.mean)'
+        )
 
 
 def _pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, context: Tensor | None) -> Trace:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from jensen.errors import UserError
 from jensen.float32 import full_float32
 from jensen.mode import measuring, mode_kept
 from jensen.objectives import Bound
-from jensen.trace import Model
+from jensen.trace import Model, takes_two
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
 from jensen.training.memory import within_memory
@@ -25,32 +26,45 @@ from jensen.training.schedules import kl_weight
 from jensen.training.state import Record, TrainingState
 from jensen.training.step import Estimator, Prepare, Slope
 
+HELD_OUT = "give a function that yields blocks of rows at every call, as lambda: iter([x])"
+"""What `TrainingData.validation` must be."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
     """What the loop needs to know of the data: the rows as stored, and how they are prepared."""
 
     rows: Tensor | RowStream
-    """The training rows as stored, ``[N, *event]``; a stream where they are larger than memory."""
+    """The training rows as stored, ``[N, *event]``, a tensor or an array, which becomes one without a copy; a
+    stream where they are larger than memory."""
     prepare: Prepare
-    """Stored rows -> model inputs ``[B, *event]``."""
+    """Stored rows -> model inputs ``[B, *event]``; called with the rows and a generator, or None."""
     validation: Callable[[], Iterator[Tensor]]
     """The validation rows in fixed blocks, already prepared, the same at every call."""
     log_det: float = 0.0
     """Added to every bound, so that it is in nats of the data as given."""
 
     def __post_init__(self) -> None:
-        """Refuse rows that are neither a tensor nor a stream, such as a DataLoader.
+        """Refuse what the loop would stumble over, such as a DataLoader of rows.
 
         Raises:
             ValueError: what was given, and what is allowed.
         """
+        if isinstance(self.rows, np.ndarray):
+            object.__setattr__(self, "rows", torch.as_tensor(self.rows))  # frozen for all others
         if not isinstance(self.rows, Tensor | RowStream):
             raise ValueError(
-                f"rows are a {type(self.rows).__name__}; they must be a tensor of all training rows, "
-                "[N, *event] (torch.as_tensor makes one of an array), of which train() takes batches itself, "
-                "or a jensen.data.stream.RowStream"
+                f"rows are a {type(self.rows).__name__}; they must be a tensor or an array of all training "
+                "rows, [N, *event] (dataset.tensors[0] of a TensorDataset), of which train() takes batches "
+                "itself, or a jensen.data.stream.RowStream"
             )
+        if not takes_two(self.prepare):
+            raise ValueError(
+                "prepare cannot be called with rows and a generator, from which it may draw; give "
+                "lambda rows, generator: rows, where rows are stored as the model takes them"
+            )
+        if not callable(self.validation):
+            raise ValueError(f"validation is a {type(self.validation).__name__}; {HELD_OUT}")
 
 
 @full_float32()
@@ -63,7 +77,7 @@ def train(
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     say: Say = lambda said: None,
 ) -> TrainingState:
-    """Maximise the mean of ``bound`` over the data by minibatch gradient steps.
+    """Train_VAE: maximise the mean of ``bound`` over the data by minibatch gradient steps.
 
     ``max_w,theta mean_j bound(w, theta | x_j)``: the amortized form of maximum likelihood. Each epoch
     draws from its own seed, so a run resumed at an epoch's end continues bit for bit. Torch's generators and
@@ -144,8 +158,7 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
             count += len(x)
     if not count:
         raise ValueError(
-            "validation() gave no rows, and the best weights are those with the best bound on them; give a "
-            "function that yields blocks of rows at every call, as lambda: iter([x])"
+            f"validation() gave no rows, by whose bound the best weights are told from the others; {HELD_OUT}"
         )
     means = (sums / count).tolist()
     return {

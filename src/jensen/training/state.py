@@ -51,6 +51,12 @@ class TrainingState:
         """A fresh state at epoch 0."""
         return cls(model, build_optimizer(model, plan), LearningRate(plan), memory or nn.Module())
 
+    def __repr__(self) -> str:
+        return (
+            f"TrainingState(epoch={self.epoch}, best_value={self.best_value:.2f}, "
+            f"best_epoch={self.best_epoch})"
+        )
+
     @property
     def epoch(self) -> int:
         """Epochs done."""
