@@ -1,5 +1,6 @@
 """What tells rows apart goes with whatever is written of them, and can be read back."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,20 @@ def test_a_reconstructed_image_keeps_the_name_of_its_file(call: Call, tmp_path: 
     again = load_rows(str(tmp_path / "o.npz"))
     assert again.event_shape == (5, 4), "the names beside the rows are no rows"
     assert again.classes == ("a", "b")
+
+
+def test_the_bounds_of_rows_add_up_to_the_figures_and_say_whose_they_are(
+    call: Call, tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    frame.to_parquet(tmp_path / "t.parquet")
+    run, out = str(tmp_path / "run"), tmp_path / "bounds.csv"
+    done(call, "train", str(tmp_path / "t.parquet"), "--out", run, *QUICK)
+    status, text, _ = call("evaluate", run, "-o", str(out), "--json", "--num-samples", "3", "--limit", "7")
+    figures, read = json.loads(text), pd.read_csv(out, dtype={"patient_id": str})
+    assert (status, figures["run"], len(read)) == (0, run, 7)
+    assert read.patient_id.tolist() == frame.patient_id[read.row].tolist()
+    for name in ("elbo", "distortion", "rate", "iwae"):
+        assert read[name].mean() == pytest.approx(figures[name]["value"], rel=1e-6)
+    status, _, said = call("evaluate", run, "-o", str(tmp_path / "t.parquet"))
+    assert status == 2
+    assert "holds the data themselves" in said

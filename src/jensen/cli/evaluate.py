@@ -4,14 +4,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from jensen.cli.common import RunOptions, print_json
+import tyro
+
+from jensen._version import __version__
+from jensen.cli.common import RunOptions, check_kept, print_json, say
 from jensen.config.evaluation import EvaluationSettings
 from jensen.config.parse import parse
 from jensen.progress import parts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jensen.data import Dataset
     from jensen.figures.lines import Line
 
 
@@ -21,6 +27,8 @@ class EvaluateOptions(EvaluationSettings, RunOptions):
 
     data_dir: Path | None = None
     """Folder of the named data sets."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Also write the bounds of each row, to compare models row by row; the suffix decides the format."""
     json: bool = False
     """Print one JSON object."""
 
@@ -28,17 +36,41 @@ class EvaluateOptions(EvaluationSettings, RunOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, evaluate, print the table."""
     options = parse(EvaluateOptions, arguments, "jensen evaluate")
+    from jensen.data import check_suffix
     from jensen.figures import evaluate_run
     from jensen.run import Run
 
     run = Run.open(options.run)
+    if options.out is not None:
+        check_suffix(options.out, (1,))
+        check_kept(options.out, run.settings.data)
     dataset = run.dataset(options.data_dir)
+
+    def on_rows(values: "dict[str, Tensor]") -> None:
+        if options.out is not None:
+            write_bounds(options.out, dataset, options.split, values)
+
     with parts() as begin:
-        figures = evaluate_run(run, dataset, options, device=options.device, begin=begin)
+        figures = evaluate_run(run, dataset, options, device=options.device, begin=begin, on_rows=on_rows)
     if options.json:
-        print_json(figures)
+        print_json({"run": str(run.path), "jensen": __version__, "seed": run.settings.seed} | figures)
     else:
         print(table(run.path, figures))
+
+
+def write_bounds(path: Path, dataset: "Dataset", split: str, values: "dict[str, Tensor]") -> None:
+    """A line for each row of the split: its number among the data, its name if any, its bounds in nats."""
+    import torch
+
+    from jensen.data import row_writer
+
+    numbers = dataset.numbers(split)[: len(values["elbo"])].tolist()
+    beside = {"row": [str(number) for number in numbers]}
+    if dataset.names and dataset.names_are not in {*beside, *values}:
+        beside[dataset.names_are] = [dataset.names[number] for number in numbers]
+    with row_writer(path, list(values)) as write:
+        write(torch.stack(list(values.values()), 1).numpy(force=True), beside)
+    say(f"{path}: the bounds of {len(numbers):,} {split} rows, nats")
 
 
 def table(path: Path, figures: dict[str, Any]) -> str:

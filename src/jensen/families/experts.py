@@ -6,6 +6,7 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from jensen.distributions.limits import limited
 from jensen.families.arguments import shapes
+from jensen.trace import check_count
 
 LARGEST = 100.0
 """Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's spread."""
@@ -31,6 +32,7 @@ class Experts(nn.Module):
 
     def __init__(self, dim: int, count: int | None = None) -> None:
         super().__init__()
+        check_count("the dim of Experts", dim)
         self.event_shape = (dim,)
         self.dim = dim
         self.num_outputs = dim + (dim if count is None else count) * (dim + 1)

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.spline import SplineNormal, coupling_splines
 from jensen.families.arguments import shapes
+from jensen.trace import check_count
 
 LARGEST_CONTEXT = 10.0
 """Soft limit of the numbers that condition the flow."""
@@ -33,6 +34,7 @@ class FlowNormal(nn.Module):
         self, dim: int, context: int = 16, num_transforms: int = 2, hidden: Sequence[int] = (64,)
     ) -> None:
         super().__init__()
+        check_count("the dim of FlowNormal", dim)
         self.event_shape = (dim,)
         self.dim = dim
         self.num_outputs = 2 * dim + context

@@ -1,6 +1,7 @@
 """Measuring the figures of a run: what `jensen evaluate` prints and the report shows."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -45,6 +46,7 @@ def evaluate_run(
     aggregate_too: bool = True,
     refined_rows: int = REFINED_ROWS,
     begin: Begin = unseen,
+    on_rows: Callable[[dict[str, Tensor]], None] = lambda values: None,
 ) -> dict[str, Any]:
     """Every figure of a run on one split, ready for JSON; nats per datum of the data as given.
 
@@ -56,6 +58,7 @@ def evaluate_run(
         aggregate_too: compare the aggregate posterior with the prior.
         refined_rows: rows that are refined, where the settings do not ask for all.
         begin: told of each part that is begun, for progress (see `jensen.progress.parts`).
+        on_rows: given the figures of each row, ``{"elbo", "distortion", "rate", "iwae", ...}`` ``[n]``.
 
     Returns:
         ``{"unit", "split", "n", "elbo": {"value", "standard_error"}, "distortion", "rate", "iwae", ...}``;
@@ -69,6 +72,7 @@ def evaluate_run(
     with seeded(derive_seed(settings.seed, "posterior samples")):
         told = it.begin(BOUNDS, it.rows() * settings.num_samples)
         values = evaluate(it.model, it.blocks(), settings.num_samples, log_det=run.log_det, on_draws=told)
+        on_rows(values)
         figures = _bounds(it, values) | _latents(it)
         skipped: dict[str, str] = {}
         if math.isnan(figures["elbo"]["value"]):
