@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,10 @@ STEPS = 3
 
 
 @pytest.fixture
-def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Lets Ctrl-C, or another signal, come after so many steps of training."""
+    # A process that a shell has put in the background ignores Ctrl-C, and so would these tests.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def prepare(number: int, by: signal.Signals = signal.SIGINT) -> None:
         taken, step = 0, Step.__call__
@@ -39,7 +41,8 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(Step, "__call__", stopping)
 
-    return prepare
+    yield prepare
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("more", [(), ("--average", "0.9", "--optimizer", "muon")])

@@ -155,7 +155,7 @@ def test_codes_of_several_latent_groups_are_refused(
 ) -> None:
     one = model.trace(x)
     groups = {name: 2 * getattr(one, name) for name in ("z", "posterior", "prior", "pathwise")}
-    monkeypatch.setattr(model, "trace", lambda *arguments: replace(one, **groups))
+    monkeypatch.setattr(model, "trace", lambda *arguments, **named: replace(one, **groups))
     with pytest.raises(ValueError, match="2 latent groups, encoding needs one"):
         encode(model, [x])
 

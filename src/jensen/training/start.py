@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.data.seeds import seeded
 from jensen.trace import Model
 
 MATCHING_STEPS = 300
@@ -28,8 +29,10 @@ def matching(family: Family, q: Distribution, num_outputs: int) -> Tensor:
     ``min_raw |(mean - mean_q) / sd_q|^2 + |log sd - log sd_q|^2`` by Adam from zero, without the model. Zero
     (as `jensen.models.local.Neutral`) where the moments are unknown, or not differentiable.
     """
+    with seeded(0):  # a draw is needed for its type and device alone
+        drawn = q.sample()
     with torch.enable_grad():
-        leaf = q.sample().new_zeros(*q.batch_shape, num_outputs).requires_grad_()
+        leaf = drawn.new_zeros(*q.batch_shape, num_outputs).requires_grad_()
         optimizer = torch.optim.Adam([leaf], lr=0.1)
         for step in range(MATCHING_STEPS):
             optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / MATCHING_STEPS)
