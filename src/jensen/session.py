@@ -52,13 +52,15 @@ def start(
     Raises:
         UserError: unusable data or settings, or ``out`` already holds a run; nothing is touched then.
     """
+    device = choose_device(
+        settings.device
+    )  # may refuse: before the folder is spoken of, or the data are read
     if any((out / name).exists() for name in WRITTEN) and not overwrite:
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
     if not overwrite:
         _check_free(out)
-    device = choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, notes = _bounded(settings, dataset)
