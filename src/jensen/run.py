@@ -9,6 +9,7 @@ The checkpoint is written first: from it, resuming writes the others anew.
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
@@ -18,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from jensen.config.build import build_model
-from jensen.config.data import load_dataset
+from jensen.config.data import is_there, load_dataset
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.config.tables import places_given
 from jensen.data import Dataset, Preparation, evaluation_blocks
@@ -42,9 +43,19 @@ BEFORE = {
     "lr_schedule": "plateau",
 }
 """Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
+MOVED = "moved_from"
+"""Where in `recorded` the path is that the data had when training began, if they have another now."""
 FREE = ("epochs", "max_time", "patience", "device", "data_dir", "compile")
 """Settings that may differ between the sessions of one run: they do not change what an epoch computes, but
 for rounding, and for the cosine schedule, which spreads over the epochs."""
+
+
+class UnwrittenError(UserError):
+    """The files of a run could not be written, as on a full disk."""
+
+
+class OtherDataError(UserError):
+    """The data are not those that a run was trained on."""
 
 
 @dataclass
@@ -112,15 +123,18 @@ class Run:
         """Digest of all in config.yaml that the weights depend on, kept beside the weights.
 
         A setting that has its default (or the one that it once had, its "was") is left out, so that a later
-        jensen with one more setting still knows its older runs.
+        jensen with one more setting still knows its older runs. The data are those of their digest, wherever
+        they are now, so that their path is the one that training began with.
         """
+        recorded = {**self.recorded}
+        begun = self.settings.replace(data=recorded.pop(MOVED, self.settings.data))
         settings = {
             field.name: str(value)
-            for field in dataclasses.fields(self.settings)
+            for field in dataclasses.fields(begun)
             if field.name not in FREE
-            and (value := getattr(self.settings, field.name)) != BEFORE.get(field.name, field.default)
+            and (value := getattr(begun, field.name)) != BEFORE.get(field.name, field.default)
         }
-        content = json.dumps([settings, self.recorded], sort_keys=True)
+        content = json.dumps([settings, recorded], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
@@ -144,20 +158,31 @@ class Run:
         """The places of the columns that the model is conditional on, among those of a row."""
         return places_given(self.settings.condition, self.preparation)
 
+    def moved(self, data: str) -> None:
+        """Take the data from another place from now on; `dataset` checks that they are the same."""
+        self.recorded = {MOVED: self.settings.data} | self.recorded
+        self.settings = self.settings.replace(data=data)
+
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, checked against the digest that was recorded.
 
         Raises:
-            UserError: the data are missing, or are not the same.
+            UserError: the data are missing.
+        OtherDataError: they are not the same.
         """
         settings = self.settings.replace(data_dir=data_dir or self.settings.data_dir)
+        if not is_there(settings.data):
+            raise UserError(
+                f"{settings.data}: no such file or folder; restore the data of {self.path} there, or say "
+                f"where they are now: jensen train NEWPATH --resume {shlex.quote(str(self.path))}"
+            )
         dataset = load_dataset(settings, self.schema)
         if describe(dataset)["digest"] != self._found("data").get("digest"):
             if (self.path / "model.safetensors").exists():
                 self._weights()  # an altered config.yaml, should that be the cause, is named first
             before, now = self._found("data").get("shape", [0])[0], len(dataset.x)
             what = f"it had {before:,} rows, and now {now:,}" if before != now else "its digest differs"
-            raise UserError(
+            raise OtherDataError(
                 f"{self.settings.data} is not what {self.path} was trained on ({what}); restore it, or train "
                 "again"
             )
@@ -240,7 +265,7 @@ class Run:
             with atomic(self.path / "metrics.jsonl") as temporary:
                 temporary.write_bytes(_as_lines(state.history))
         except UserError as error:
-            raise UserError(
+            raise UnwrittenError(
                 f"{str(error).partition(';')[0]}; free space there and go on with `jensen train --resume "
                 f"{self.path}`, or train into another folder with --out"
             ) from None

@@ -26,6 +26,10 @@ REFERENCE_ROWS = 2000
 """Training rows, drawn by the seed, among which percentiles are told: to 1 in 2,000."""
 
 
+class NoReferenceError(UserError):
+    """The scores of the training rows are not there, and neither are the rows to score."""
+
+
 def score_rows(
     run: Run, model: VAE, blocks: Iterator[Tensor], *, num_samples: int, seed: int, per_column: bool = False
 ) -> Iterator[Scores]:
@@ -79,7 +83,7 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int, begin
     Where they cannot be kept, or what was kept is damaged, they are computed anew; ``begin`` is told of that.
 
     Raises:
-        UserError: they are not there yet, and the training data are missing or others.
+        NoReferenceError: they are not there yet, and the training data are missing or others.
     """
     key = json.dumps([run.identity, num_samples, seed, REFERENCE_ROWS, "alike", ONE_DRAW])
     digest = hashlib.sha256(key.encode()).hexdigest()
@@ -88,7 +92,10 @@ def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int, begin
         kept, metadata = load_tensors(path)
         if metadata.get("key") == digest:
             return kept["log_px"]
-    dataset = run.dataset()
+    try:
+        dataset = run.dataset()
+    except UserError as error:
+        raise NoReferenceError(str(error)) from None
     train = dataset.numbers("train")
     some = train[draw_distinct(len(train), REFERENCE_ROWS, generator(seed, "reference"))]
     rows = run.blocks(replace(dataset, splits={"train": some}), "train", alike=True)

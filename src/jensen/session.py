@@ -23,7 +23,7 @@ from jensen.data.tables.edits import write_schema
 from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
-from jensen.run import FREE, WRITTEN, Run
+from jensen.run import FREE, WRITTEN, OtherDataError, Run, UnwrittenError
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
 from jensen.training.loop import TrainingData, train
@@ -52,13 +52,15 @@ def start(
     Raises:
         UserError: unusable data or settings, or ``out`` already holds a run; nothing is touched then.
     """
+    device = choose_device(
+        settings.device
+    )  # may refuse: before the folder is spoken of, or the data are read
     if any((out / name).exists() for name in WRITTEN) and not overwrite:
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
         )
     if not overwrite:
         _check_free(out)
-    device = choose_device(settings.device)  # may refuse, before the data are read
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, notes = _bounded(settings, dataset)
@@ -152,7 +154,7 @@ def resume(
 
     Args:
         path: the run's folder.
-        changes: settings to change, of those in `FREE`.
+        changes: settings to change, of those in `FREE`; ``data`` only to where the same data are now.
         on_epoch: called after every epoch.
         on_choice: told, in a line, when the training step is compiled or why it is not.
 
@@ -160,15 +162,14 @@ def resume(
         UserError: ``path`` is no run or is damaged, or a setting may not change.
     """
     run = Run.open(path)
-    fixed = [name for name in changes if name not in FREE]
+    fixed = [name for name in changes if name not in (*FREE, "data")]
     if fixed:
-        name = "DATA" if fixed[0] == "data" else f"--{fixed[0].replace('_', '-')}"
         raise UserError(
-            f"{name} cannot change when a run is resumed (only "
+            f"--{fixed[0].replace('_', '-')} cannot change when a run is resumed (only "
             f"{', '.join('--' + name.replace('_', '-') for name in FREE)} can); train a new run"
         )
-    dataset = run.dataset(changes.get("data_dir"))
-    run.settings = run.settings.replace(**changes)
+    dataset = _found_again(run, changes)
+    run.settings = run.settings.replace(**changes | {"data": run.settings.data})
     device = choose_device(run.settings.device)
     model = fresh_model(run.settings, dataset, run.preparation).to(device)
     memory = build_memory(run.settings)
@@ -179,6 +180,20 @@ def resume(
     if changes:
         write_config(run.config, run.settings, run.recorded)
     return _fit(run, dataset, state, on_epoch, on_choice)
+
+
+def _found_again(run: Run, changes: dict[str, Any]) -> Dataset:
+    """The data of a run that is resumed, which may have moved."""
+    if "data" not in changes:
+        return run.dataset(changes.get("data_dir"))
+    run.moved(absolute(changes["data"]))
+    try:
+        return run.dataset(changes.get("data_dir"))
+    except OtherDataError as error:
+        raise UserError(
+            f"DATA cannot change when a run is resumed: {str(error).partition(';')[0]}; give the same data, "
+            "or train a new run"
+        ) from None
 
 
 def _fit(
@@ -218,8 +233,10 @@ def _fit(
     try:
         train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
         run.save(state)
-    except UserError:
-        if state.best:  # diverged: the optimizer's state is of no use, the best weights are
+    except UserError as error:
+        # Diverged: the optimizer's state is of no use, the best weights are. But where no checkpoint found
+        # room, weights alone would be a run that can neither go on nor be begun anew.
+        if state.best and (run.checkpoint.exists() or not isinstance(error, UnwrittenError)):
             with contextlib.suppress(UserError):  # what went wrong first is what the user must know
                 save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
         raise

@@ -70,6 +70,7 @@ TRAIN = [
     ("train d.npy --test-fraction 0.95", "0.95", "below 1"),
     ("train d.npy --bound elb", "--bound is elb", "elbo"),
     ("train d.npy --device tpu", "'tpu'", "cpu"),
+    ("train d.npy --out run --device tpu", "'tpu'", "cpu"),
     ("train d.npy --config nowhere.yaml", "nowhere.yaml", "lecture"),
     ("train d.npy --config folder.npy", "folder.npy", "config.yaml"),
     ("train d.npy --out run", "run already holds a run", "--overwrite"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import TRAIN, Call, digests
+from jensen.run import Run
+from tests.cli.helpers import TRAIN, Call, digests, done, refused
 
 Damage = Callable[[Path], object]
 
@@ -141,3 +142,50 @@ def test_data_that_changed_since_training(
         status, _, err = call(*line.split())
         assert (status, err.count("\n")) == (2, 1)
         assert "d.npy is not what run was trained on" in err
+
+
+def test_data_that_moved(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "d.npy", "d.npy")
+    done(call, "train", "d.npy", "--out", "run", *TRAIN)
+    shutil.move("d.npy", "moved.npy")
+    for line in ("evaluate run", "report run", "train --resume run", "train no.npy --resume run"):
+        said = refused(call, *line.split())
+        assert "no such file or folder; restore" in said
+        assert said.endswith("jensen train NEWPATH --resume run")
+    before = digests(tmp_path)
+    said = refused(call, "train", str(trained / "wide.npy"), "--resume", "run")
+    assert "DATA cannot change" in said
+    assert "wide.npy is not what run was trained on" in said
+    assert digests(tmp_path) == before
+    done(call, "train", "moved.npy", "--resume", "run")
+    assert Run.open("run").settings.data == str(tmp_path / "moved.npy")
+    done(call, "evaluate", "run", "--num-samples", "2", "--limit", "9")
+    shutil.move("moved.npy", "again.npy")
+    done(call, "train", "again.npy", "--resume", "run", "--epochs", "4")
+    shutil.copy("again.npy", "moved.npy")
+    config = Path("run/config.yaml")
+    config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.002"))
+    assert "altered" in refused(call, "train", "moved.npy", "--resume", "run", "--epochs", "5")
+
+
+def test_scores_of_a_run_whose_data_are_gone_are_without_percentiles(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "d.npy", "d.npy")
+    done(call, "train", "d.npy", "--out", "run", *TRAIN)
+    shutil.move("d.npy", "away.npy")
+    line = ("score", "run", "away.npy", "-o", "scores.csv", "--num-samples", "3")
+    for content in (None, trained / "grey.npy"):
+        if content is not None:
+            shutil.copy(content, "d.npy")
+        _, said = done(call, *line)
+        assert "no percentiles, which need the training data once" in said
+        assert "restore" in said.splitlines()[-1]
+        assert Path("scores.csv").read_text().splitlines()[0] == "log_px,effective_sample_size"
+    shutil.copy("away.npy", "d.npy")
+    done(call, *line)
+    Path("d.npy").unlink()  # the scores of its rows are kept
+    done(call, *line)
+    assert Path("scores.csv").read_text().splitlines()[0] == "log_px,percentile,effective_sample_size"

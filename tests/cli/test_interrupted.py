@@ -145,6 +145,29 @@ def test_a_checkpoint_that_cannot_be_written_tells_how_to_go_on(
     assert "give another path" not in said
 
 
+@pytest.mark.parametrize("save_seconds", [0.0, 1e9])
+def test_a_run_that_never_had_room_for_a_checkpoint_is_begun_anew_by_resuming(
+    save_seconds: float, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    def fails(self: TrainingState, path: Path, config: str = "") -> None:
+        raise UserError(f"cannot write {path}: No space left on device; give another path")
+
+    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", save_seconds)
+    words = (str(trained / "d.npy"), *TRAIN)
+    with monkeypatch.context() as full:
+        full.setattr(TrainingState, "save", fails)
+        assert call("train", *words, "--out", str(tmp_path / "full"))[0] == 2
+    leftover = tmp_path / "full" / "checkpoint" / ".state.7-7.partial.safetensors"
+    leftover.write_bytes(b"half a checkpoint")
+    assert call("train", "--resume", str(tmp_path / "full"))[0] == 0
+    assert call("train", *words, "--out", str(tmp_path / "whole"))[0] == 0
+    full_weights, weights = (
+        load_tensors(tmp_path / run / "model.safetensors")[0] for run in ("full", "whole")
+    )
+    assert all(torch.equal(full_weights[name], value) for name, value in weights.items())
+    assert not leftover.exists()
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="no device here that is always full")
 @pytest.mark.parametrize("line", ["--help", "--version", "evaluate run --num-samples 2 --json --limit 9"])
 def test_a_full_standard_output(line: str, trained: Path) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jensen.evaluation.score import Scores
+    from jensen.models import VAE
+    from jensen.progress import Begin
+    from jensen.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class ScoreOptions(RowsOptions):
     In a conditional run it is log p(x | c), of all else given those: rare for its c. Of counts whose
     total is given it is log p(x | total).
     Columns: what tells the rows apart (the file of an image, or the column of a table that does); log_px, the
-    importance-weighted estimate; percentile, the per cent of training rows that score no higher;
+    importance-weighted estimate; percentile, the per cent of training rows that score no higher (left out
+    where those were moved away before they were first scored);
     effective_sample_size, of the K importance samples.
     """
 
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.data.words import count
     from jensen.figures.lines import conditions
     from jensen.run import Run
-    from jensen.scores import column_names, reference_scores, score_rows
+    from jensen.scores import column_names, score_rows
     from jensen.training.device import choose_device
 
     run = Run.open(options.run)
@@ -69,7 +73,9 @@ def main(arguments: Sequence[str]) -> None:
     total, rows = 0.0, len(dataset.x)
     beside = Beside(dataset, names)
     with parts() as begin:
-        reference = reference_scores(run, model, **spent, begin=begin)
+        reference, among = _reference(run, model, spent, begin)
+        if reference is None:
+            names.remove("percentile")
         blocks = told_of(blocks, begin("scoring rows", rows))
         with row_writer(options.out, names) as write:
             for scores in score_rows(run, model, blocks, **spent, per_column=options.per_column):
@@ -78,18 +84,32 @@ def main(arguments: Sequence[str]) -> None:
     given = f" | {', '.join(conditions(run.settings))}" if conditions(run.settings) else ""
     say(
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
-        f"samples, mean {total / rows:.2f} nats of the data as given; percentiles among {len(reference):,} "
-        "training rows"
+        f"samples, mean {total / rows:.2f} nats of the data as given; {among}"
     )
 
 
-def _table(scores: "Scores", reference: "Tensor") -> "Tensor":
-    """The columns of the file, ``[N, C]``; percentiles are among the scores ``reference``."""
+def _reference(
+    run: "Run", model: "VAE", spent: dict[str, int], begin: "Begin"
+) -> "tuple[Tensor | None, str]":
+    """The scores that percentiles are told among, if they can be had, and what to say of percentiles."""
+    from jensen.scores import NoReferenceError, reference_scores
+
+    try:
+        found = reference_scores(run, model, **spent, begin=begin)
+    except NoReferenceError as error:
+        return None, f"no percentiles, which need the training data once: {error}"
+    return found, f"percentiles among {len(found):,} training rows"
+
+
+def _table(scores: "Scores", reference: "Tensor | None") -> "Tensor":
+    """The columns of the file, ``[N, C]``; percentiles are among the scores ``reference``, if any."""
     import torch
 
     from jensen.evaluation.score import percentiles
 
-    columns = [scores.log_px, percentiles(scores.log_px, reference), scores.effective_sample_size]
+    columns = [scores.log_px, scores.effective_sample_size]
+    if reference is not None:
+        columns.insert(1, percentiles(scores.log_px, reference))
     if scores.columns is not None and scores.latents is not None:
         columns += [scores.latents, *scores.columns.unbind(1)]
     return torch.stack(columns, 1)
