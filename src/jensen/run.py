@@ -168,7 +168,7 @@ class Run:
 
         Raises:
             UserError: the data are missing.
-        OtherDataError: they are not the same.
+            OtherDataError: they are not the same.
         """
         settings = self.settings.replace(data_dir=data_dir or self.settings.data_dir)
         if not is_there(settings.data):
