@@ -151,5 +151,7 @@ def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: P
     page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
     assert page.count(">GAPDH</text>") >= 1 + 6  # a histogram, and the rows
     assert "column 1" not in page
+    assert re.search(r"each reconstruction is of the median total, N = 1[678], whatever the row’s own", page)
+    assert "Where the two part" not in page
     assert "It is conditional on total: p(x) stands for p(x | total)," in page
     assert "log <i>p</i>(<i>x</i> | total) is the log of a product of probabilities" in page

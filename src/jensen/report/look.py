@@ -16,6 +16,7 @@ from jensen.data.seeds import seeded
 from jensen.data.tables.codec import decode_table
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.samples import traversal
+from jensen.families import Exposed
 from jensen.figures import REFINED_ROWS, evaluate_run
 from jensen.models import VAE
 from jensen.progress import Begin, unseen
@@ -73,6 +74,8 @@ class Look:
     None where latents cannot move freely (categories)."""
     standard_prior: bool
     """Whether the prior is N(0, I)."""
+    total: float | None
+    """Of counts given their total, that which E[x | z] is at, the median; None for all other data."""
 
     @property
     def is_image(self) -> bool:
@@ -141,7 +144,16 @@ def look(
             dimensions=dimensions,
             walk=_walk(model, dimensions, device, None if given is None else given[0]),
             standard_prior=_is_standard(model.prior()),
+            total=_total(model),
         )
+
+
+def _total(model: VAE) -> float | None:
+    """The median total, at which `jensen.distributions.exposure.Exposed` has its mean."""
+    for module in model.modules():
+        if isinstance(module, Exposed):
+            return float(module.totals[len(module.totals) // 2])
+    return None
 
 
 def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) -> Tensor | None:

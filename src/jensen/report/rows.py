@@ -37,11 +37,20 @@ def reconstructions(look: Look) -> Picture:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     caption = Markup(
         "The first test rows (grey), and over each the decoder’s mean at the mean of its posterior, "
-        "<i>z</i> = E[<i>z</i>|<i>x</i>] (colour). {}Where the two part, the latents do not carry that "
-        "value."
-    ).format(axis.words)
+        "<i>z</i> = E[<i>z</i>|<i>x</i>] (colour). {}{}"
+    ).format(axis.words, _where_they_part(look))
     return Picture(
         caption, svg=to_svg(figure, "rows", "Test rows and their reconstructions, value against column")
+    )
+
+
+def _where_they_part(look: Look) -> str:
+    """What a difference between a row and its reconstruction means."""
+    if look.total is None:
+        return "Where the two part, the latents do not carry that value."
+    return (
+        f"The rows are counts as given, but each reconstruction is of the median total, N = "
+        f"{look.total:,.0f}, whatever the row’s own: compare their shapes, not their heights."
     )
 
 

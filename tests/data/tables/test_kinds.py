@@ -52,6 +52,15 @@ def with_gaps(cells: pa.Array) -> pa.Array:
     return cells.take(gaps)
 
 
+@pytest.mark.parametrize("kind", ["double", "float", "halffloat", ""])
+def test_a_zero_is_written_without_a_sign(kind: str) -> None:
+    schema = Schema((Column("a", "continuous", kind),))
+    cells = decode_table(np.array([[-0.0], [0.0], [-1e-60 if kind == "float" else -0.0]]), schema)["a"]
+    assert not np.signbit(cells.to_numpy()).any()
+    levels = infer_schema(pa.table({"a": [-0.0, 0.5] * N})).columns[0].levels
+    assert [str(level) for level in levels] == ["0.0", "0.5"]
+
+
 @pytest.mark.parametrize("name", ZOO)
 def test_a_column_comes_back_as_it_was(name: str) -> None:
     table = pa.table({name: with_gaps(ZOO[name]), "x": NORMAL})
@@ -190,3 +199,36 @@ def test_a_constant_category_keeps_its_other_levels() -> None:
         assert again.type == cells.type
         assert again.combine_chunks().dictionary.equals(cells.dictionary)
         assert again.to_pylist() == ["always"] * N
+
+
+def warned(cells: list[str]) -> tuple[str, str]:
+    schema = infer_schema(pa.table({"c": cells}))
+    return schema.columns[0].type, " ".join(schema.warnings)
+
+
+def test_texts_that_all_differ_are_left_out_of_small_tables_too() -> None:
+    kind, said = warned([f"sample {i:02d}" for i in range(N)])
+    assert kind == "ignore"
+    assert "60 of its 60 cells are different texts, such as 'sample 00'" in said
+    assert warned([f"sample {i // 2}" for i in range(N)]) == ("categorical", "")
+    assert warned([f"sample {i}" for i in range(19)]) == ("categorical", "")
+
+
+def test_numbers_with_signs_are_left_out_with_the_mend() -> None:
+    kind, said = warned([f"${1000 + 7.25 * i:,.2f}" for i in range(200)])
+    assert kind == "ignore"
+    assert said.endswith(
+        "such as '$1,000.00'; they look like numbers with '$' and ','; strip these and it will be read as a "
+        "number"
+    )
+
+
+def test_percentages_that_become_levels_are_said() -> None:
+    kind, said = warned([f"{90 + i % 7}%" for i in range(N)])
+    assert kind == "categorical"
+    assert said == (
+        "column 'c' is categorical, but its cells look like numbers with '%'; strip this and it will be read "
+        "as a number"
+    )
+    for plain in (["a%", "b%"], ["01", "02"], ["$", "%"], ["1,2", "3,4"]):
+        assert warned(plain * N)[1] == ""

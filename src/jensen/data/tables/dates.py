@@ -15,7 +15,7 @@ from jensen.errors import UserError
 
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y-%m-%d", "%Y/%m/%d")
 _SHORT = tuple(day.replace("%Y", "%y") for day in _DAYS)
-_TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M")
+_TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %I:%M:%S %p", " %I:%M %p")
 FORMS = tuple(day + time for time in _TIMES for day in (*_DAYS, *_SHORT))
 _YEARS = {"%Y": "[0-9]{4}", "%y": "[0-9]{2}"}
 """What must stand for a year: Arrow takes fewer digits too, and 18/08/21 for a day of the year 18."""

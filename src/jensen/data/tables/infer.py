@@ -10,6 +10,7 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import step_of
+from jensen.data.tables.numerals import signs_in
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MANY_LEVELS = 100
 """Text with more distinct cells than this, and with most of them distinct, is taken for names, not levels."""
 DISTINCT = 0.5
+NAMES = 20
+"""Cells of text, at least, that are names where no two are the same."""
 ID = re.compile(r"(^|[\W_])(id|uid|uuid|key|index|nr|no)$", re.IGNORECASE)
 """Names of columns that identify rows, should all their numbers differ."""
 SKEW = 5.0
@@ -87,18 +90,30 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
         column = Column(summary.name, "date", storage, step=step, format=forms[0])
         return column, _either(summary.name, *forms)
     many = summary.num_distinct > MANY_LEVELS and summary.num_distinct > DISTINCT * summary.there
+    many = many or summary.num_distinct == summary.there >= NAMES
+    mend = _signs(summary)
     if summary.too_many or many:
         count = f"more than {MOST_DISTINCT:,}" if summary.too_many else str(summary.num_distinct)
         return (
             Column(summary.name, "ignore", storage),
             f"is left out: {count} of its {summary.there} cells are different texts, such as "
-            f"{str(summary.distinct[0])[:40]!r}",
+            f"{str(summary.distinct[0])[:40]!r}{mend and '; they ' + mend}",
         )
     levels = sorted(summary.distinct)
     first = {text.lower(): text for text in reversed(summary.distinct)}
     if first.keys() == {"false", "true"}:  # True and TRUE are one level, spelled as where it comes first
         levels = [first["false"], first["true"]]
-    return Column(summary.name, _discrete(levels), storage, tuple(levels)), ""
+    kind = _discrete(levels)
+    return Column(summary.name, kind, storage, tuple(levels)), mend and f"is {kind}, but its cells {mend}"
+
+
+def _signs(summary: Summary) -> str:
+    """What to say of texts that are numbers but for a few signs."""
+    signs = [repr(sign) for sign in signs_in(summary.cells)]
+    if not signs:
+        return ""
+    these = "these" if len(signs) > 1 else "this"
+    return f"look like numbers with {' and '.join(signs)}; strip {these} and it will be read as a number"
 
 
 def _either(name: str, form: str, *others: str) -> str:
@@ -164,7 +179,7 @@ def _number_column(name: str, numbers: Numbers, storage: str) -> Column:
         return Column(name, "ignore", storage)
     if not numbers.finite:
         raise UserError(f"column {name!r} has infinite values; remove those rows, or leave the cells empty")
-    distinct = numbers.distinct
+    distinct = numbers.distinct + 0.0  # -0 is 0
     if len(distinct) == 1:
         return Column(name, "ignore", storage, constant=float(distinct[0]))
     if len(distinct) == 2:

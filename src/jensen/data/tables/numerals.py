@@ -11,6 +11,8 @@ NUMBER = r"(?i)^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:init
 """What pyarrow reads as a number."""
 COMMA_NUMBER = r"^([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)$"
 """A number with a decimal comma."""
+SIGNED_NUMBER = r"^[+-]?[$€£¥]? ?[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)? ?[$€£¥%]?$"
+"""A number that may have a sign of a currency, commas between thousands, or a percent sign."""
 MOST, FEWEST = 0.9, 10
 """A column with more than this share of numbers, so many at least, is one of numbers, and its other cells are
 mistakes."""
@@ -34,6 +36,17 @@ def with_points(text: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.replace_substring_regex(text, COMMA_NUMBER, r"\1.\2")
+
+
+def signs_in(text: Any) -> list[str]:
+    """The signs, such as $ and commas, without which nearly all cells of text would be numbers."""
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(text)
+    numbers = trimmed.filter(pc.match_substring_regex(trimmed, SIGNED_NUMBER))
+    if len(numbers) <= MOST * len(text):
+        return []
+    return [sign for sign in "$€£¥,%" if pc.any(pc.match_substring(numbers, sign)).as_py()]
 
 
 def codes(text: Any) -> bool:

@@ -63,12 +63,15 @@ def without_views(table: Any) -> Any:
 
 
 def number_cells(values: Array, missing: Array, kind: Any) -> Any:
-    """Numbers ``[n]`` of float64 as cells of a type, the nearest that it holds, null where ``missing``."""
+    """Numbers ``[n]`` of float64 as cells of a type, the nearest that it holds, null where ``missing``.
+
+    A zero below 0 is 0: text would say -0.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if kind is None:
-        return pa.array(values, mask=missing)
+        return pa.array(values + 0.0, mask=missing)  # -0 + 0 is 0
     if pa.types.is_integer(kind):
         limits = np.iinfo(kind.to_pandas_dtype())
         most = float(limits.max) if limits.bits < 64 else float(2**63 - 1024)  # the last below it in float64
@@ -76,7 +79,7 @@ def number_cells(values: Array, missing: Array, kind: Any) -> Any:
         return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
     if pa.types.is_floating(kind):
         most = float(np.finfo(kind.to_pandas_dtype()).max)
-        values = values.clip(-most, most)
+        values = values.clip(-most, most).astype(kind.to_pandas_dtype()) + 0.0
     elif pa.types.is_decimal(kind):
         bound, unit = 10.0 ** (kind.precision - kind.scale), 10.0**-kind.scale
         most = bound - max(
