@@ -209,8 +209,8 @@ def _faint(peaks: list[int]) -> list[str]:
         return []
     return [
         f"{_images(len(peaks))} of 16-bit grey with no value above {peak:,}: 65,535 becomes 255, so they are "
-        f"nearly black, with {round(peak / 257) + 1} levels at most; stretch the values to 65,535 in the files, "
-        "or save them as a .npy array of numbers, which keeps every digit"
+        f"nearly black, with {round(peak / 257) + 1} levels at most; stretch the values to 65,535 in the "
+        "files, or save them as a .npy array of numbers, which keeps every digit"
     ]
 
 
