@@ -157,7 +157,12 @@ def test_sample_draws_by_its_seed(here: Path, tmp_path: Path, call: Call) -> Non
 
 
 def test_sample_draws_pictures_of_images(here: Path, tmp_path: Path, call: Call) -> None:
-    assert call("sample", "images", "-n", "9", "-o", str(tmp_path / "new.png"))[0] == 0
+    status, _, said = call("sample", "images", "-n", "9", "-o", str(tmp_path / "new.png"))
+    assert status == 0
+    assert "; true draws, noise included (--mean for decoder means)" in said
+    for name, *words in (("new.npy",), ("mean.png", "--mean")):
+        status, _, said = call("sample", "images", "-o", str(tmp_path / name), *words)
+        assert (status, "noise" in said) == (0, False)
     with Image.open(tmp_path / "new.png") as picture:
         assert picture.size[0] == picture.size[1] >= 3 * 4
 

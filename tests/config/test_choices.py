@@ -242,6 +242,44 @@ def test_arrays_keep_the_pace_that_they_had(images: str) -> None:
     assert [getattr(settings, name) for name in PACE] == [200, 128, 1e-3, "plateau", "standard"]
 
 
+def _rows(kind: str) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    counts = draw.negative_binomial(0.2, 0.05, (400, 20))
+    pixels = np.clip(draw.normal(-20, 200, (400, 20)), 0, 255).round()
+    return {
+        "counts": counts,
+        "whole floats": counts.astype(float),
+        "narrow": np.minimum(counts, 255).astype(np.uint8),
+        "large": draw.poisson(900, (400, 20)),
+        "images of counts": counts.reshape(400, 4, 5),
+        "halves": counts / 2,
+        "signed": counts - 1,
+        "pixels": pixels.astype(np.uint8),
+        "float pixels": pixels,
+        "bits": draw.integers(0, 2, (400, 20)),
+        "ages": draw.integers(18, 90, (400, 20)),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hinted"),
+    [
+        *((kind, True) for kind in ("counts", "whole floats", "narrow", "large")),
+        *((kind, False) for kind in ("images of counts", "halves", "signed", "pixels", "float pixels")),
+        *((kind, False) for kind in ("bits", "ages")),
+    ],
+)
+def test_rows_that_may_be_counts_bring_a_hint(tmp_path: Path, kind: str, hinted: bool) -> None:
+    path = str(tmp_path / "x.npy")
+    np.save(path, _rows(kind))
+    settings, said = resolve(Settings(data=path), load(path))
+    assert settings.likelihood == ("bernoulli" if kind == "bits" else "normal")
+    assert any("if they are counts" in sentence for sentence in said) == hinted
+    for likelihood in ("normal", "poisson") if kind == "counts" else ():
+        _, said = resolve(Settings(data=path, likelihood=likelihood), load(path))
+        assert not any("counts" in sentence for sentence in said), "the user has chosen"
+
+
 def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -> None:
     said: list[str] = []
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)

@@ -44,6 +44,22 @@ def test_values_are_those_of_the_files(tmp_path: Path, shape: tuple[int, ...]) -
     assert [Path(name).name for name in dataset.names] == [f"{i:02d}.png" for i in order]
 
 
+@pytest.mark.parametrize("peak", [1495, 4095, 4096])
+def test_twelve_bits_in_sixteen_are_said_to_lose_their_levels(tmp_path: Path, peak: int) -> None:
+    images = folder(
+        tmp_path / "deep", [np.array([[210, top], [0, 9]], np.uint16) for top in (300, peak, 700)]
+    )
+    for _ in range(2):  # decoded, and found in the cache
+        dataset = load(images)
+        assert dataset.x.max() == round(peak / 257)
+        said = [note for note in dataset.notes if "16-bit" in note]
+        assert len(said) == (peak < 4096)
+        for note in said:
+            assert note.startswith(f"3 images of 16-bit grey with no value above {peak:,}")
+            assert f"with {int(dataset.x.max()) + 1} levels" in note
+            assert ".npy" in note
+
+
 def test_every_mode_becomes_eight_bits(tmp_path: Path) -> None:
     path = tmp_path / "modes"
     path.mkdir()

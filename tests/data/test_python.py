@@ -15,6 +15,7 @@ from scipy import sparse
 from torch.utils.data import IterableDataset, TensorDataset
 
 from jensen.data import load, store
+from jensen.data.labelling import give_labels
 from jensen.data.python import as_rows
 from jensen.errors import UserError
 
@@ -116,6 +117,12 @@ def test_h5ad(tmp_path: Path) -> None:
     dataset = load(tmp_path / "named.h5ad")
     assert (dataset.names[:2], dataset.names_are) == (("AAC0", "AAC1"), "barcode")
     assert dataset.features == ("gene-0", "gene-1", "gene-2", "gene-3", "gene-4")
+    with pytest.raises(UserError, match=r"named.h5ad has no labels.*cell_type.*louvain.*np.savez") as refusal:
+        give_labels(dataset)
+    assert "sub-folders" not in str(refusal.value)
+    # The way out that it names: another column as y.
+    np.savez(tmp_path / "cells.npz", x=cells.X, y=cells.obs["Cell_Type"].to_numpy(str))
+    assert give_labels(load(tmp_path / "cells.npz")).classes == ("a", "b")
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="damaged"):
         load(path)

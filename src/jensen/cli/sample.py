@@ -65,6 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     say(
         f"{options.out}: {_kind(options)} of {options.run}"
         + (f", for the {given} of training rows (--where chooses)" if given else "")
+        + _speckle(run, options)
     )
 
 
@@ -72,6 +73,12 @@ def _kind(options: SampleOptions) -> str:
     from jensen.data.words import count
 
     return count(options.num, "decoder mean" if options.mean else "sample")
+
+
+def _speckle(run: "Run", options: SampleOptions) -> str:
+    """Why pictures drawn from a density are speckled, and how to be rid of it; nothing for others."""
+    noisy = options.out.suffix.lower() == ".png" and run.preparation.support in ("real", "unit")
+    return "; true draws, noise included (--mean for decoder means)" if noisy and not options.mean else ""
 
 
 def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
@@ -95,7 +102,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
         )
     contexts = _contexts(run, model, given, options)
     if not modelled and contexts is not None:
-        return _under(model, contexts, options)
+        return _under(run, model, contexts, options)
     if options.mean:
         raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
@@ -128,7 +135,7 @@ def _contexts(run: "Run", model: "VAE", given: list[Any], options: SampleOptions
     return chosen
 
 
-def _under(model: "VAE", contexts: "Tensor", options: SampleOptions) -> "Tensor":
+def _under(run: "Run", model: "VAE", contexts: "Tensor", options: SampleOptions) -> "Tensor":
     """Rows, or decoder means, for contexts drawn from those given."""
     import torch
 
@@ -138,5 +145,5 @@ def _under(model: "VAE", contexts: "Tensor", options: SampleOptions) -> "Tensor"
     picks = torch.randint(len(contexts), (options.num,), generator=generator(options.seed, "contexts"))
     context = contexts[picks.to(contexts.device)]
     x = sample(model, options.num, context=context, mean=options.mean, seed=options.seed)
-    say(f"{options.out}: {_kind(options)} of {options.run} where {options.where}")
+    say(f"{options.out}: {_kind(options)} of {options.run} where {options.where}{_speckle(run, options)}")
     return x

@@ -10,6 +10,7 @@ from jensen.config.networks import choose_network
 from jensen.config.rules import check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
+from jensen.data.arrays import looks_like_counts
 from jensen.data.labels import listed
 from jensen.training.precision import choose_precision
 
@@ -56,6 +57,11 @@ def _likelihood(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
         s = s.replace(likelihood="columns" if dataset.schema else "bernoulli" if binary else numbers)
         if s.likelihood == "negative-binomial":
             said.append("the values are counts: --likelihood negative-binomial")
+        elif s.likelihood == "normal" and looks_like_counts(dataset.x):
+            said.append(
+                "the values are whole numbers from 0, here modelled as real ones (--likelihood normal); if "
+                "they are counts, add --likelihood negative-binomial (and see --exposure)"
+            )
     if s.scaling == "auto":
         scaled = s.likelihood in ("normal", "laplace", "student-t") or s.likelihood.startswith("discretized")
         s = s.replace(scaling=("standard" if dataset.is_image else "per-dimension") if scaled else "none")

@@ -86,6 +86,27 @@ def is_binary(x: Rows) -> bool:
     return all(bool(((x[rows] == 0) | (x[rows] == 1)).all()) for rows in chunks(x))
 
 
+def looks_like_counts(x: Rows) -> bool:
+    """Whether rows ``[N, D]`` may well be counts: whole numbers from 0, beyond 255 or mostly zeros.
+
+    Grey values are told from small counts by their white: of pixels many are as bright as can be (0.6 % of
+    those of MNIST), of counts hardly any are as large as the largest.
+    """
+    if len(x.shape) != 2:
+        return False
+    size, largest, zeros, tops = math.prod(x.shape), 0.0, 0, 0
+    for rows in chunks(x):
+        values = np.asarray(x[rows])
+        whole = values.dtype.kind in "iu" or bool((values == np.floor(values)).all())
+        if not whole or values.min() < 0:
+            return False
+        top = float(values.max())
+        tops = (tops if largest >= top else 0) + int((values == max(top, largest)).sum())
+        largest = max(largest, top)
+        zeros += int((values == 0).sum())
+    return largest > 255 or (2 * zeros >= size and 1000 * tops < size)
+
+
 def chunks(x: Rows) -> Iterator[slice]:
     """Consecutive slices of rows, each of about ``CHUNK`` values or of one row."""
     step = max(1, CHUNK // math.prod(x.shape[1:]))

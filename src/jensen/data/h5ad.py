@@ -23,6 +23,11 @@ LABELS = (
     "louvain",
 )
 """Columns of obs that label the rows, the first that is there, whatever its case."""
+OTHER_COLUMN = (
+    "no other column of obs can be given yet: write it as y beside the rows, as in np.savez('cells.npz', "
+    "x=rows, y=data.obs['batch'].to_numpy(str)), and train on that file with --condition label"
+)
+"""How a model is given a column of obs that is not the label."""
 COUNTS = "counts"
 """The layer where counts are kept by custom, when X holds something made of them."""
 

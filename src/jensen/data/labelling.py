@@ -50,9 +50,21 @@ def _labels(dataset: Dataset, like: Labels | None) -> tuple[Array, Sequence[str]
         return np.zeros(len(dataset.names), dtype=np.int64), (folder,)
     known = "" if like is None else f" (in training {listed(like.names)})"
     raise UserError(
-        f"{dataset.name} has no labels, which --condition label needs{known}; give images in sub-folders "
-        "named by their label, or an .npz file with the labels as y, in text or whole numbers"
+        f"{dataset.name} has no labels, which --condition label needs{known}; {_mend(dataset.name)}"
     )
+
+
+def _mend(name: str) -> str:
+    """How data of a kind get labels."""
+    if not name.lower().endswith(".h5ad"):
+        return (
+            "give images in sub-folders named by their label, or an .npz file with the labels as y, in text "
+            "or whole numbers"
+        )
+    from jensen.data.h5ad import LABELS, OTHER_COLUMN  # here, since it brings scipy.sparse
+
+    known = f"{', '.join(LABELS[:-1])} or {LABELS[-1]}"
+    return f"only a column of obs called {known} is read as such, and {OTHER_COLUMN}"
 
 
 def _numbered(labels: Array, classes: Sequence[str]) -> tuple[Array, tuple[str, ...]]:

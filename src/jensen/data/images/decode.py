@@ -92,7 +92,20 @@ def read_header(file: Opened) -> Header:
         raise _bad(error) from None
 
 
-def decode(file: Opened, size: tuple[int, int] | None, *, grey: bool) -> Array:
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image as a row.
+
+    Attributes:
+        x: uint8, ``[H, W]`` in grey, else ``[H, W, 3]``.
+        peak: of 16-bit grey, the largest value in the file; else None.
+    """
+
+    x: Array
+    peak: int | None
+
+
+def decode(file: Opened, size: tuple[int, int] | None, *, grey: bool) -> Decoded:
     """The values of an image, uint8: ``[H, W]`` in grey, else ``[H, W, 3]``.
 
     It is turned as its EXIF orientation says, laid on white where it is transparent, and brought to another
@@ -108,6 +121,7 @@ def decode(file: Opened, size: tuple[int, int] | None, *, grey: bool) -> Array:
         with Image.open(file) as opened:
             if size is not None:  # lets a JPEG be decoded at a fraction of its size, as Image.thumbnail does
                 opened.draft(None, (2 * max(size), 2 * max(size)))
+            peak = int(np.asarray(opened).max()) if opened.mode.startswith("I;16") else None
             image = _eight_bit(ImageOps.exif_transpose(opened))
             if _is_transparent(image):
                 image = image.convert("RGBA")
@@ -115,7 +129,7 @@ def decode(file: Opened, size: tuple[int, int] | None, *, grey: bool) -> Array:
             image = image.convert("L" if grey else "RGB")
             if size is not None and image.size != size:
                 image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
-            return np.asarray(image)
+            return Decoded(np.asarray(image), peak)
     except Exception as error:  # see `read_header`
         raise _bad(error) from None
 

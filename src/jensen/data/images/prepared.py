@@ -25,10 +25,12 @@ from jensen.data.images.decode import BadImageError, Header, ImageOptions, Opene
 from jensen.errors import UserError
 from jensen.progress import Advance, bar
 
-FORMAT = 2
-"""Goes into the cache's key: raise it when the same images would be decoded otherwise."""
+FORMAT = 3
+"""Goes into the cache's key: raise it when the same images would be decoded, or spoken of, otherwise."""
 IN_MEMORY = 1 << 28
 """Bytes up to which decoded images are read into memory; larger arrays stay on disk, memory-mapped."""
+FAINT = 1 << 12
+"""16-bit grey that stays below it keeps 16 of 256 levels at most: so do the 12 bits of many cameras."""
 BLOCK = 256
 """Images decoded before the threads wait for each other: what is in memory at a time."""
 
@@ -107,7 +109,7 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
         grey = all(header.grey for header in sound.values()) if options.grey is None else options.grey
         shape = (size[1], size[0]) if grey else (size[1], size[0], 3)
         x = _allocated(folder / "all.npy", (len(sound), *shape))
-        rows = 0
+        rows, peaks = 0, list[int]()
         with _progress(len(sound)) as advance:
             # Without a size asked for, nothing may be cut: what is not as its header says is refused.
             decoded = partial(decode, size=options.size, grey=grey)
@@ -117,13 +119,15 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
                     bad[number] = found.args[0]
                     check_bad(pictures.names, bad, options)
                 else:
-                    check_turned(pictures.names[number], found, size)
-                    x[rows] = found
+                    check_turned(pictures.names[number], found.x, size)
+                    x[rows] = found.x
+                    peaks += [] if found.peak is None else [found.peak]
                     rows += 1
                 advance(1)
     check_any(pictures.source, pictures.names, rows, bad)
     _shorten(folder, x, rows)
     notes = _notes([sound[i] for i in sound if i not in bad], size, grey=grey)
+    notes += _faint(peaks)
     notes += [f"left out {pictures.names[i]}: {reason}" for i, reason in sorted(bad.items())]
     record = {"bad": sorted(bad), "notes": notes}
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
@@ -196,6 +200,18 @@ def _notes(headers: list[Header], size: tuple[int, int], *, grey: bool) -> list[
     if grey and coloured:
         notes.append(f"{_images(coloured)} in colour: made grey")
     return notes
+
+
+def _faint(peaks: list[int]) -> list[str]:
+    """That 16-bit grey images, of these largest values, lose most of their levels; nothing if they do not."""
+    peak = max(peaks, default=FAINT)
+    if peak >= FAINT:
+        return []
+    return [
+        f"{_images(len(peaks))} of 16-bit grey with no value above {peak:,}: 65,535 becomes 255, so they are "
+        f"nearly black, with {round(peak / 257) + 1} levels at most; stretch the values to 65,535 in the "
+        "files, or save them as a .npy array of numbers, which keeps every digit"
+    ]
 
 
 def _images(count: int) -> str:
