@@ -36,7 +36,7 @@ class TrainOptions(Settings):
     """Replace the run that the folder holds."""
     resume: Path | None = None
     """Go on with this stopped run; only --epochs, --max-time, --patience, --device, --compile and --data-dir
-    may be given with it."""
+    may be given with it, and DATA where they have moved."""
     json: bool = False
     """Print the result as one JSON object."""
 
