@@ -19,12 +19,13 @@ from typing import Any
 from torch import Tensor
 
 from jensen.config.build import build_model
-from jensen.config.data import is_there, load_dataset
+from jensen.config.data import load_dataset
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.config.tables import places_given
 from jensen.data import Dataset, Preparation, evaluation_blocks
 from jensen.data.dataset import describe
 from jensen.data.seeds import seeded
+from jensen.data.sources import is_there
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.files import atomic

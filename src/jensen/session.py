@@ -52,9 +52,7 @@ def start(
     Raises:
         UserError: unusable data or settings, or ``out`` already holds a run; nothing is touched then.
     """
-    device = choose_device(
-        settings.device
-    )  # may refuse: before the folder is spoken of, or the data are read
+    device = choose_device(settings.device)  # may refuse, before anything is touched or read
     if any((out / name).exists() for name in WRITTEN) and not overwrite:
         raise UserError(
             f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"

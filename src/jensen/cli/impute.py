@@ -1,9 +1,9 @@
 """jensen impute RUN DATA -o FILE: the missing cells of a table, filled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jensen.cli.common import RowsOptions, check_kept, rows_for, say
 from jensen.config.parse import parse
@@ -11,7 +11,11 @@ from jensen.errors import UserError, check_options
 from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+    from jensen.data.tables.schema import Schema
+    from jensen.models import VAE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +43,8 @@ class ImputeOptions(RowsOptions):
 def main(arguments: Sequence[str]) -> None:
     """Parse, fill, write."""
     options = parse(ImputeOptions, arguments, "jensen impute")
-    import torch
-
     from jensen.data.tables.filling import check_fillable, fill_file
     from jensen.data.words import count
-    from jensen.evaluation.impute import draw_blocks, impute_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
 
@@ -61,17 +62,10 @@ def main(arguments: Sequence[str]) -> None:
     check_fillable(Path(options.data), options.out)
     dataset = rows_for(run, model, options)
     missing = Missing(run.places_given)
-    spent = {"num_samples": options.num_samples, "seed": options.seed}
     with parts() as begin:
         told = begin("imputing rows", len(dataset.x))
         blocks = (missing.count(x).to(device) for x in told_of(run.blocks(dataset, "all"), told))
-        if options.draws is None:
-            how = "filled, posterior means and likeliest levels"
-            discrete = torch.tensor([not column.numeric for column in run.schema.modelled])
-            filled = (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
-        else:
-            how = "drawn from the posterior"
-            filled = (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
+        filled = filled_blocks(model, blocks, run.schema, options)
         done = fill_file(Path(options.data), outs, filled, run.schema)
     if missing.given:
         given = ", ".join(run.settings.condition)
@@ -81,8 +75,28 @@ def main(arguments: Sequence[str]) -> None:
     for name, left in done.left.items():
         if left:
             say(f"{options.data}: {count(left, 'missing cell')} of {name}, which is not modelled, left as is")
+    how = (
+        "filled, posterior means and likeliest levels"
+        if options.draws is None
+        else "drawn from the posterior"
+    )
     for out in outs:
         say(f"{out}: {count(done.cells, 'missing cell')} in {count(done.rows, 'row')} {how}")
+
+
+def filled_blocks(
+    model: "VAE", blocks: "Iterable[Tensor]", schema: "Schema", options: ImputeOptions
+) -> "Iterator[np.ndarray[Any, Any]]":
+    """The completed tables ``[T, B, C]`` of each block of rows: one, or as many as are drawn."""
+    import torch
+
+    from jensen.evaluation.impute import draw_blocks, impute_blocks
+
+    spent = {"num_samples": options.num_samples, "seed": options.seed}
+    if options.draws is not None:
+        return (x.numpy() for x in draw_blocks([model], blocks, options.draws, **spent))
+    discrete = torch.tensor([not column.numeric for column in schema.modelled])
+    return (x[None].numpy() for x in impute_blocks([model], blocks, discrete, **spent))
 
 
 def outs_of(options: ImputeOptions) -> list[Path]:

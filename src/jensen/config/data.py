@@ -1,25 +1,13 @@
 """The data of a run, from the settings that name them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from jensen.config.settings import Settings
 from jensen.data import Dataset, ImageOptions, binarize_static, load, parse_size
 from jensen.data.labelling import give_labels
 from jensen.data.labels import LABEL
-from jensen.data.named import NAMED
-from jensen.data.npy import parse_source
-from jensen.data.sources import HUB
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
-
-
-def is_there(source: str) -> bool:
-    """Whether the file or folder that a source names exists; of other sources only reading them tells."""
-    if not source or source in NAMED or source.startswith(HUB):
-        return True
-    path, _ = parse_source(source) or (Path(source).expanduser(), None)
-    return path.exists()
 
 
 def load_dataset(

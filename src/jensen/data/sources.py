@@ -1,6 +1,5 @@
 """Where data come from: a name, a file or a folder, each read by the module for its kind."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from jensen.data.named import NAMED
 from jensen.data.npy import parse_source, read_file
 from jensen.data.raw import Raw
 from jensen.data.tables.schema import Schema
-from jensen.errors import UserError
+from jensen.errors import UserError, did_you_mean
 
 HUB = "hf:"
 """What a name on Hugging Face begins with."""
@@ -127,9 +126,22 @@ def _folder_or_file(path: Path, reading: Reading) -> Raw:
             f"{path} ends in {path.suffix or 'no suffix'!r}, by which no kind of data is known; give it the "
             f"name of its kind: {KINDS}"
         )
-    close = difflib.get_close_matches(str(path).lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
-    nearest = f" (did you mean {close[0]}?)" if close else ""
-    raise UserError(f"unknown data set {str(path)!r}{nearest}; give {', '.join(NAMED)}, or {KINDS}")
+    near = did_you_mean(str(path), NAMED)
+    raise UserError(f"unknown data set {str(path)!r}{near}; give {', '.join(NAMED)}, or {KINDS}")
+
+
+def path_of(source: str) -> Path | None:
+    """The file or folder that a source names; None of a data set that is known by its name."""
+    if source in NAMED or source.startswith(HUB):  # a folder that is called so is something else
+        return None
+    path, _ = parse_source(source) or (Path(source).expanduser(), None)
+    return path
+
+
+def is_there(source: str) -> bool:
+    """Whether the file or folder that a source names exists; of named data sets only reading them tells."""
+    path = path_of(source)
+    return path is None or path.exists()
 
 
 def is_of(source: str, file: Path) -> bool:
@@ -137,9 +149,9 @@ def is_of(source: str, file: Path) -> bool:
     from jensen.data.images.folder import SUFFIXES, image_files
     from jensen.data.tables.read import suffix_of, table_files
 
-    if source in NAMED or source.startswith(HUB):  # a folder that is called so is something else
+    given = path_of(source)
+    if given is None:
         return False
-    given, _ = parse_source(source) or (Path(source).expanduser(), None)
     path, file = given.resolve(), file.expanduser().resolve()
     if file == path or path not in file.parents:
         return file == path and path.exists()

@@ -1,6 +1,5 @@
 """A schema as a file that users edit: read, written, and applied to what was inferred."""
 
-import difflib
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +13,7 @@ from jensen.data.tables.dates import step_of
 from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
 from jensen.data.words import few
-from jensen.errors import UserError
+from jensen.errors import UserError, did_you_mean
 from jensen.files import atomic, read_yaml_text, write_yaml_text
 
 HEADER = """\
@@ -59,9 +58,10 @@ def apply_edits(edited: Schema, inferred: Schema, summaries: list[Summary]) -> S
     names = [column.name for column in inferred.columns]
     for column in edited.columns:
         if column.name not in names:
-            near = difflib.get_close_matches(column.name, names, 1, 0.0)[0]
+            near = did_you_mean(column.name, names)
             raise UserError(
-                f"the schema has a column {column.name!r} that the table lacks (did you mean {near}?)"
+                f"the schema has a column {column.name!r} that the table lacks{near}; its columns are "
+                f"{few(names)}"
             )
     edits = {column.name: column for column in edited.columns}
     columns = [
