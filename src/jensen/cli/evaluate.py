@@ -107,7 +107,7 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
     dimensions = latents["active"] + latents["collapsed"]
     lines = []
     if math.isfinite(ess):
-        lines.append(f"effective sample size of IWAE: {ess:.1f} of {k} (mean over rows)")
+        lines.append(f"effective sample size of IWAE: {ess:.1f} of {k:,} (mean over rows)")
     if "bdmc" in figures:
         found = figures["bdmc"]
         lower, upper, gap = (found[name] for name in ("lower", "upper", "gap"))
