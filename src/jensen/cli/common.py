@@ -3,8 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,6 @@ import tyro
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from jensen.data import Dataset
     from jensen.models import VAE
     from jensen.run import Run
@@ -163,61 +160,3 @@ class Beside:
         """Those of the next rows, as columns of text (see `jensen.data.row_writer`)."""
         self.start += count
         return {self.called: self.names[self.start - count : self.start]} if self.names else {}
-
-
-def check_data_suffix(run: "Run", path: Path) -> None:
-    """Refuse a path to which data of ``run`` cannot be written, before the work that makes them.
-
-    Raises:
-        UserError: an unknown suffix, a picture of what is no image, or no such folder.
-    """
-    if run.schema is not None:
-        from jensen.data.tables.writing import check_table_suffix
-
-        check_table_suffix(path)
-        return
-    from jensen.data import check_suffix
-
-    check_suffix(path, run.event_shape)
-
-
-def write_data(run: "Run", path: Path, x: "Tensor", *, mean: bool = False) -> None:
-    """Write rows ``[N, *event]`` of the model's domain (see `data_writer`)."""
-    with data_writer(run, path, mean=mean) as write:
-        write(x)
-
-
-@contextmanager
-def data_writer(run: "Run", path: Path, *, mean: bool = False) -> "Iterator[Callable[[Tensor], object]]":
-    """Yield a function that writes rows as the data were given: a table with its columns, or an array.
-
-    Labels that are given go with the array, as a column of a table or an array of their own.
-
-    It takes pieces ``[n, *event]`` in the model's domain; the file is there when the block ends.
-
-    Args:
-        run: whose data they are.
-        path: the file; its suffix decides the format.
-        mean: they are expectations, not data (see `jensen.data.Preparation.invert`).
-    """
-    from jensen.data import row_writer
-    from jensen.data.labels import LABEL
-    from jensen.data.tables.codec import decode_table
-    from jensen.data.tables.writing import table_writer
-
-    preparation, schema = run.preparation, run.schema
-
-    def given(x: "Tensor") -> Any:
-        return preparation.invert(x, mean=mean).numpy()
-
-    labels = preparation.labels
-
-    def texts(x: "Tensor") -> dict[str, list[str]]:
-        return {} if labels is None else {LABEL: labels.texts(labels.split(x)[1][:, 0])}
-
-    if schema is None:
-        with row_writer(path, run.features or None, value_range=preparation.shown_range) as write_rows:
-            yield lambda x: write_rows(given(x), texts(x))
-    else:
-        with table_writer(path) as write_table:
-            yield lambda x: write_table(decode_table(given(x), schema))

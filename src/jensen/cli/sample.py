@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jensen.cli.common import RunOptions, check_data_suffix, check_kept, say, write_data
+from jensen.cli.common import RunOptions, check_kept, say
+from jensen.cli.writing import check_data_suffix, data_writer
 from jensen.config.parse import parse
 from jensen.errors import UserError
 
@@ -57,10 +58,10 @@ def main(arguments: Sequence[str]) -> None:
     if run.settings.bound == "reconstruction":
         say("training did not use the prior (--bound reconstruction): draws from it may be unlike the data")
     if options.where is not None:
-        write_data(run, options.out, _where(run, model, options), mean=options.mean)
+        _write(run, _where(run, model, options), options)
         return
     x = sample(model, options.num, mean=options.mean, seed=options.seed)
-    write_data(run, options.out, x, mean=options.mean)
+    _write(run, x, options)
     given = ", ".join(run.settings.condition)
     say(
         f"{options.out}: {_kind(options)} of {options.run}"
@@ -73,6 +74,11 @@ def _kind(options: SampleOptions) -> str:
     from jensen.data.words import count
 
     return count(options.num, "decoder mean" if options.mean else "sample")
+
+
+def _write(run: "Run", x: "Tensor", options: SampleOptions) -> None:
+    with data_writer(run, options.out, mean=options.mean) as write:
+        write(x)
 
 
 def _speckle(run: "Run", options: SampleOptions) -> str:
