@@ -84,9 +84,7 @@ def _leading_to_rows(data: Any) -> str:
     if isinstance(data, str | PathLike):
         return "what pandas.read_csv or numpy.load make of it, or train on the file with jensen.session.start"
     if isinstance(data, DataLoader):
-        return (
-            "its data set, loader.dataset, or dataset.tensors[0] of a TensorDataset; batches are taken of it"
-        )
+        return "its data set, loader.dataset, or dataset.tensors[0] of a TensorDataset"
     if isinstance(data, Iterator):
         return "all of them at once, as numpy.array(list(X))"
     return "pandas.DataFrame(X)" if isinstance(data, Mapping) else ""
