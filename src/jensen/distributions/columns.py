@@ -13,7 +13,7 @@ from jensen.distributions.marginals import Marginals
 from jensen.distributions.members import Members
 
 NEVER = -1e9
-"""The log-probability of what cannot be, finite so that gradients are too. A number very far out has no less."""
+"""The log-probability of what cannot be, finite so that gradients are too; a number far out has no less."""
 QUANTILES = 16
 """Points of a logistic component at which its mean is computed."""
 
