@@ -124,7 +124,7 @@ def test_the_line_is_said_whatever_cells_and_empty_lines_come_before(
         " age, weight ,kind\n31, 1.5 ,a\n,2.5,b\n",
         "kind,age\r\na,31\r\nb,\r\n",
         "\ufeffage,kind\n31,a\n,b\n",
-        'a, b;kind\n31;"x;y"\n;z\n',
+        'age;kind\n31;"x;y"\n;z\n',
         "age\tkind\n31\ta\n\tb\n",
         "1,2\n31,\n4,5\n",
     ],
