@@ -19,6 +19,7 @@ from jensen.config.settings import Settings, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.stored import Stored
+from jensen.data.strange import strange_numbers
 from jensen.data.tables.edits import write_schema
 from jensen.data.words import count
 from jensen.errors import UserError
@@ -67,7 +68,7 @@ def start(
     run = Run(out, settings, _recorded(settings, dataset))
     model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
-    for sentence in (*dataset.notes, *notes, *columns, *said):
+    for sentence in (*dataset.notes, *strange_numbers(dataset), *notes, *columns, *said):
         on_choice(sentence)
     _empty(out)
     write_config(run.config, settings, run.recorded)

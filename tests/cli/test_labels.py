@@ -62,7 +62,8 @@ def test_scores_are_log_p_of_x_given_the_label(folder: Path, call: Call, tmp_pat
     _, said = done(call, *args, "--per-column")
     assert "log p(x | label)" in said
     scores = pd.read_csv(tmp_path / "s.csv")
-    assert [name for name in scores if name.startswith("x")] == [f"x{i}" for i in range(6)]
+    places = [f"x{row}_{column}" for row, column in np.ndindex(x.shape[1:])]
+    assert [name for name in scores if name.startswith("x")] == places
     assert np.allclose(scores.filter(regex="^x|latents").sum(axis=1), scores.log_px, atol=1e-4)
     mean = np.array([MEANS[label] for label in y])[:, None, None]
     exact = (-0.5 * ((x - mean) / SD) ** 2 - math.log(SD * math.sqrt(2 * math.pi))).sum((1, 2))

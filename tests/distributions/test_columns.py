@@ -62,6 +62,15 @@ def along(p, column: int, values: Tensor) -> Tensor:
     return p.log_prob(x).double()
 
 
+def test_what_cannot_be_has_no_probability(family: Columns) -> None:
+    """A price of 0 or less has no logarithm, and ages of less than 0 are no counts."""
+    p = distribution(family)
+    assert (along(p, 2, torch.tensor([0.0, -5.0, -1e300])) < -9e8).all()
+    assert (along(p, 1, torch.tensor([-1.0, -30.0])) < -9e8).all()
+    assert (along(p, 1, torch.tensor([0.0, 1.0])) > -20).all()
+    assert along(p, 2, torch.tensor([1e-3])).item() > -100
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_probabilities_of_levels_and_whole_numbers_add_up_to_one(family: Columns, seed: int) -> None:
     p = distribution(family, seed)

@@ -282,3 +282,17 @@ def test_what_cannot_be_used_is_refused(numbers: np.ndarray) -> None:
         VariationalAutoencoder(**SMALL).fit(np.ones((30, 2)))
     with pytest.raises(UserError, match=r"give \[N, 2\]"):
         VariationalAutoencoder(**SMALL).fit(numbers).inverse_transform(numbers)
+
+
+@pytest.mark.parametrize("kind", [VariationalAutoencoder, VAEImputer, VAEOutlierDetector])
+def test_a_fit_tells_how_far_it_is_where_it_is_asked_to(
+    kind: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    silent = kind(hidden=(4,), epochs=2, random_state=0).fit(x)
+    assert capsys.readouterr() == ("", "")
+    told = kind(hidden=(4,), epochs=2, random_state=0, verbose=1).fit(x)
+    out, said = capsys.readouterr()
+    assert not out
+    assert said.count("epoch    2  elbo: train ") == getattr(told, "n_estimators", 1)
+    assert [line["train_bound"] for line in told.history_] == [r["train_bound"] for r in silent.history_]

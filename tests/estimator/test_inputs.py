@@ -1,5 +1,6 @@
 """What may be given where: containers in memory, missing cells, options, and what a refusal leaves."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import polars
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from scipy import sparse
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from jensen import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from jensen.errors import UserError
@@ -56,6 +58,27 @@ def test_the_imputer_takes_anywhere_what_it_takes_to_fit(given: Any) -> None:
 @pytest.mark.parametrize("nan", [np.nan, np.float32("nan")])
 def test_nan_of_any_type_marks_missing_cells(nan: Any) -> None:
     assert np.isfinite(VAEImputer(missing_values=nan, **IMPUTER).fit_transform(HOLES)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("table.csv", r"^X is of type str, .* give what pandas\.read_csv"),
+        (Path("x.npy"), r"^X is of type PosixPath, .*jensen\.session\.start$"),
+        (DataLoader(TensorDataset(torch.tensor(ROWS))), r"^X is of type DataLoader, .* loader\.dataset, or"),
+        ((row for row in ROWS), r"^X is of type generator, .* numpy\.array\(list\(X\)\)$"),
+        (map(list, ROWS), r"^X is of type map, .* numpy\.array\(list\(X\)\)$"),
+        ({"a": [1.0, 2.0, 3.0]}, r"^X is of type dict, .* give pandas\.DataFrame\(X\)$"),
+        ([Image.new("L", (4, 4))] * 20, r"^X is images, but rows are \[N, D\]; give numpy\.stack"),
+        (Image.new("L", (4, 4)), r"^X is images"),
+    ],
+    ids=["path", "Path", "loader", "generator", "map", "dict", "images", "image"],
+)
+def test_what_is_no_rows_is_refused_in_a_line(given: Any, said: str) -> None:
+    for kind in (VariationalAutoencoder, VAEImputer, VAEOutlierDetector):
+        with pytest.raises(UserError, match=said) as refused:
+            kind(**SMALL).fit(given)
+        assert "\n" not in str(refused.value)
 
 
 def test_an_imputer_that_draws_draws_anew_at_each_call() -> None:

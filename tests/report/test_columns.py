@@ -155,3 +155,18 @@ def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: P
     assert "Where the two part" not in page
     assert "It is conditional on total: p(x) stands for p(x | total)," in page
     assert "log <i>p</i>(<i>x</i> | total) is the log of a product of probabilities" in page
+
+
+def test_few_test_rows_are_joined_by_all_others_for_histograms(tmp_path: Path) -> None:
+    """Three rows say nothing of a distribution; of a table of 30 all are drawn, and the caption says it."""
+    draw = np.random.default_rng(0)
+    pd.DataFrame({"a": draw.normal(size=30), "b": draw.normal(size=30)}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    settings = Settings(data=str(tmp_path / "t.csv"), epochs=1, hidden=(4,), latent_dim=1, device="cpu")
+    page = write_report(
+        start(settings, tmp_path / "run"), None, num_samples=2, limit=10, data_dir=None, device="cpu"
+    )
+    assert "30 rows of all splits, since only 3 are test rows, (filled) and 1,000 draws" in page.read_text(
+        "utf-8"
+    )

@@ -102,12 +102,16 @@ def as_text(line: "Line") -> str:
 
 def _remarks(figures: dict[str, Any]) -> list[str]:
     """What the figures rest on, and what they say of the latents."""
+    from jensen.figures.lines import low_sample_size
+
     k, ess = figures["iwae"]["num_samples"], figures["iwae"]["effective_sample_size"]
     latents = figures["latents"]
     dimensions = latents["active"] + latents["collapsed"]
     lines = []
     if math.isfinite(ess):
         lines.append(f"effective sample size of IWAE: {ess:.1f} of {k:,} (mean over rows)")
+    if caution := low_sample_size(ess, k):
+        lines.append(f"caution: {caution}")
     if "bdmc" in figures:
         found = figures["bdmc"]
         lower, upper, gap = (found[name] for name in ("lower", "upper", "gap"))

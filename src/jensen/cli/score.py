@@ -1,6 +1,6 @@
 """jensen score RUN DATA -o FILE: how likely each row is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from jensen.progress import parts, told_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jensen.data import Dataset
     from jensen.evaluation.score import Scores
     from jensen.models import VAE
     from jensen.progress import Begin
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str]) -> None:
     if options.per_column:
         names.append("latents")
         names += [f"{name} (column)" if name in names else name for name in column_names(run)]
-    total, rows = 0.0, len(dataset.x)
+    rows = len(dataset.x)
+    seen = _Seen()
     beside = Beside(dataset, names)
     with parts() as begin:
         reference, among = _reference(run, model, spent, begin)
@@ -80,12 +82,73 @@ def main(arguments: Sequence[str]) -> None:
         with row_writer(options.out, names) as write:
             for scores in score_rows(run, model, blocks, **spent, per_column=options.per_column):
                 write(_table(scores, reference).numpy(), beside.next(len(scores.log_px)))
-                total += scores.log_px.sum().item()
+                seen.add(scores)
     given = f" | {', '.join(conditions(run.settings))}" if conditions(run.settings) else ""
     say(
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
-        f"samples, mean {total / rows:.2f} nats of the data as given; {among}"
+        f"samples, mean {seen.log_px.mean():.2f} nats of the data as given; {among}"
     )
+    for caution in _cautions(run, dataset, seen, options):
+        say(f"caution: {caution}")
+
+
+class _Seen:
+    """What the scores of a file call for is told of, from those of its blocks."""
+
+    def __init__(self) -> None:
+        self._log_px: list[Tensor] = []
+        self._sizes: list[Tensor] = []
+        self.lowest: Tensor | None = None
+        """Of each column, where these were asked for, ``[C]``."""
+
+    def add(self, scores: "Scores") -> None:
+        """Take in those of a block."""
+        self._log_px.append(scores.log_px)
+        self._sizes.append(scores.effective_sample_size)
+        if scores.columns is not None:
+            lowest = scores.columns.amin(0)
+            self.lowest = lowest if self.lowest is None else lowest.minimum(self.lowest)
+
+    @property
+    def log_px(self) -> "Tensor":
+        """Of all rows, ``[N]``."""
+        import torch
+
+        return torch.cat(self._log_px)
+
+    @property
+    def size(self) -> float:
+        """The mean of the effective sample sizes."""
+        import torch
+
+        return torch.cat(self._sizes).mean().item()
+
+
+def _cautions(run: "Run", dataset: "Dataset", seen: _Seen, options: ScoreOptions) -> Iterator[str]:
+    """What a reader of the scores must know before trusting them, a sentence each."""
+    from jensen.data.words import count, few
+    from jensen.distributions.columns import NEVER
+    from jensen.figures.lines import low_sample_size
+    from jensen.scores import column_names, learned_by_heart
+
+    never = int((seen.log_px < NEVER / 2).sum()) if run.settings.likelihood == "columns" else 0
+    if never:
+        where = "--per-column says in which column"
+        if seen.lowest is not None:
+            names = zip(column_names(run), seen.lowest.tolist(), strict=True)
+            where = f"in column {few([name for name, lowest in names if lowest < NEVER / 2])}"
+        yield (
+            f"{count(never, 'row has', 'rows have')} a value that cannot be under the model, or that is "
+            f"farther out than it can tell, which counts {NEVER:g} nats; {where}"
+        )
+    if caution := low_sample_size(seen.size, options.num_samples):
+        yield caution
+    if (share := learned_by_heart(run, dataset, seen.log_px)) is not None:
+        yield (
+            f"training rows score higher than rows held out in {100 * share:.0f} % of pairs (50 % if none "
+            "were learned by heart), so that outliers among them may look usual; score rows that were not "
+            "trained on, or use VAEOutlierDetector (docs/anomalies.md)"
+        )
 
 
 def _reference(

@@ -1,15 +1,13 @@
 """jensen train DATA: from data to a trained, recorded run."""
 
 import dataclasses
-import math
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from jensen.cli.common import print_json, say
 from jensen.config.effect import DEFAULTS, without_effect
@@ -19,6 +17,7 @@ from jensen.errors import UserError
 from jensen.recipes import recipe
 
 if TYPE_CHECKING:
+    from jensen.figures.epochs import Show
     from jensen.run import Run
     from jensen.training.state import TrainingState
 
@@ -166,17 +165,13 @@ WIDE = 125
 """Columns of a terminal that has room for all figures beside the bar."""
 
 
-class Show(Protocol):
-    """Told the state after every epoch."""
-
-    def __call__(self, state: "TrainingState") -> None: ...
-
-
 @contextmanager
-def progress() -> Iterator[Show]:
+def progress() -> "Iterator[Show]":
     """A live bar on a terminal, plain lines elsewhere; both on standard error."""
+    from jensen.figures.epochs import figures, plain_lines
+
     if not sys.stderr.isatty():
-        yield plain_lines()
+        yield plain_lines(say)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -202,36 +197,3 @@ def progress() -> Iterator[Show]:
         yield show
     finally:
         bar.stop()
-
-
-def plain_lines(every_seconds: float = 1.0) -> Show:
-    """A line an epoch, but no more than one in ``every_seconds``, and always the last."""
-    last = -math.inf
-
-    def show(state: "TrainingState") -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= every_seconds or state.stopped or state.epoch >= state.learning_rate.plan.epochs:
-            say(f"epoch {state.epoch:4d}  {figures(state)}")
-            last = now
-        if state.stopped:
-            say(f"stopped: {state.stopped}")
-
-    return show
-
-
-def figures(state: "TrainingState", brief: bool = False) -> str:
-    """The figures of the last epoch, nats per datum (validation split but for the first)."""
-    from jensen.config.rules import objective
-
-    line, plan = state.history[-1], state.learning_rate.plan
-    name = objective(plan) if isinstance(plan, Settings) else "bound"
-    rate = line["validation_rate"]
-    said = "none" if math.isnan(rate) else f"{rate:.2f}"  # a point posterior has no rate
-    bounds = f"{name}: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats"
-    if brief:
-        return bounds
-    return (
-        f"{bounds} (distortion {line['validation_distortion']:.2f}, rate {said})  "
-        f"{line['rows_per_second']:,.0f} rows/s"
-    )

@@ -1,6 +1,7 @@
 """What Python users have in hand (arrays, frames, tensors, data sets) as rows, and as files for a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +59,15 @@ def plain(data: Any) -> Any:
     """A sparse matrix, a tensor or a PyTorch data set as an array; anything else as it is.
 
     Raises:
-        UserError: a data set without a length, or whose items are no arrays of one shape.
+        UserError: a data set without a length, or whose items are no arrays of one shape; what only leads to
+            rows, such as a path or a loader.
     """
     from scipy import sparse
     from torch import Tensor
     from torch.utils.data import Dataset
 
+    if mend := _leading_to_rows(data):
+        raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
     if sparse.issparse(data):
         return data.toarray()
     if isinstance(data, Tensor):
@@ -71,6 +75,19 @@ def plain(data: Any) -> Any:
     if isinstance(data, Dataset):
         return stacked(data)[0]
     return data
+
+
+def _leading_to_rows(data: Any) -> str:
+    """What to give in place of something that is no rows, but leads to some; nothing for all else."""
+    from torch.utils.data import DataLoader
+
+    if isinstance(data, str | PathLike):
+        return "what pandas.read_csv or numpy.load make of it, or train on the file with jensen.session.start"
+    if isinstance(data, DataLoader):
+        return "its data set, loader.dataset, or dataset.tensors[0] of a TensorDataset"
+    if isinstance(data, Iterator):
+        return "all of them at once, as numpy.array(list(X))"
+    return "pandas.DataFrame(X)" if isinstance(data, Mapping) else ""
 
 
 def _numbers_of(tensor: "Tensor") -> Array:
@@ -86,8 +103,15 @@ def as_rows(data: Any) -> Any:
     """What an estimator takes: frames and anything that scikit-learn takes as they are, the rest as an array.
 
     Raises:
-        UserError: images, or other rows that are not flat.
+        UserError: images, or other rows that are not flat; or as for `plain`.
     """
+    from PIL.Image import Image
+
+    if isinstance(data[0] if isinstance(data, list | tuple) and data else data, Image):
+        raise UserError(
+            "X is images, but rows are [N, D]; give numpy.stack([numpy.asarray(x).ravel() for x in X]), or "
+            "train on images with `jensen train` or jensen.session.start"
+        )
     data = plain(data)
     shape = getattr(data, "shape", ())
     if isinstance(data, np.ndarray) and len(shape) > 2:

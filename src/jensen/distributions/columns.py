@@ -13,7 +13,7 @@ from jensen.distributions.marginals import Marginals
 from jensen.distributions.members import Members
 
 NEVER = -1e9
-"""The log-probability of what cannot be, finite so that gradients are too."""
+"""The log-probability of what cannot be, finite so that gradients are too; a number far out has no less."""
 QUANTILES = 16
 """Points of a logistic component at which its mean is computed."""
 
@@ -103,7 +103,9 @@ class Columns(Distribution):
         )
         component = logsigmoid((b - self.loc) / self.scale) + logsigmoid((self.loc - a) / self.scale) + inside
         log_mixture = (self.logits[..., self.layout.mixtures] + component).logsumexp(-1)
-        alone = is_atom & ~grid  # an atom among densities is that atom for certain
+        alone = (is_atom & ~grid) | marginals.impossible(
+            flat
+        )  # an atom among densities is that atom for certain
         log_mixture = torch.where(alone.reshape(shape), NEVER, log_mixture)
         starts = self.layout.starts[self.layout.numeric]
         log_atom = _pick(self.logits, (starts + torch.where(is_atom, atom, 0)).reshape(shape))

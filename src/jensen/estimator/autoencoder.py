@@ -41,6 +41,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         warm_start: `fit` goes on from the weights of the last fit. Parameters of the model and of what it
             reads must then stay as they were.
         random_state: seed, RandomState or None: of the rows held out, the first weights and every draw.
+        verbose: 1 to be told about once a second, on standard error, how far training is; 0 for silence.
         options: other settings of ``jensen train`` by name, such as ``{"activation": "gelu"}``; those of
             files, images and devices mean nothing for rows in memory, and are refused.
 
@@ -70,6 +71,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         importance_samples: int = 100,
         warm_start: bool = False,
         random_state: Any = None,
+        verbose: int = 0,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.latent_dim = latent_dim
@@ -88,6 +90,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.importance_samples = importance_samples
         self.warm_start = warm_start
         self.random_state = random_state
+        self.verbose = verbose
         self.options = options
 
     @unspoilt

@@ -1,6 +1,7 @@
 """What the three estimators share: parameters and checks of X."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -61,6 +62,7 @@ class VAEBase(BaseEstimator):
     fitted_: Fitted
     container_: Container
     seed_: int
+    verbose: int
     _batches = 20
     """Batches of a pass over few rows, where ``batch_size`` is left out."""
 
@@ -80,10 +82,15 @@ class VAEBase(BaseEstimator):
             else:
                 self.seed_ = int(check_random_state(random_state).randint(2**31 - 1))
         settings = settings_of(options, self.seed_)
-        self.fitted_ = fit(codes, self.container_.schema, settings, before)
+        self.fitted_ = fit(codes, self.container_.schema, settings, before, self._say)
         self.history_ = self.fitted_.history
         self.n_iter_ = len(self.history_)
         return codes
+
+    @property
+    def _say(self) -> Callable[[str], None] | None:
+        """What is told of progress: standard error, if anything."""
+        return functools.partial(print, file=sys.stderr, flush=True) if self.verbose else None
 
     def _options(self, codes: Array) -> dict[str, Any]:
         """The settings of a fit to ``codes``: parameters, and ``options`` above them."""

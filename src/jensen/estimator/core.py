@@ -22,6 +22,7 @@ from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 from jensen.estimator.words import in_python
+from jensen.figures.epochs import plain_lines
 from jensen.models import VAE
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import Record, TrainingState
@@ -110,11 +111,21 @@ class Fitted:
         return self.preparation.log_det([self.size])
 
 
+def unseen(state: TrainingState) -> None:
+    """Of an epoch that nobody is told of."""
+
+
 @in_python()
-def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None" = None) -> Fitted:
+def fit(
+    codes: Array,
+    schema: Schema,
+    settings: Settings,
+    before: "Fitted | None" = None,
+    say: Callable[[str], None] | None = None,
+) -> Fitted:
     """Train a model on codes ``[N, C]`` in memory; ``before`` gives the weights and scales to start from.
 
-    Torch's generators are left as they were.
+    Torch's generators are left as they were. ``say`` is told a line about once a second, if it is given.
 
     Raises:
         UserError: settings that cannot be right, or other ones than ``before`` has where it cannot change.
@@ -137,7 +148,8 @@ def fit(codes: Array, schema: Schema, settings: Settings, before: "Fitted | None
         data = TrainingData(
             dataset.rows("train"), preparation, lambda: iter(blocks), preparation.log_det(dataset.event_shape)
         )
-        train(state, data, build_bound(settings), build_estimator(settings, state.memory), settings)
+        told = unseen if say is None else plain_lines(say)
+        train(state, data, build_bound(settings), build_estimator(settings, state.memory), settings, told)
     weights = {
         name: value.double().numpy() if value.is_floating_point() else value.numpy()
         for name, value in state.best.items()

@@ -55,6 +55,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         lr: learning rate.
         importance_samples: K, importance samples of each row.
         random_state: seed, RandomState or None: of the rows held out, the first weights and every draw.
+        verbose: 1 to be told about once a second, on standard error, how far training is; 0 for silence.
         options: other settings of ``jensen train`` by name, such as ``{"activation": "gelu"}``; those of
             files, images and devices mean nothing for rows in memory, and are refused.
     """
@@ -82,6 +83,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         lr: float = 4e-3,
         importance_samples: int = 200,
         random_state: Any = None,
+        verbose: int = 0,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.n_estimators = n_estimators
@@ -102,6 +104,7 @@ class VAEImputer(TransformerMixin, VAEBase):
         self.lr = lr
         self.importance_samples = importance_samples
         self.random_state = random_state
+        self.verbose = verbose
         self.options = options
 
     @unspoilt
@@ -127,7 +130,8 @@ class VAEImputer(TransformerMixin, VAEBase):
         """Models of other starts, whose seeds also choose the rows for validation."""
         settings = settings_of(self._options(codes), self.seed_)
         seeds = [derive_seed(self.seed_, "start", number) for number in range(1, self.n_estimators)]
-        return [fit(codes, self.container_.schema, settings.replace(seed=seed)) for seed in seeds]
+        schema = self.container_.schema
+        return [fit(codes, schema, settings.replace(seed=seed), say=self._say) for seed in seeds]
 
     @alone
     def transform(self, X: Any) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import OutlierMixin
 
 from jensen.data.arrays import Array
+from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.estimator.base import BY_COLUMN, VAEBase, unspoilt
 from jensen.estimator.containers import Container
@@ -49,6 +50,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         lr: the learning rate at the start, from which it falls to zero.
         importance_samples: K, importance samples of each row in log p(x).
         random_state: seed, RandomState or None: of the rows held out, the first weights and every draw.
+        verbose: 1 to be told about once a second, on standard error, how far training is; 0 for silence.
         options: other settings of ``jensen train`` by name, such as ``{"activation": "gelu"}``; those of
             files, images and devices mean nothing for rows in memory, and are refused.
 
@@ -73,6 +75,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         lr: float = 3e-3,
         importance_samples: int = 200,
         random_state: Any = None,
+        verbose: int = 0,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.contamination = contamination
@@ -87,6 +90,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         self.lr = lr
         self.importance_samples = importance_samples
         self.random_state = random_state
+        self.verbose = verbose
         self.options = options
 
     @unspoilt
@@ -101,6 +105,8 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         if self.power is not None and not 0 < self.power <= 1:
             raise UserError(f"power is {self.power}; give a number above 0 and up to 1, or None")
         codes = self._fit(self._checked(X, reset=True))
+        if self._say:
+            self._say(f"scoring {count(len(codes), 'row')}")
         found = self._nats(codes)
         if self.power is None:
             self.center_ = np.median(found, axis=1, keepdims=True)

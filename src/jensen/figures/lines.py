@@ -9,6 +9,9 @@ from jensen.config import Settings
 TOTAL = "total"
 """What the total of a row of counts is called where it is given (``--exposure total``)."""
 
+LOW_SAMPLE_SIZE = 10
+"""Below this effective sample size a few weights decide the importance-weighted bound."""
+
 Figures = dict[str, Any]
 """As `jensen.figures.evaluate_run` gives them."""
 
@@ -120,3 +123,13 @@ def conditions(settings: Settings) -> list[str]:
 def stands_for(figures: Figures) -> str:
     """``p(x | c)``, for which p(x) stands in the figures; "" where it stands for itself."""
     return f"p(x | {', '.join(figures['condition'])})" if "condition" in figures else ""
+
+
+def low_sample_size(size: float, num_samples: int) -> str:
+    """A caution where the effective sample size of K samples, their mean over rows, is low; else nothing."""
+    if not size < min(LOW_SAMPLE_SIZE, num_samples / 2):
+        return ""
+    return (
+        f"an effective sample size of {size:.1f} (mean over rows) says that few samples decide the "
+        "importance-weighted figure: log p(x) is probably higher still. A larger --num-samples tightens it"
+    )

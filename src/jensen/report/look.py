@@ -1,7 +1,7 @@
 """All that the page shows of a run, computed once."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ PICTURED = 64
 """Rows kept for pictures of single rows."""
 ROW_DRAWS = 1000
 """Draws of the model for histograms of columns; pictures need at most `PICTURED`."""
+FEW_ROWS = 50
+"""Test rows that say too little of a column's distribution."""
 TRAVERSED = 8
 """Latent dimensions traversed, at most."""
 STEPS = 13
@@ -57,6 +59,9 @@ class Look:
     """As `jensen.figures.evaluate_run` gives them, for the test split."""
     x: Tensor
     """Test rows, ``[N, *event]``, at most `ROW_DRAWS`."""
+    compared: Tensor
+    """Rows to compare draws with, ``[N, *event]``, at most `ROW_DRAWS`: the test rows or, where the data have
+    fewer of these than `FEW_ROWS`, those of all splits."""
     labels: Tensor | None
     """Labels of all rows looked at, ``[N]`` int64."""
     latents: Latents
@@ -124,6 +129,10 @@ def look(
         labels = None if dataset.labels is None else dataset.labels[dataset.splits["test"][:limit]]
         dimensions = by_content(latents)[:TRAVERSED]
         x = torch.cat(list(run.blocks(dataset, "test", min(limit, ROW_DRAWS))))
+        compared = x
+        if len(dataset.numbers("test")) < FEW_ROWS:
+            of_all = replace(dataset, splits={"all": torch.arange(len(dataset.x))})
+            compared = torch.cat(list(run.blocks(of_all, "all", ROW_DRAWS)))
         given = model.context_of(x.to(device))
         return Look(
             run=run,
@@ -132,6 +141,7 @@ def look(
             history=history,
             figures=figures,
             x=x,
+            compared=compared,
             labels=None if labels is None or len(labels.unique()) == 1 else labels,
             latents=latents,
             reconstructions=reconstruct(

@@ -7,12 +7,10 @@ from markupsafe import Markup
 
 from jensen.config.tables import modelled_of
 from jensen.data.tables.schema import TYPES, Schema
+from jensen.figures.lines import low_sample_size
 from jensen.report.look import Look
 from jensen.report.style import plain
 from jensen.report.table import numbers
-
-LOW_SAMPLE_SIZE = 10
-"""Below this effective sample size a few weights decide the importance-weighted bound."""
 
 BINARY = {
     "none": "zeros and ones as given, no binarization: log <i>p</i>(<i>x</i>) is a log probability.",
@@ -62,14 +60,8 @@ def notes(look: Look) -> list[Markup]:
         Markup("<b>Data:</b> ") + _domain(look),
     ]
     size, k = figures["iwae"]["effective_sample_size"], figures["iwae"]["num_samples"]
-    if size < min(LOW_SAMPLE_SIZE, k / 2):
-        said.append(
-            Markup(
-                "<b>Caution:</b> an effective sample size of {} says that few samples decide the IWAE "
-                "figure; log <i>p</i>(<i>x</i>) is probably higher still. A larger --num-samples tightens "
-                "it."
-            ).format(plain(size, 1))
-        )
+    if caution := low_sample_size(size, k):
+        said.append(Markup("<b>Caution:</b> {}.").format(caution))
     if look.best_epoch == len(look.history) == settings.epochs and len(look.history) > 1:
         said.append(
             Markup(

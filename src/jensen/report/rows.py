@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from jensen.data.arrays import Array
+from jensen.data.words import count
 from jensen.report.axis import ColumnAxis, axis_of, column_names, has_levels
 from jensen.report.histograms import CUT, histogram
 from jensen.report.images import walk_caption
@@ -24,10 +25,10 @@ TITLE = 22
 
 def reconstructions(look: Look) -> Picture:
     """A few rows, value against column, with E[x | z] over them."""
-    count = min(PANELS, len(look.reconstructions))
+    panels = min(PANELS, len(look.reconstructions))
     axis = axis_of(look, look.reconstructions)
-    figure, axes = _panels(count, axis)
-    for number, ax in enumerate(axes[:count]):
+    figure, axes = _panels(panels, axis)
+    for number, ax in enumerate(axes[:panels]):
         axis.draw(ax, look.x[number], color=MUTED, markersize=6, linewidth=1.2, label="data")
         axis.draw(
             ax, look.reconstructions[number], color=ACCENT, markersize=3.5, linewidth=1.5, label="E[x|z]"
@@ -57,11 +58,11 @@ def _where_they_part(look: Look) -> str:
 def samples(look: Look) -> Picture:
     """Data against true draws: a histogram a column, or the share of ones where the data are binary."""
     data, drawn = (
-        look.given(look.x).double().flatten(1).numpy(),
+        look.given(look.compared).double().flatten(1).numpy(),
         look.given(look.samples).double().flatten(1).numpy(),
     )
     if look.preparation.binary:
-        return _shares(data, drawn)
+        return _shares(data, drawn, _compared_rows(look))
     schema = look.run.schema
     columns = np.arange(data.shape[1])
     if schema is None:  # the columns of a table have units of their own: variances would not compare
@@ -83,12 +84,12 @@ def samples(look: Look) -> Picture:
         taken = f"the {shown} of highest variance" if schema is None else f"the first {shown}"
         which = f"Of {data.shape[1]:,} columns, {taken}"
     caption = Markup(
-        "{}: {:,} test rows (filled) and {:,} draws of <i>p</i>(<i>x</i>), noise included (line), as "
+        "{}: {} (filled) and {:,} draws of <i>p</i>(<i>x</i>), noise included (line), as "
         "densities in the units of the data{}. They should agree; histograms cannot show whether columns go "
         "together rightly. At most {:g} % of the data lie outside a frame at either end."
     ).format(
         which,
-        len(data),
+        _compared_rows(look),
         len(drawn),
         ", or as the share of each level" if has_levels(schema) else "",
         100 * CUT,
@@ -100,12 +101,12 @@ def samples(look: Look) -> Picture:
 
 def walk(look: Look, means: Tensor) -> Picture:
     """For each of the most active latent dimensions: means, value against column, coloured by place."""
-    count = min(PANELS, len(look.dimensions))
-    axis = axis_of(look, means[:count].flatten(0, 1))
-    figure, axes = _panels(count, axis)
+    panels = min(PANELS, len(look.dimensions))
+    axis = axis_of(look, means[:panels].flatten(0, 1))
+    figure, axes = _panels(panels, axis)
     colours = colormaps["coolwarm"]
     kept = range(0, means.shape[1], 2)
-    for number, ax in enumerate(axes[:count]):
+    for number, ax in enumerate(axes[:panels]):
         for place in kept:
             share = place / (means.shape[1] - 1)
             label = f"{REACH * (2 * share - 1):+.0f}".replace("-", "−").replace("+0", "0")
@@ -114,7 +115,7 @@ def walk(look: Look, means: Tensor) -> Picture:
         ax.set_title(latent_name(look.dimensions[number]))
         axis.label(ax, outer=number % 3 == 0)
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(kept) if count > 1 else 4
+        *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(kept) if panels > 1 else 4
     )
     caption = walk_caption(look) + " All panels share one scale. " + axis.words
     return Picture(
@@ -122,17 +123,25 @@ def walk(look: Look, means: Tensor) -> Picture:
     )
 
 
-def _panels(count: int, axis: ColumnAxis) -> tuple[Figure, list[Axes]]:
-    across = min(3, count)
-    lines = -(-count // across)
+def _panels(panels: int, axis: ColumnAxis) -> tuple[Figure, list[Axes]]:
+    across = min(3, panels)
+    lines = -(-panels // across)
     height = 190 + axis.name_height
     figure, axes = canvas(WIDTH * across / 3, 60 + height * lines, lines, across, sharey=True)
-    for ax in axes[count:]:
+    for ax in axes[panels:]:
         ax.set_axis_off()
     return figure, axes
 
 
-def _shares(data: Array, drawn: Array) -> Picture:
+def _compared_rows(look: Look) -> str:
+    """Which rows the draws are compared with."""
+    if look.compared is look.x:
+        return count(len(look.x), "test row")
+    tested = len(look.dataset.numbers("test"))
+    return f"{count(len(look.compared), 'row')} of all splits, since only {tested} are test rows,"
+
+
+def _shares(data: Array, drawn: Array, rows: str) -> Picture:
     figure, (ax,) = canvas(WIDTH, 280)
     columns = np.arange(1, data.shape[1] + 1)
     ax.plot(columns, data.mean(0), "o", color=MUTED, markersize=6, label="data")
@@ -142,7 +151,7 @@ def _shares(data: Array, drawn: Array) -> Picture:
     ax.legend(loc="best")
     gap = float(np.abs(data.mean(0) - drawn.mean(0)).max())
     caption = Markup(
-        "The share of ones in each column: {:,} test rows (grey) and {:,} draws of <i>p</i>(<i>x</i>) "
+        "The share of ones in each column: {} (grey) and {:,} draws of <i>p</i>(<i>x</i>) "
         "(colour). They should agree; the largest difference is {}."
-    ).format(len(data), len(drawn), plain(gap))
+    ).format(rows, len(drawn), plain(gap))
     return Picture(caption, svg=to_svg(figure, "columns", "Share of ones per column in data and in samples"))

@@ -116,3 +116,29 @@ def test_the_line_is_said_whatever_cells_and_empty_lines_come_before(
         for read in (read_table, lambda *given: list(Pieces(*given))):
             with pytest.raises(UserError, match=f"line {line}: {said}"):
                 read(path, schema)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " age, weight ,kind\n31, 1.5 ,a\n,2.5,b\n",
+        "kind,age\r\na,31\r\nb,\r\n",
+        "\ufeffage,kind\n31,a\n,b\n",
+        'age;kind\n31;"x;y"\n;z\n',
+        "age\tkind\n31\ta\n\tb\n",
+        "1,2\n31,\n4,5\n",
+    ],
+    ids=["blanks", "line ends", "byte order mark", "semicolons", "tabs", "no header"],
+)
+def test_a_filled_file_has_the_layout_of_the_one_given(text: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "given.csv", tmp_path / "filled.csv"
+    source.write_text(text, encoding="utf-8", newline="")
+    table = read_table(source)
+    columns = [Column(name, "continuous", "int64") for name in table.column_names]
+    holes = [column for column in columns if table[column.name].null_count]
+    left = [Column(c.name, "ignore", str(table[c.name].type)) for c in columns if c not in holes]
+    schema = Schema((*left, *holes))
+    fill_file(source, [out], [np.full((1, len(table), 1), 7)], schema)
+    lines = [f"7{line}" if line[:1] in (",", ";", "\t") else line for line in text.splitlines(keepends=True)]
+    expected = "".join(line.replace(",\r", ",7\r").replace(",\n", ",7\n") for line in lines)
+    assert out.read_bytes().decode() == expected

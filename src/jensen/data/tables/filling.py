@@ -73,7 +73,7 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
     """Write the table of ``source`` several times, each with its missing cells from other codes.
 
     Observed cells stay as they are: from a text file to others character for character (blanks, decimals and
-    all), else bit for bit.
+    all, in a file of the same layout; only quotes that are not needed go), else bit for bit.
 
     Args:
         source: the table's file.
@@ -83,11 +83,10 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
     """
     as_text = suffix_of(source) in TEXT and suffix_of(outs[0]) in TEXT
     layout = text_layout(source) if as_text else None
-    mark = None if layout is None else layout.mark
     taken = _Taken(codes)
     done = Filled()
     with ExitStack() as stack:
-        writers = [stack.enter_context(table_writer(out, mark)) for out in outs]
+        writers = [stack.enter_context(table_writer(out, layout)) for out in outs]
         commas: bool | None = None if layout and layout.commas else False
         for table in _pieces(source, schema, layout):
             if commas is None:  # the first rows are as all others

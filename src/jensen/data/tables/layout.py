@@ -17,11 +17,17 @@ class Layout:
         names: of its columns.
         named: whether these stand above the rows.
         mark: what separates its cells.
+        header: the names as they are written, with the blanks around them.
+        end: of its lines.
+        signed: whether it begins with a byte order mark, by which spreadsheets tell UTF-8.
     """
 
     names: tuple[str, ...]
     named: bool
     mark: str
+    header: tuple[str, ...] = ()
+    end: str = "\n"
+    signed: bool = False
 
     @property
     def commas(self) -> bool:
@@ -34,6 +40,13 @@ class Layout:
             *([] if self.mark in ",\t" else [f"has its cells separated by {self.mark!r}, and is read so"]),
             *([] if self.named else ["begins with numbers, so without names: its columns are x0, x1, ..."]),
         ]
+
+
+def first_line(path: Path) -> bytes:
+    """The first line of a text file, with its end."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as stream:
+        return bytes(stream.readline())
 
 
 def line_of(path: Path, mark: str, record: int) -> int:

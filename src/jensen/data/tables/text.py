@@ -1,5 +1,6 @@
 """Tables from text files: the names of their columns, their cells as they are written, and what is wrong."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.cells import storage_of, typed_cells
-from jensen.data.tables.layout import MARKS, Layout, line_of
+from jensen.data.tables.layout import MARKS, Layout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
@@ -39,7 +40,15 @@ def text_layout(path: Path) -> Layout:
     numbers = _numbers(header, mark)
     names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
     check_distinct(names, path)
-    return Layout(tuple(names), not numbers, mark)
+    line = first_line(path)
+    return Layout(
+        tuple(names),
+        not numbers,
+        mark,
+        tuple(header),
+        "\r\n" if line.endswith(b"\r\n") else "\n",
+        line.startswith(codecs.BOM_UTF8),
+    )
 
 
 def _numbers(cells: list[str], mark: str) -> bool:

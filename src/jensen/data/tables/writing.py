@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jensen.data.tables.layout import Layout
 from jensen.data.tables.read import PARQUET, SUFFIXES, TEXT, suffix_of
 from jensen.errors import UserError
 from jensen.files import atomic, check_folder
@@ -36,12 +37,12 @@ def write_table(path: Path, table: "pa.Table") -> None:
 
 
 @contextmanager
-def table_writer(path: Path, mark: str | None = None) -> "Iterator[Callable[[pa.Table], None]]":
+def table_writer(path: Path, like: Layout | None = None) -> "Iterator[Callable[[pa.Table], None]]":
     """Yield a function that takes a table piece by piece, for `write_table`; the file is there at the end.
 
     Args:
         path: the file.
-        mark: what separates the cells of a text file; left out: a tab in a .tsv file, else a comma.
+        like: how a text file is written; left out, with tabs between cells in a .tsv file, else with commas.
 
     Raises:
         UserError: see `check_table_suffix`.
@@ -53,17 +54,19 @@ def table_writer(path: Path, mark: str | None = None) -> "Iterator[Callable[[pa.
 
         def write(table: "pa.Table") -> None:
             if not writers:
-                writers.append(stack.enter_context(_opened(temporary, suffix or "", table, mark)))
+                writers.append(stack.enter_context(_opened(temporary, suffix or "", table, like)))
             writers[0].write_table(table)
 
         yield write
 
 
-def _opened(path: Path, suffix: str, table: "pa.Table", mark: str | None) -> Any:
+def _opened(path: Path, suffix: str, table: "pa.Table", like: Layout | None) -> Any:
     """A writer of tables with the columns of ``table``, as a context."""
     if suffix in TEXT:
-        mark = mark or ("\t" if suffix.startswith(".tsv") else ",")
-        return _TextWriter(path, table, mark, suffix.endswith(".gz"))
+        if like is None:
+            names = tuple(table.column_names)
+            like = Layout(names, True, "\t" if suffix.startswith(".tsv") else ",", header=names)
+        return _TextWriter(path, like, suffix.endswith(".gz"))
     if suffix in PARQUET:
         from pyarrow.parquet import ParquetWriter
 
@@ -76,13 +79,14 @@ def _opened(path: Path, suffix: str, table: "pa.Table", mark: str | None) -> Any
 class _TextWriter:
     """Text with quotes only where they are needed, which pyarrow's writer puts around every text."""
 
-    def __init__(self, path: Path, table: "pa.Table", delimiter: str, zipped: bool) -> None:
+    def __init__(self, path: Path, layout: Layout, zipped: bool) -> None:
         import csv
 
         opened: Any = gzip.open if zipped else open
-        self._stream = opened(path, "wt", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._stream, delimiter=delimiter, lineterminator="\n")
-        self._writer.writerow(table.column_names)
+        self._stream = opened(path, "wt", newline="", encoding="utf-8-sig" if layout.signed else "utf-8")
+        self._writer = csv.writer(self._stream, delimiter=layout.mark, lineterminator=layout.end)
+        if layout.named:
+            self._writer.writerow(layout.header)
 
     def __enter__(self) -> "_TextWriter":
         return self

@@ -1,0 +1,75 @@
+"""Codes among numbers, and slips, are said; numbers that are only large are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import datasets
+
+from jensen.config.settings import Settings
+from jensen.data import load
+from jensen.data.strange import strange, strange_numbers
+from jensen.session import start
+
+DRAW = np.random.default_rng(0)
+AGES = DRAW.integers(17, 95, 200).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ([999.0] * 31, [999.0]),
+        ([-1.0, -1.0], [-1.0]),
+        ([-9999.0, np.nan], [-9999.0]),
+        ([1e30], [1e30]),
+        ([99999.0, -9.0], [99999.0, -9.0]),
+        ([99.0], []),  # an age
+        ([300.0], []),  # no code, and not so far
+        ([-1.0, 0.0], []),  # beside 0 it may be a number
+        ([np.nan], []),
+    ],
+)
+def test_codes_and_slips_are_far_from_all_others(more: list[float], found: list[float]) -> None:
+    assert strange(np.array([*AGES, *more])) == found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.exp(3 * DRAW.normal(size=5000)),
+        DRAW.standard_cauchy(5000),
+        DRAW.pareto(0.8, 5000),
+        np.array([0.0, 0.0, 999.0]),
+        np.array([0.0, 1.0, 1.0, 999.0]),
+        np.full(3, np.nan),
+        np.arange(-1.0, 5.0),
+    ],
+    ids=["lognormal", "cauchy", "pareto", "two values", "codes of levels", "none", "from -1"],
+)
+def test_numbers_of_heavy_tails_are_not_strange(values: np.ndarray) -> None:
+    assert strange(values) == []
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits", "linnerud"])
+def test_nothing_is_strange_in_the_tables_of_scikit_learn(name: str) -> None:
+    x = getattr(datasets, f"load_{name}")().data.astype(float)
+    assert strange_numbers(load(x)) == []
+
+
+def test_training_says_where_a_strange_number_is(tmp_path: Path) -> None:
+    def said(name: str) -> str:
+        lines: list[str] = []
+        settings = Settings(data=str(tmp_path / name), epochs=1, hidden=(8,), latent_dim=2, device="cpu")
+        start(settings, tmp_path / f"run of {name}", on_choice=lines.append)
+        return "\n".join(lines)
+
+    x = DRAW.normal(size=(60, 3))
+    x[17, 1] = 1e30
+    np.save(tmp_path / "x.npy", x)
+    assert "column 'x1': row 17 has 1e+30, far from all others (" in said("x.npy")
+    rows = [f"{age:.0f},{weight:.2f}" for age, weight in zip([*AGES[:40], 999, 999], AGES, strict=False)]
+    (tmp_path / "t.csv").write_text("\n".join(["age,weight", *rows]) + "\n")
+    found = said("t.csv")
+    assert "column 'age': 2 rows have 999, far from all others (" in found
+    assert "if it stands for missing, leave such cells empty and train again" in found
+    assert "column 'weight'" not in found
