@@ -54,8 +54,8 @@ class Labels:
 
     def to_dict(self) -> dict[str, Any]:
         """A record for YAML, in which labels keep their order."""
-        levels = [{"name": name, "levels": list(levels)} for name, levels in self.levels.items()]
-        return {"labels": levels, "event_shape": list(self.event_shape)}
+        columns = [{"name": name, "levels": list(levels)} for name, levels in self.levels.items()]
+        return {"columns": columns, "event_shape": list(self.event_shape)}
 
     @staticmethod
     def from_dict(record: Mapping[str, Any]) -> "Labels":
@@ -63,7 +63,7 @@ class Labels:
         if "names" in record:
             levels = {LABEL: record["names"]}
         else:
-            levels = {str(label["name"]): label["levels"] for label in record["labels"]}
+            levels = {str(column["name"]): column["levels"] for column in record["columns"]}
         return Labels(
             {name: tuple(map(str, names)) for name, names in levels.items()},
             tuple(int(size) for size in record["event_shape"]),

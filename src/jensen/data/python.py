@@ -58,12 +58,18 @@ def plain(data: Any) -> Any:
     """A sparse matrix, a tensor or a PyTorch data set as an array; anything else as it is.
 
     Raises:
-        UserError: a data set without a length, or whose items are no arrays of one shape.
+        UserError: a data set without a length, or whose items are no arrays of one shape; an AnnData.
     """
     from scipy import sparse
     from torch import Tensor
     from torch.utils.data import Dataset
 
+    if type(data).__name__ == "AnnData":
+        raise UserError(
+            "an AnnData has several matrices, and columns that an array lacks; give one of them, as in "
+            "adata.X, or write the file that `jensen train` and jensen.session.start take: "
+            "adata.write_h5ad('cells.h5ad')"
+        )
     if sparse.issparse(data):
         return data.toarray()
     if isinstance(data, Tensor):
