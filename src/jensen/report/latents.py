@@ -14,7 +14,7 @@ from jensen.data.labels import LABEL
 from jensen.evaluation.latents import ACTIVE_VARIANCE
 from jensen.report.classes import LARGEST, REST, Group, groups, has_rest
 from jensen.report.look import Look, by_content, latent_name
-from jensen.report.style import ACCENT, INK, LINE, MUTED, PAPER, Picture, canvas, shortened, to_svg
+from jensen.report.style import ACCENT, INK, LINE, MUTED, PAPER, Picture, canvas, length, shortened, to_svg
 
 MAP_WIDTH, BARS_WIDTH, HEIGHT = 560, 376, 440
 NAMED_BARS = 16
@@ -125,7 +125,7 @@ def _name(ax: Axes, found: list[Group], points: Array) -> None:
     placed: list[tuple[Array, float]] = []
     for group in sorted(found, key=lambda group: -int(group.rows.sum())):
         name, place = shortened(group.name, NAME), np.median(points[group.rows], 0)
-        half = (LETTER * len(name) + 8) / 2 * pixel
+        half = (LETTER * length(name) + 8) / 2 * pixel
         if any(
             abs(place[0] - other[0]) < half + other_half and abs(place[1] - other[1]) < LINE_HEIGHT * pixel
             for other, other_half in placed
