@@ -61,6 +61,9 @@ def start(
     if not overwrite:
         _check_free(out)
     dataset = load_dataset(settings, on_choice=on_choice)
+    # First: they may say what to do about data that are then refused.
+    for sentence in (*dataset.notes, *strange_numbers(dataset)):
+        on_choice(sentence)
     settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
     settings, notes = _bounded(settings, dataset)
     settings, said = resolve(settings, dataset)
@@ -68,7 +71,7 @@ def start(
     run = Run(out, settings, _recorded(settings, dataset))
     model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
-    for sentence in (*dataset.notes, *strange_numbers(dataset), *notes, *columns, *said):
+    for sentence in (*notes, *columns, *said):
         on_choice(sentence)
     _empty(out)
     write_config(run.config, settings, run.recorded)

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 SOURCE = Path(__file__).parents[2] / "src"
 TRAIN = ["--epochs", "3", "--hidden", "8", "--latent-dim", "2", "--device", "cpu"]
@@ -92,3 +94,21 @@ def write_data(folder: Path) -> None:
     (folder / "nothing.npy").write_bytes(b"")
     (folder / "a_file").write_text("not a folder")
     (folder / "folder.npy").mkdir()
+
+
+def write_h5ad(
+    path: Path, x: Any, obs: dict[str, Any] | None = None, *, genes: Any = None, raw: Any = None, **parts: Any
+) -> str:
+    """An annotated matrix with columns ``obs`` of its cells, and names of cells and, if given, of genes."""
+    import anndata
+
+    with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
+        rows = len(next(iter(parts["layers"].values())) if x is None else x)
+        index = pd.Index([f"AAC{number}" for number in range(rows)], name="barcode")
+        var = None if genes is None else pd.DataFrame(index=genes)
+        cells = anndata.AnnData(x, pd.DataFrame(obs or {}, index=index), var, **parts)
+        if raw is not None:
+            var = pd.DataFrame(index=[f"raw-{number}" for number in range(raw.shape[1])])
+            cells.raw = anndata.AnnData(raw, var=var)
+        cells.write_h5ad(path)
+    return str(path)

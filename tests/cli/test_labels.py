@@ -11,7 +11,8 @@ from PIL import Image
 
 import jensen.cli
 from jensen.data import load
-from jensen.data.labelling import give_labels
+from jensen.data.labelling import give_known_labels, give_labels
+from jensen.data.labels import LABEL, Labels
 from jensen.errors import UserError
 from jensen.run import Run
 from tests.cli.helpers import Call, done, evaluated, refused
@@ -104,7 +105,8 @@ def test_a_changed_label_is_changed_data(folder: Path, call: Call, tmp_path: Pat
     other = give_labels(load(str(tmp_path / "d.npz")))
     assert dataset.digest != other.digest
     assert load(str(folder / "d.npz")).digest == load(str(tmp_path / "d.npz")).digest
-    assert dataset.classes == ("2", "5", "9")
+    assert dataset.given is not None
+    assert dataset.given.levels == {LABEL: ("2", "5", "9")}
     assert Run.open(folder / "run").dataset().digest == dataset.digest
 
 
@@ -185,15 +187,22 @@ def test_many_labels_are_kept_apart(tmp_path: Path) -> None:
     assert dataset.given is not None
     x, numbers = dataset.given.split(rows)
     assert (x == 7).all()
-    assert dataset.given.texts(numbers[:, 0]) == [str(label) for label in y]
+    assert dataset.given.texts(numbers) == {LABEL: [str(label) for label in y]}
     with pytest.raises(UserError, match="600 of 1200 rows have labels that training had not"):
-        give_labels(
-            load(str(tmp_path / "m.npz")),
-            type(dataset.given)(tuple(str(label) for label in range(200)), (2, 2)),
+        give_known_labels(
+            load(str(tmp_path / "m.npz")), Labels({LABEL: tuple(str(label) for label in range(200))}, (2, 2))
         )
 
 
 def test_labels_are_called_by_their_names(folder: Path) -> None:
-    given = give_labels(load(str(folder / "d.npz")))
-    assert [given.label_name(number) for number in range(3)] == ["2", "5", "9"]
+    given = give_labels(load(str(folder / "d.npz"))).given
+    assert given is not None
+    assert given.texts(torch.arange(3)[:, None]) == {LABEL: ["2", "5", "9"]}
     assert load(str(folder / "d.npz")).label_name(9) == "9"
+
+
+def test_a_record_of_the_one_label_of_former_days_is_read() -> None:
+    record = {"names": ["a", "b"], "event_shape": [2, 3]}
+    labels = Labels.from_dict(record)
+    assert labels == Labels({LABEL: ("a", "b")}, (2, 3))
+    assert Labels.from_dict(labels.to_dict()) == labels

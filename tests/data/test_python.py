@@ -15,7 +15,6 @@ from scipy import sparse
 from torch.utils.data import IterableDataset, TensorDataset
 
 from jensen.data import load, store
-from jensen.data.labelling import give_labels
 from jensen.data.python import as_rows
 from jensen.errors import UserError
 
@@ -92,40 +91,6 @@ def test_items_of_several_types_are_refused_before_they_are_rounded() -> None:
 
     with pytest.raises(UserError, match=r"item 1 of Mixed is of float64, and item 0 of int64"):
         load(Mixed())
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_h5ad(tmp_path: Path) -> None:
-    anndata = pytest.importorskip("anndata", reason="the extra h5ad is not installed")
-    counts = np.random.default_rng(0).poisson(2.0, (20, 5))
-    path = tmp_path / "cells.h5ad"
-    with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
-        names = [str(number) for number in range(20)]
-        obs = pd.DataFrame({"Cell_Type": pd.Categorical(["b", "a"] * 10)}, index=names)
-        cells = anndata.AnnData(np.log1p(counts), obs, layers={"counts": sparse.csr_matrix(counts)})
-        cells.write_h5ad(path)
-        named = pd.DataFrame(index=pd.Index([f"AAC{number}" for number in range(20)], name="barcode"))
-        genes = pd.DataFrame(index=[f"gene-{number}" for number in range(5)])
-        anndata.AnnData(counts, named, genes).write_h5ad(tmp_path / "named.h5ad")
-    dataset = load(path)
-    assert np.array_equal(dataset.x.numpy(), counts)
-    assert dataset.is_count
-    assert dataset.labels is not None
-    assert dataset.labels.tolist() == [1, 0] * 10
-    assert dataset.x.dtype == torch.uint8
-    assert (dataset.names, dataset.features) == ((), ()), "numbers of rows and columns are no names"
-    dataset = load(tmp_path / "named.h5ad")
-    assert (dataset.names[:2], dataset.names_are) == (("AAC0", "AAC1"), "barcode")
-    assert dataset.features == ("gene-0", "gene-1", "gene-2", "gene-3", "gene-4")
-    with pytest.raises(UserError, match=r"named.h5ad has no labels.*cell_type.*louvain.*np.savez") as refusal:
-        give_labels(dataset)
-    assert "sub-folders" not in str(refusal.value)
-    # The way out that it names: another column as y.
-    np.savez(tmp_path / "cells.npz", x=cells.X, y=cells.obs["Cell_Type"].to_numpy(str))
-    assert give_labels(load(tmp_path / "cells.npz")).classes == ("a", "b")
-    path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="damaged"):
-        load(path)
 
 
 @pytest.mark.filterwarnings("ignore")

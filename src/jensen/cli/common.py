@@ -92,8 +92,25 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
             f"{options.data} has rows of shape {list(dataset.event_shape)}, but {run.path} was trained on "
             f"rows of shape {list(run.event_shape)}; give data of that shape"
         )
+    _check_features(run, dataset)
     _check_given(run, model, dataset)
     return match_preparation(dataset, run.preparation)
+
+
+def _check_features(run: "Run", dataset: "Dataset") -> None:
+    """Refuse rows whose numbers are called otherwise than in training, such as genes in another order.
+
+    Raises:
+        UserError: the first that is, and the mend.
+    """
+    if not run.features or not dataset.features or run.features == dataset.features:
+        return
+    pairs = zip(dataset.features, run.features, strict=True)
+    place, (given, known) = next((i, pair) for i, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    raise UserError(
+        f"{dataset.name}: column {place} is {given!r}, and {run.path} was trained with {known!r} there; "
+        f"bring them into the order of the features in {run.config}, as in adata[:, features]"
+    )
 
 
 def _check_given(run: "Run", model: "VAE", dataset: "Dataset") -> None:

@@ -33,9 +33,9 @@ class SampleOptions(RunOptions):
     where: str | None = None
     """Only rows that meet a condition, such as "education = Masters and age > 40": comparisons (= != < <= >
     >=, in (A, B)) joined by `and`. For tables; drawn without rejection, and how likely the condition is,
-    said. In a run conditional on the label: "label = NAME". In a conditional run, what it asks of the given
-    columns chooses them from the training rows (or is taken as it is where it leaves one value to each and
-    no row has them)."""
+    said. In a run conditional on labels: "label = NAME", "batch = B2". In a conditional run, what it asks of
+    the given columns chooses them from the training rows (or is taken as it is where it leaves one value to
+    each and no row has them)."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -103,7 +103,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
         given, modelled = split_conditions(conditions, run.places_given, len(run.schema.modelled))
     else:
         raise UserError(
-            f"--where is for tables and for runs with --condition label, and {run.path} is neither (or not "
+            f"--where is for tables and for runs with --condition, and {run.path} is neither (or not "
             "with --likelihood columns); leave it out"
         )
     contexts = _contexts(run, model, given, options)

@@ -68,11 +68,12 @@ def _array_writer(
     labels = run.preparation.labels
     columns = run.features or [f"x{i}" for i in range(math.prod(run.event_shape))]
     # An .npz file has the rows as "x".
-    beside = None if dataset is None else Beside(dataset, [*columns, LABEL, "x"])
+    taken = [*columns, LABEL, *(() if labels is None else labels.levels), "x"]
+    beside = None if dataset is None else Beside(dataset, taken)
 
     def texts(x: "Tensor") -> dict[str, Any]:
         names = {} if beside is None else beside.next(len(x))
-        return {**names, **({} if labels is None else {LABEL: labels.texts(labels.split(x)[1][:, 0])})}
+        return {**names, **({} if labels is None else labels.texts(labels.split(x)[1]))}
 
     with row_writer(path, run.features or None, value_range=run.preparation.shown_range) as write:
         yield lambda x: write(given(x), texts(x))

@@ -112,7 +112,7 @@ def _inner_loop(settings: Settings) -> Maximise:
 def _encoder(
     settings: Settings, family: Any, event_shape: Shape, preparation: Preparation, rows: Tensor | None
 ) -> Conditional:
-    """q(z | x), or q(z | x, label): what stands before the network, the network, the family."""
+    """q(z | x), or q(z | x, labels): what stands before the network, the network, the family."""
     read, shape = INPUTS.get(preparation.support), event_shape
     transform: nn.Module | None = None
     if read is not None:
@@ -148,7 +148,7 @@ def _decoder(
         return Conditional(network, likelihood)
     decoder = Conditional(Beside(network), likelihood, reads=reads)
     given = places_given(settings.condition, preparation)
-    size = math.prod(event_shape) + (preparation.labels is not None)
+    size = math.prod(event_shape) + (0 if preparation.labels is None else len(given))
     return RowDecoder(decoder, given, size)
 
 

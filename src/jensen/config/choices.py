@@ -68,8 +68,8 @@ class DataSettings:
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = ""
     """A table (.csv, .tsv, .parquet, .arrow) or a folder of tables; a folder of images; .npy, .npz,
-    FILE.npz:KEY; .h5ad; hf:NAME of Hugging Face; or digits, mnist, fashion-mnist, binarized-mnist or
-    omniglot."""
+    FILE.npz:KEY; .h5ad, FILE.h5ad:LAYER; hf:NAME of Hugging Face; or digits, mnist, fashion-mnist,
+    binarized-mnist or omniglot."""
     data_dir: Path | None = None
     """Folder of the named data sets; else $JENSEN_DATA, else a user cache, else they are downloaded."""
     binarize: Literal["none", "dynamic", "static"] = "none"
@@ -82,7 +82,7 @@ class DataSettings:
     """For a table, the columns c that are given and not modelled: the model is p(x | c) of the others,
     samples are drawn for any c that is asked for, and every figure is of log p(x | c). A name that holds a
     comma needs double quotes. For images and arrays: label, the name of an image's folder or the y of an .npz
-    file."""
+    file; for .h5ad also columns of obs, such as batch."""
     size: str | None = None
     """For images: the size to bring them to, a width or WIDTHxHEIGHT, such as 32 or 32x48: each is scaled
     until it covers that size, and its middle cut out. Needed where they have different sizes."""

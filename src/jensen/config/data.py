@@ -5,7 +5,6 @@ from collections.abc import Callable
 from jensen.config.settings import Settings
 from jensen.data import Dataset, ImageOptions, binarize_static, load, parse_size
 from jensen.data.labelling import give_labels
-from jensen.data.labels import LABEL
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
 
@@ -40,5 +39,5 @@ def load_dataset(
     )
     if settings.binarize == "static":
         dataset = binarize_static(dataset)
-    given = settings.condition == (LABEL,) and dataset.schema is None
-    return give_labels(dataset) if given else dataset
+    given = settings.condition and dataset.schema is None
+    return give_labels(dataset, settings.condition) if given else dataset

@@ -60,6 +60,6 @@ def _contexts(dataset: Dataset, preparation: Preparation, model: ConditionalVAE)
     """What is given in up to `MOST_CONTEXTS` training rows, drawn evenly, ``[R, Cc]``."""
     train = dataset.numbers("train")
     some = train[torch.randperm(len(train))[:MOST_CONTEXTS].sort().values]
-    if dataset.given is not None and dataset.labels is not None:  # without the images, which are large
-        return dataset.labels[some, None]
+    if dataset.contexts is not None:  # without the images, which are large
+        return dataset.contexts[some]
     return model.context_of(preparation(dataset.x[some]))

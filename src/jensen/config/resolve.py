@@ -11,7 +11,7 @@ from jensen.config.rules import check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import looks_like_counts
-from jensen.data.labels import listed
+from jensen.data.labels import LABEL, listed
 from jensen.training.precision import choose_precision
 
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
@@ -122,11 +122,12 @@ def _remarks(s: Settings, dataset: Dataset) -> list[str]:
         given = ", ".join(s.condition)
         said.append(f"conditional on {given}: p(x) stands for p(other columns | {given}) in every figure")
     elif dataset.given is not None:
-        names = dataset.given.names
-        said.append(
-            f"conditional on the label ({len(names)}: {listed(names)}): p(x) stands for p(x | label) in "
-            "every figure"
-        )
+        given = ", ".join(dataset.given.levels)
+        each = [
+            f"{'the ' if name == LABEL else ''}{name} ({len(levels)}: {listed(levels, name)})"
+            for name, levels in dataset.given.levels.items()
+        ]
+        said.append(f"conditional on {', '.join(each)}: p(x) stands for p(x | {given}) in every figure")
     return said
 
 

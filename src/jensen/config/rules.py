@@ -175,17 +175,13 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             )
         _check_condition(settings.condition, dataset.schema)
         return
-    if settings.condition and dataset.given is None:
-        asked = ",".join(settings.condition)
-        raise UserError(
-            f"--condition {asked}: of {dataset.name}, which is no table, only the label can be given; write "
-            "--condition label"
-            if dataset.schema is None
-            else f"--condition {asked} is for tables with --likelihood columns, and {dataset.name} has "
-            f"--likelihood {settings.likelihood}; leave one of them out"
-        )
     if dataset.schema is None:
         return
+    if settings.condition:
+        raise UserError(
+            f"--condition {','.join(settings.condition)} is for tables with --likelihood columns, and "
+            f"{dataset.name} has --likelihood {settings.likelihood}; leave one of them out"
+        )
     text = [column.name for column in dataset.schema.modelled if not column.numeric]
     if text:
         raise UserError(

@@ -48,11 +48,12 @@ def column_inputs(marginals: Sequence[Marginal]) -> tuple[ColumnInputs, tuple[in
 
 
 def places_given(condition: Sequence[str], preparation: Preparation) -> list[int]:
-    """The places in a row of what a model is conditional on: columns of a table, or the label at the end."""
+    """The places in a row of what a model is conditional on: columns of a table, or the labels at the end."""
     if not condition:
         return []
     if preparation.labels is not None:
-        return [math.prod(preparation.labels.event_shape)]
+        size = math.prod(preparation.labels.event_shape)
+        return list(range(size, size + len(preparation.labels.levels)))
     return [i for i, marginal in enumerate(marginals_of(preparation)) if marginal.name in condition]
 
 
@@ -64,8 +65,9 @@ def modelled_of(condition: Sequence[str], preparation: Preparation) -> list[Marg
 def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[ColumnInputs | None, int]:
     """What stands between what is given and a network, and how many numbers it makes of it."""
     if preparation.labels is not None:
-        label = ColumnInputs(None, [], [0], [len(preparation.labels.names)])
-        return label, label.width
+        levels = [len(names) for names in preparation.labels.levels.values()]
+        labels = ColumnInputs(None, [], list(range(len(levels))), levels)
+        return labels, labels.width
     given = (
         [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
         if condition

@@ -38,7 +38,8 @@ class Dataset(About):
         digest: SHA-256 over dtype, shape and bytes of ``x``.
         is_binary: all values are 0 or 1.
         grey_range: of data drawn to 0 and 1 by ``binarize_static``, the range that they had before.
-        given: where the label is given to a model, how rows carry it (see `give_labels`); else None.
+        given: where labels are given to a model, how rows carry them (see `give_labels`); else None.
+        contexts: the numbers of those labels, ``[N, C]`` int64; else None.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Dataset(About):
     is_binary: bool
     grey_range: tuple[float, float] | None = None
     given: Labels | None = None
+    contexts: Tensor | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -79,13 +81,13 @@ class Dataset(About):
 
     @property
     def source(self) -> Tensor | Stored | Labelled:
-        """The rows that a model is trained on and asked about: ``x``, with its label where that is given."""
-        if self.given is None or self.labels is None:
+        """The rows that a model is trained on and asked about: ``x``, with the labels that are given."""
+        if self.given is None or self.contexts is None:
             return self.x
-        return Labelled(self.x, self.labels, len(self.given.names) - 1)
+        return Labelled(self.x, self.contexts, max(map(len, self.given.levels.values())) - 1)
 
     def rows(self, split: str) -> Tensor:
-        """The rows of a split, as stored, all in memory: ``[n, *event]``, or with their label (`source`)."""
+        """The rows of a split, as stored, all in memory: ``[n, *event]``, or with their labels (`source`)."""
         return self.source[self.numbers(split)[:]]
 
     def stream(self, split: str, seed: int = 0, epoch_rows: int | None = None) -> Tensor | RowStream:
@@ -107,8 +109,16 @@ class Dataset(About):
         if isinstance(self.x, Tensor) or len(numbers) <= most:
             return self
         some = numbers[torch.arange(most) * len(numbers) // most]
-        labels = None if self.labels is None else self.labels[some]
-        return replace(self, x=self.x[some], labels=labels, splits={split: torch.arange(most)}, names=())
+        labels, contexts = (None if each is None else each[some] for each in (self.labels, self.contexts))
+        return replace(
+            self,
+            x=self.x[some],
+            labels=labels,
+            contexts=contexts,
+            splits={split: torch.arange(most)},
+            names=(),
+            columns={},
+        )
 
 
 def digest_rows(x: Tensor | Stored) -> str:

@@ -14,7 +14,7 @@ from jensen.data.arrays import CHUNK, Array, chunks
 from jensen.data.cache import cached
 from jensen.data.dataset import Dataset, digest_rows
 from jensen.data.domains import check_domain
-from jensen.data.labelling import give_labels
+from jensen.data.labelling import give_known_labels
 from jensen.data.npy import NpyFile
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import ONE_DRAW, generator
@@ -171,7 +171,7 @@ def match_preparation(dataset: Dataset, preparation: Preparation, seed: int = ON
     check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
     if preparation.binarize == "static" and not dataset.is_binary:
         dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
-    return dataset if preparation.labels is None else give_labels(dataset, preparation.labels)
+    return dataset if preparation.labels is None else give_known_labels(dataset, preparation.labels)
 
 
 def _levels(dataset: Dataset) -> tuple[float, float]:

@@ -8,38 +8,42 @@ from scipy import sparse
 
 from jensen.data.arrays import Array, check_rows
 from jensen.data.extras import extra
+from jensen.data.labels import LABEL, numbered_levels
 from jensen.data.raw import Raw
-from jensen.data.words import count
-from jensen.errors import UserError
+from jensen.data.words import count, few
+from jensen.errors import UserError, did_you_mean
 
 LABELS = (
+    "label",
+    "labels",
     "cell_type",
     "celltype",
     "cell_types",
     "cell_ontology_class",
-    "label",
-    "labels",
     "leiden",
     "louvain",
 )
 """Columns of obs that label the rows, the first that is there, whatever its case."""
-OTHER_COLUMN = (
-    "no other column of obs can be given yet: write it as y beside the rows, as in np.savez('cells.npz', "
-    "x=rows, y=data.obs['batch'].to_numpy(str)), and train on that file with --condition label"
-)
-"""How a model is given a column of obs that is not the label."""
 COUNTS = "counts"
 """The layer where counts are kept by custom, when X holds something made of them."""
+RAW = "raw"
+"""What the matrix is called that a file keeps from before its genes were chosen."""
 
 
-def read_h5ad(path: Path) -> Raw:
-    """The matrix X of a file as rows ``[N, D]``: whole numbers as counts, anything else as numbers.
+def read_h5ad(path: Path, key: str | None = None) -> Raw:
+    """A matrix of a file as rows ``[N, D]``: whole numbers as counts, anything else as numbers.
 
-    Where X is not whole and there is a layer "counts", that layer is taken. Labels are the first column of
-    obs that is called like one (see `LABELS`). Cells and genes keep their names.
+    Labels are the first column of obs that is called like one (see `LABELS`); all columns of obs go with the
+    rows. Cells and genes keep their names.
+
+    Args:
+        path: the file.
+        key: which matrix: a layer, X or `RAW`. Left out: X, or the layer `COUNTS` where that holds counts and
+            X does not.
 
     Raises:
-        UserError: anndata is not installed, no such file, a damaged one, or values that are not finite.
+        UserError: anndata is not installed, no such file or matrix, a damaged one, or values that are not
+            finite.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a .h5ad file that exists")
@@ -49,30 +53,55 @@ def read_h5ad(path: Path) -> Raw:
     except Exception as error:  # h5py and anndata raise errors of many kinds on a damaged file
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is damaged or no .h5ad file ({reason}); copy or write it again") from None
-    matrix, notes = data.X, []
-    if (matrix is None or not _is_count(matrix)) and COUNTS in data.layers:
-        matrix = data.layers[COUNTS]
-        notes.append(f"{path}: X holds no counts, so its layer {COUNTS!r} is taken")
-    if matrix is None:
-        raise UserError(f"{path} has no matrix X; write one into it, or give another file")
+    matrix, genes, notes = _matrix(path, key, data)
     x = check_rows(_dense(matrix), str(path))
     is_count = x.dtype.kind in "iu"
-    kind = "count" if is_count else "number"
-    notes.insert(0, f"{count(len(x), 'row')} of {count(x.shape[1], kind)}")
-    labels, classes, said = _labels(data.obs)
-    rows = {"train": np.arange(len(x))}
-    genes = _names(data.var_names)
+    labels, classes, label = _labels(data.obs)
+    if labels is not None:
+        notes.append(f"labels, for plots and --condition label: the column {label!r} of obs")
     return Raw(
         x,
         labels,
-        rows,
+        {"train": np.arange(len(x))},
         (0.0, 1.0),
         is_count=is_count,
         names=_names(data.obs_names),
         names_are=str(data.obs_names.name or "cell"),
         features=genes if len(set(genes)) == len(genes) else (),
         classes=classes,
-        notes=(*notes, *said),
+        labels_are=label,
+        columns={str(name): column for name, column in data.obs.items()},
+        notes=(f"{count(len(x), 'row')} of {count(x.shape[1], 'count' if is_count else 'number')}", *notes),
+    )
+
+
+def _matrix(path: Path, key: str | None, data: Any) -> tuple[Any, tuple[str, ...], list[str]]:
+    """The matrix of a key, the names of its genes, and what to say of the choice."""
+    genes = _names(data.var_names)
+    found = {str(name): (layer, genes) for name, layer in data.layers.items() if name is not None}
+    if data.raw is not None:
+        found.setdefault(RAW, (data.raw.X, _names(data.raw.var_names)))
+    if data.X is not None:
+        found.setdefault("X", (data.X, genes))
+    if key is not None:
+        if key not in found:
+            raise UserError(
+                f"{path} has no matrix {key!r}{did_you_mean(key, found)}; it has "
+                f"{few(list(found)) or 'none'}: give {path}:NAME with one of them"
+            )
+        return *found[key], []
+    if "X" in found and _is_count(found["X"][0]):
+        return *found["X"], []
+    others = [name for name, (matrix, _) in found.items() if name != "X" and _is_count(matrix)]
+    if COUNTS in others:
+        return *found[COUNTS], [f"{path}: X holds no counts, so its layer {COUNTS!r} is taken"]
+    if "X" in found:
+        said = [f"X holds no counts, and {name} does: {path}:{name} takes that" for name in others]
+        return *found["X"], said
+    names = few(list(found))
+    raise UserError(
+        f"{path} has no matrix X; "
+        + (f"give {path}:NAME with another one, of {names}" if names else "write one into it")
     )
 
 
@@ -103,12 +132,10 @@ def _dense(matrix: Any) -> Array:
     return np.ascontiguousarray(matrix.toarray() if sparse.issparse(matrix) else matrix)
 
 
-def _labels(obs: Any) -> tuple[Array | None, tuple[str, ...], list[str]]:
-    """Numbers of the levels of the column of ``obs`` that labels the rows, their names, and which it is."""
+def _labels(obs: Any) -> tuple[Array | None, tuple[str, ...], str]:
+    """Numbers of the levels of the column of ``obs`` that labels the rows, their names, and its own."""
     by_name = {str(name).lower(): name for name in reversed(list(obs.columns))}
     column = next((by_name[name] for name in LABELS if name in by_name), None)
     if column is None:
-        return None, (), []
-    levels = obs[column].astype("category").cat
-    said = [f"labels, for plots and --condition label: the column {column!r} of obs"]
-    return levels.codes.to_numpy().astype(np.int64), tuple(map(str, levels.categories)), said
+        return None, (), LABEL
+    return *numbered_levels(obs[column]), str(column)

@@ -34,17 +34,6 @@ _DAMAGED = (
 )
 
 
-def parse_source(source: str) -> tuple[Path, str | None] | None:
-    """``FILE.npy``, ``FILE.npz`` or ``FILE.npz:key`` -> ``(path, key)``; None for anything else."""
-    lower = source.lower()
-    if lower.endswith((".npy", ".npz")):
-        return Path(source).expanduser(), None
-    end = lower.rfind(".npz:") + len(".npz")
-    if end >= len(".npz"):
-        return Path(source[:end]).expanduser(), source[end + 1 :]
-    return None
-
-
 def read_file(path: Path, key: str | None) -> tuple[Array, Array | None]:
     """The rows ``[N, *event]`` of a file, checked, and its labels ``[N]``, whole numbers or texts, if any.
 

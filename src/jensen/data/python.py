@@ -60,7 +60,7 @@ def plain(data: Any) -> Any:
 
     Raises:
         UserError: a data set without a length, or whose items are no arrays of one shape; what only leads to
-            rows, such as a path or a loader.
+            rows, such as a path or a loader; an AnnData.
     """
     from scipy import sparse
     from torch import Tensor
@@ -68,6 +68,12 @@ def plain(data: Any) -> Any:
 
     if mend := _leading_to_rows(data):
         raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
+    if type(data).__name__ == "AnnData":
+        raise UserError(
+            "an AnnData has several matrices, and columns that an array lacks; give one of them, as in "
+            "adata.X, or write the file that `jensen train` and jensen.session.start take: "
+            "adata.write_h5ad('cells.h5ad')"
+        )
     if sparse.issparse(data):
         return data.toarray()
     if isinstance(data, Tensor):

@@ -1,8 +1,11 @@
 """Rows as their source gives them, before they are split."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from jensen.data.arrays import Array
+from jensen.data.labels import LABEL
 from jensen.data.stored import Stored
 from jensen.data.tables.schema import Schema
 
@@ -18,6 +21,8 @@ class About:
         names_are: what the names are called, as a column of a table.
         features: what to call the numbers of a row, such as genes; empty where there is nothing.
         classes: what the numbers of the labels stand for; empty where for themselves.
+        labels_are: what the labels are called, as a column.
+        columns: those that came beside the rows, by name, as pandas has them, for models that are given some.
         notes: what was found and done when the data were read, a sentence each, for the user.
     """
 
@@ -27,6 +32,8 @@ class About:
     names_are: str = "image"
     features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    labels_are: str = LABEL
+    columns: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -12,16 +12,19 @@ from jensen.data.arrays import image_range
 from jensen.data.images.decode import ImageOptions
 from jensen.data.labels import numbered
 from jensen.data.named import NAMED
-from jensen.data.npy import parse_source, read_file
+from jensen.data.npy import read_file
 from jensen.data.raw import Raw
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError, did_you_mean
 
 HUB = "hf:"
 """What a name on Hugging Face begins with."""
+KEYED = (".npz", ".h5ad")
+"""Files that hold several arrays, of which FILE:KEY names one."""
 KINDS = (
     "a table (.csv, .tsv, .parquet, .arrow) or a folder of tables, a folder of images (.png, .jpg, ...), "
-    ".npy or .npz (FILE.npz:KEY for one of several), .h5ad, or hf:NAME of a data set on Hugging Face"
+    ".npy, .npz or .h5ad (FILE.npz:KEY or FILE.h5ad:LAYER for one of several arrays), or hf:NAME of a data "
+    "set on Hugging Face"
 )
 
 
@@ -75,15 +78,26 @@ def _read(source: Any, reading: Reading) -> Raw:
     array = parse_source(source)
     if array is not None:
         return _array(*array)
-    path = Path(source).expanduser()
-    if path.suffix.lower() == ".h5ad":
-        from jensen.data.h5ad import read_h5ad
+    return _folder_or_file(Path(source).expanduser(), reading)
 
-        return read_h5ad(path)
-    return _folder_or_file(path, reading)
+
+def parse_source(source: str) -> tuple[Path, str | None] | None:
+    """``FILE`` or ``FILE:key`` of a file of arrays -> ``(path, key)``; None for anything else."""
+    lower = source.lower()
+    if lower.endswith((".npy", *KEYED)):
+        return Path(source).expanduser(), None
+    for suffix in KEYED:
+        end = lower.rfind(f"{suffix}:") + len(suffix)
+        if end >= len(suffix):
+            return Path(source[:end]).expanduser(), source[end + 1 :]
+    return None
 
 
 def _array(path: Path, key: str | None) -> Raw:
+    if path.suffix.lower() == ".h5ad":
+        from jensen.data.h5ad import read_h5ad
+
+        return read_h5ad(path, key)
     if path.suffix.lower() == ".npy":
         from jensen.data.on_disk import read_large
 

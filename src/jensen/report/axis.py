@@ -11,7 +11,7 @@ from torch import Tensor
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
 from jensen.report.look import Look
-from jensen.report.style import plain, shortened, whole_ticks
+from jensen.report.style import length, plain, shortened, whole_ticks
 
 MARKED = 40
 """Up to so many columns, values are marked and not only joined."""
@@ -71,7 +71,7 @@ class ColumnAxis:
     @property
     def tall(self) -> bool:
         """Whether the names have no room side by side."""
-        return sum(len(name) + 2 for name in self.names or ()) > ABREAST
+        return sum(length(name) + 2 for name in self.names or ()) > ABREAST
 
     @property
     def name_height(self) -> float:

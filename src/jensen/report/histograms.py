@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import DAY
 from jensen.data.tables.schema import DISCRETE, Column
-from jensen.report.style import ACCENT, MUTED, shortened
+from jensen.report.style import ACCENT, MUTED, length, shortened
 
 CUT = 0.005
 """Share of the numbers at either end that may lie outside a histogram."""
@@ -80,7 +80,7 @@ def _levels(ax: Axes, data: Array, drawn: Array, column: Column) -> None:
     named = _named(shares[0])
     ax.set_xticks(named, [level_name(column, number) for number in named])
     ax.tick_params(axis="x", length=0)
-    if sum(len(level_name(column, number)) + 2 for number in named) > 30:
+    if sum(length(level_name(column, number)) + 2 for number in named) > 30:
         ax.tick_params(axis="x", rotation=90 if len(named) > 6 else 40, labelsize=9.5)
         for label in ax.get_xticklabels():
             label.set_horizontalalignment("center" if len(named) > 6 else "right")

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from jensen.data.arrays import Array
+from jensen.data.labels import LABEL
 from jensen.evaluation.latents import ACTIVE_VARIANCE
 from jensen.report.classes import LARGEST, REST, Group, groups, has_rest
 from jensen.report.look import Look, by_content, latent_name
-from jensen.report.style import ACCENT, INK, LINE, MUTED, PAPER, Picture, canvas, shortened, to_svg
+from jensen.report.style import ACCENT, INK, LINE, MUTED, PAPER, Picture, canvas, length, shortened, to_svg
 
 MAP_WIDTH, BARS_WIDTH, HEIGHT = 560, 376, 440
 NAMED_BARS = 16
@@ -93,7 +94,9 @@ def _scatter(look: Look, figure: Figure, ax: Axes, points: Array) -> None:
     found = groups(look.labels.numpy(), look.dataset)
     if found is None:  # too many to name: the label as a scale
         dots = ax.scatter(points[:, 0], points[:, 1], c=look.labels.numpy(), cmap="viridis", **style)
-        figure.colorbar(dots, ax=ax, label="label", shrink=0.6, drawedges=False).outline.set_visible(False)
+        figure.colorbar(
+            dots, ax=ax, label=look.dataset.labels_are, shrink=0.6, drawedges=False
+        ).outline.set_visible(False)
         return
     for marker in dict.fromkeys(group.marker for group in found):
         alike = [group for group in found if group.marker == marker]
@@ -105,7 +108,9 @@ def _scatter(look: Look, figure: Figure, ax: Axes, points: Array) -> None:
         name = shortened(group.name, LEGEND_NAME)
         ax.scatter([], [], color=group.colour, marker=group.marker, label=name, **style)
     _name(ax, [group for group in found if group.colour != REST], points)
-    figure.legend(loc="outside right upper", title="label", markerscale=1.8, handletextpad=0.1)
+    figure.legend(
+        loc="outside right upper", title=look.dataset.labels_are, markerscale=1.8, handletextpad=0.1
+    )
 
 
 def _name(ax: Axes, found: list[Group], points: Array) -> None:
@@ -120,7 +125,7 @@ def _name(ax: Axes, found: list[Group], points: Array) -> None:
     placed: list[tuple[Array, float]] = []
     for group in sorted(found, key=lambda group: -int(group.rows.sum())):
         name, place = shortened(group.name, NAME), np.median(points[group.rows], 0)
-        half = (LETTER * len(name) + 8) / 2 * pixel
+        half = (LETTER * length(name) + 8) / 2 * pixel
         if any(
             abs(place[0] - other[0]) < half + other_half and abs(place[1] - other[1]) < LINE_HEIGHT * pixel
             for other, other_half in placed
@@ -158,7 +163,7 @@ def _histogram(look: Look, ax: Axes, means: Array) -> Markup:
         )
     ax.set(xlabel="posterior mean E[z|x]", ylabel="density")
     if found is not None:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label")
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=look.dataset.labels_are)
     words = Markup("How often each posterior mean occurs among the test rows.")
     return words + (Markup(" The dotted line is the prior’s density.") if look.standard_prior else "")
 
@@ -170,7 +175,8 @@ def _colour_words(look: Look) -> str:
     if look.latents.mean.shape[1] == 1 and found is None:
         return ""
     which = f"the {LARGEST} most frequent of the labels" if has_rest(found) else "the labels"
-    seen = "is given" if look.dataset.given is not None else "never saw"
+    given = () if look.dataset.given is None else look.dataset.given.levels
+    seen = "is given" if {LABEL, look.dataset.labels_are} & {*given} else "never saw"
     return f" Colours are {which} that came with the data, which the model {seen}."
 
 

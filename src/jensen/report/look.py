@@ -187,9 +187,9 @@ def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) 
 def first_condition(look: Look) -> str:
     """What a conditional model is given with the first test row, which its traversal keeps; "" without."""
     dataset, schema = look.dataset, look.run.schema
-    if dataset.given is not None and dataset.labels is not None:
-        number = int(dataset.labels[dataset.splits["test"][:1]])
-        return f"label = {dataset.label_name(number)}"
+    if dataset.given is not None and dataset.contexts is not None:
+        texts = dataset.given.texts(dataset.contexts[dataset.splits["test"][:1]])
+        return ", ".join(f"{name} = {text or 'missing'}" for name, (text,) in texts.items())
     if schema is None or not look.run.settings.condition:
         return ""
     cells = decode_table(look.x[:1].double().numpy(), schema)

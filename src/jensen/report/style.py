@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -138,9 +139,17 @@ def to_img(tiles: Array, columns: int, gap: int, alt: str) -> Markup:
     )
 
 
+def length(name: str) -> int:
+    """The letters of a name; one of Chinese, Japanese or Korean counts as two, being as wide (UAX 11)."""
+    return len(name) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in name)
+
+
 def shortened(name: str, letters: int) -> str:
-    """A name cut to what its place has room for."""
-    return name if len(name) <= letters + 1 else name[:letters].rstrip() + "…"
+    """A name cut to what its place has room for, in letters as `length` counts them."""
+    if length(name) <= letters + 1:
+        return name
+    kept = next(n for n in range(len(name), -1, -1) if length(name[:n]) <= letters)
+    return name[:kept].rstrip() + "…"
 
 
 def plain(number: float, digits: int = 2) -> str:

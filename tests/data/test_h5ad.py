@@ -1,0 +1,143 @@
+"""Annotated matrices: which matrix of a file is read, and what is known of its cells and genes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+
+from jensen.data import load
+from jensen.data.labelling import give_known_labels, give_labels
+from jensen.data.labels import LABEL
+from jensen.errors import UserError
+from tests.cli.helpers import write_h5ad
+
+pytest.importorskip("anndata", reason="the extra h5ad is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of anndata and pandas, about each other
+
+COUNTS = np.random.default_rng(0).poisson(2.0, (20, 5))
+LOGS = np.log1p(COUNTS)
+
+
+def test_cells_and_genes_keep_their_names(tmp_path: Path) -> None:
+    genes = [f"gene-{number}" for number in range(5)]
+    dataset = load(write_h5ad(tmp_path / "named.h5ad", COUNTS, genes=genes))
+    assert (dataset.names[:2], dataset.names_are) == (("AAC0", "AAC1"), "barcode")
+    assert dataset.features == tuple(genes)
+    assert load(write_h5ad(tmp_path / "numbered.h5ad", COUNTS)).features == (), (
+        "numbers of columns are no names"
+    )
+
+
+def test_counts_are_found_in_their_layer(tmp_path: Path) -> None:
+    path = write_h5ad(tmp_path / "d.h5ad", LOGS, layers={"counts": sparse.csr_matrix(COUNTS), "z": LOGS})
+    dataset = load(path)
+    assert np.array_equal(dataset.x.numpy(), COUNTS)
+    assert (dataset.x.dtype, dataset.is_count) == (torch.uint8, True)
+    assert any("X holds no counts, so its layer 'counts' is taken" in note for note in dataset.notes)
+    assert load(f"{path}:counts").digest == dataset.digest
+    assert np.array_equal(load(f"{path}:X").x.numpy(), LOGS.astype(np.float32)), "X where it is asked for"
+    with pytest.raises(UserError, match=r"no matrix 'count' \(did you mean counts\?\); it has counts, z, X"):
+        load(f"{path}:count")
+
+
+def test_other_counts_are_named_and_taken_where_they_are_asked_for(tmp_path: Path) -> None:
+    wide = np.hstack([COUNTS, COUNTS])
+    path = write_h5ad(tmp_path / "d.h5ad", LOGS, layers={"umis": COUNTS, "counts": LOGS}, raw=wide)
+    dataset = load(path)
+    assert not dataset.is_count, "a layer that is called so and holds none is not taken for counts"
+    said = [note for note in dataset.notes if "X holds no counts" in note]
+    assert [note.rpartition(": ")[2] for note in said] == [f"{path}:{n} takes that" for n in ("umis", "raw")]
+    assert np.array_equal(load(f"{path}:umis").x.numpy(), COUNTS)
+    raw = load(f"{path}:raw")
+    assert np.array_equal(raw.x.numpy(), wide)
+    assert raw.features == tuple(f"raw-{number}" for number in range(10)), "genes of its own"
+    with pytest.raises(UserError, match=r"has no matrix X; give .*:NAME with another one, of umis"):
+        load(write_h5ad(tmp_path / "none.h5ad", None, layers={"umis": COUNTS}))
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d.h5ad").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="damaged"):
+        load(tmp_path / "d.h5ad")
+
+
+def test_columns_of_obs_are_given_by_their_levels(tmp_path: Path) -> None:
+    obs = {
+        "Cell_Type": pd.Categorical(["b", "a"] * 10, pd.Index(["b", "a", "c"], dtype=object)),
+        "batch": ["b2", "b10"] * 10,
+        "donor": [3, 1, None, 2] * 5,
+        "day": [0.5, 1.0] * 10,
+        "good": [True, False, False, True] * 5,
+    }
+    dataset = load(write_h5ad(tmp_path / "d.h5ad", COUNTS, obs))
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0, 1] * 10
+    names = ["batch", "donor", "day", "good", "Cell_Type", LABEL]
+    made = give_labels(dataset, names)
+    assert made.given is not None
+    assert made.given.levels == {
+        "batch": ("b2", "b10"),  # as anndata orders them
+        "donor": ("", "1", "2", "3"),  # a missing cell is a level like any other
+        "day": ("0.5", "1"),
+        "good": ("False", "True"),
+        "Cell_Type": ("b", "a"),  # in their own order, where they have one; and only those that occur
+        LABEL: ("b", "a"),
+    }
+    rows = made.source[torch.arange(4)]
+    x, numbers = made.given.split(rows)
+    assert np.array_equal(x.numpy(), COUNTS[:4])
+    texts = made.given.texts(numbers)
+    assert texts["donor"] == ["3", "1", "", "2"]
+    assert texts["Cell_Type"] == texts[LABEL] == ["b", "a", "b", "a"]
+    alone = [give_labels(dataset, [name]).digest for name in names]
+    assert len({dataset.digest, made.digest, *alone}) == 2 + 5, "what is given is part of the data"
+
+
+def test_rows_for_a_trained_run_bring_the_same_columns(tmp_path: Path) -> None:
+    obs = {"batch": ["b1", "b2", "b2", "b3"] * 5, "donor": [1.0, 2.0] * 10}
+    labels = give_labels(load(write_h5ad(tmp_path / "d.h5ad", COUNTS, obs)), ["donor", "batch"]).given
+    assert labels is not None
+    other = load(write_h5ad(tmp_path / "o.h5ad", COUNTS, {"batch": ["b3", "b2"] * 10, "donor": [2] * 20}))
+    made = give_known_labels(other, labels)
+    assert made.contexts is not None
+    assert made.contexts[:2].tolist() == [[1, 2], [1, 1]], "numbered as in training"
+    new = load(write_h5ad(tmp_path / "n.h5ad", COUNTS, {"batch": ["b3", "b9"] * 10, "donor": [2] * 20}))
+    with pytest.raises(UserError, match=r"10 of 20 rows have values of 'batch'.*\(b9\); it had b1, b2, b3"):
+        give_known_labels(new, labels)
+    new = load(write_h5ad(tmp_path / "m.h5ad", COUNTS, {"batch": ["b3", "b2"] * 10, "donor": [2, None] * 10}))
+    with pytest.raises(UserError, match=r"values of 'donor' that training had not \(no donor\); it had 1, 2"):
+        give_known_labels(new, labels)
+    new = load(write_h5ad(tmp_path / "l.h5ad", COUNTS, {"donors": [2] * 20}))
+    with pytest.raises(UserError, match=r"no column 'donor' \(in training 1, 2\) \(did you mean donors\?\)"):
+        give_known_labels(new, labels)
+
+
+def test_what_is_no_label_is_refused_with_the_mend(tmp_path: Path) -> None:
+    obs = {"depth": np.arange(300).repeat(2) / 7, "one": ["b"] * 600, "cell": [f"c{n}" for n in range(600)]}
+    dataset = load(write_h5ad(tmp_path / "d.h5ad", np.tile(COUNTS, (30, 1)), obs))
+    for name, said in {
+        "dept": r"no column 'dept' \(did you mean depth\?\); the columns are depth, one, cell",
+        "depth": r"300 different numbers.*at most 100.*pandas.qcut\(obs\['depth'\], 5.*astype\(str\)",
+        "one": r"has 1 level in 600 rows \(b\), from which nothing can be learned",
+        "cell": r"has 600 levels in 600 rows",
+        LABEL: r"d.h5ad has no labels.*as in --condition depth: there are depth, one, cell",
+    }.items():
+        with pytest.raises(UserError, match=said):
+            give_labels(dataset, [name])
+    bare = load(write_h5ad(tmp_path / "bare.h5ad", COUNTS))
+    with pytest.raises(UserError, match=r"bare.h5ad has no labels.*column of obs, such as") as refusal:
+        give_labels(bare)
+    assert "sub-folders" not in str(refusal.value)
+    np.savez(tmp_path / "d.npz", x=COUNTS, y=np.arange(20) % 2)
+    with pytest.raises(UserError, match=r"--condition batch: .*d.npz is no table.*write --condition label"):
+        give_labels(load(tmp_path / "d.npz"), ["batch"])
+
+
+def test_an_annotated_matrix_in_python_is_refused_with_the_mend() -> None:
+    import anndata
+
+    with pytest.raises(UserError, match=r"adata.X, or write the file.*adata.write_h5ad"):
+        load(anndata.AnnData(LOGS))
