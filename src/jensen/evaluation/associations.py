@@ -12,6 +12,8 @@ from jensen.data.arrays import Array
 
 FEWEST = 3
 """Rows that a pair needs: any two rows agree perfectly."""
+WORST = 10
+"""Pairs in the record."""
 LEAST_SPREAD = 0.1
 """Ranks that are not all equal spread by 1/8 or more: two of them, half a rank apart."""
 
@@ -48,7 +50,7 @@ def associations(x: Array, nominal: Array) -> Array:
         found[np.ix_(nominal, ordered)], found[np.ix_(ordered, nominal)] = ratio, ratio.T
         found[np.ix_(nominal, nominal)] = _cramer(levels, there[:, nominal])
     found[there.T @ there < FEWEST] = np.nan
-    return found.clip(-1, 1)  # rounding
+    return ((found + found.T) / 2).clip(-1, 1)  # but for rounding they are so already
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,13 @@ class Agreement:
         """The same of training rows and test rows: what draws of the true distribution would differ by."""
         return float(self._differences(self.training).mean())
 
-    def largest(self, count: int) -> list[tuple[int, int]]:
-        """The pairs that differ most between draws and test rows, the most first."""
-        order = np.argsort(-self._differences(self.drawn), kind="stable")[:count]
+    def worst(self, count: int) -> list[tuple[int, int]]:
+        """The pairs in which draws are further from the test rows than training rows are, most so first.
+
+        That is what each adds to `error` - `chance`: of few rows the largest differences are chance's.
+        """
+        excess = self._differences(self.drawn) - self._differences(self.training)
+        order = np.argsort(-excess, kind="stable")[: min(count, int((excess > 0).sum()))]
         return [(int(i), int(j)) for i, j in self.pairs[order]]
 
     def _differences(self, other: Array) -> Array:
@@ -162,9 +168,9 @@ class Agreement:
             "pairs": len(self.pairs),
             "mean_difference": self.error,
             "mean_difference_of_training_rows": self.chance,
-            "largest": [
+            "worst": [
                 {"columns": [names[i], names[j]], **{kind: float(x[i, j]) for kind, x in kinds.items()}}
-                for i, j in self.largest(10)
+                for i, j in self.worst(WORST)
             ],
         }
 

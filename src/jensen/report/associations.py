@@ -25,6 +25,8 @@ CELL = 48
 """Pixels of a cell, at most."""
 STRONG = 0.6
 """From here on a cell is dark."""
+MUCH = 0.1
+"""A difference of training rows from this on hides most errors of the draws."""
 WORST = 3
 """Pairs named in the caption."""
 MEASURES = (
@@ -41,6 +43,9 @@ def figures(look: Look) -> dict[str, Any]:
 
 
 def _names(look: Look, found: Agreement) -> list[str]:
+    """The names of all columns; of those without one, their numbers."""
+    if look.run.schema is None and not look.run.features:
+        return [str(number + 1) for number in range(len(found.test))]
     return column_names(look, len(found.test))
 
 
@@ -56,7 +61,7 @@ def associations(look: Look) -> Picture | None:
     figure, (ax,) = canvas(side + room + 90, side + room + 16)
     both = np.triu(found.test, 1) + np.tril(found.drawn, -1)
     mesh = _cells(ax, both[np.ix_(shown, shown)])
-    ax.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
+    ax.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90 if max(map(len, labels)) > 3 else 0)
     ax.set_yticks(np.arange(len(shown)) + 0.5, labels)
     ax.tick_params(length=0)
     bar = figure.colorbar(mesh, ax=ax, shrink=min(1, 220 / side), aspect=14, ticks=[-1, -0.5, 0, 0.5, 1])
@@ -95,7 +100,7 @@ def _cells(ax: Axes, values: Array) -> Any:
             ax.text(s="·", color=INK, **place)
         elif row != column and count <= NUMBERED:
             ax.text(
-                s=plain(round(value, 2) + 0.0),
+                s=_two_digits(value),
                 fontsize=9.5,
                 color="white" if abs(value) > STRONG else "black",
                 **place,
@@ -104,29 +109,42 @@ def _cells(ax: Axes, values: Array) -> Any:
 
 
 def _words(look: Look, found: Agreement, names: list[str]) -> Markup:
-    """What the picture shows, the figures, and the pairs that differ most."""
-    rows = found.rows
+    """What the picture shows, the figures, and the pairs in which draws are worst."""
     text = Markup(
         "Each square is a pair of columns: above the diagonal among {:,} test rows, below it among {:,} "
-        "draws of <i>p</i>(<i>x</i>){}. The halves should mirror each other.{} Mean |difference| over {}: "
-        "<b>{}</b>; between {:,} training rows and the test rows, which differ by chance alone: <b>{}</b>. "
+        "draws of <i>p</i>(<i>x</i>){}. The halves should mirror each other.{} Mean absolute difference of "
+        "draws and test rows, over {}: <b>{}</b>; of {:,} training rows and test rows, by chance alone: "
+        "<b>{}</b>.{} "
     ).format(
-        rows["test"],
-        rows["drawn"],
-        " given what the test rows are" if look.run.settings.condition else "",
+        found.rows["test"],
+        found.rows["drawn"],
+        " given the conditions of the test rows (two of these are no pair)"
+        if look.run.settings.condition
+        else "",
         _which(len(names), len(found.test)),
         counted(len(found.pairs), "pair"),
         plain(found.error, 3),
-        rows["training"],
+        found.rows["training"],
         plain(found.chance, 3),
+        " Beside so much chance only large errors show." if found.chance > MUCH else "",
     )
-    worst = [
+    return text + _worst(found, names) + _without(found, names) + MEASURES
+
+
+def _worst(found: Agreement, names: list[str]) -> Markup:
+    """The pairs in which draws are further off than training rows by most, with all three values."""
+    pairs = [
         f"{shortened(names[i], NAME)} and {shortened(names[j], NAME)} "
-        f"({', '.join(plain(x[i, j]) for x in (found.test, found.drawn, found.training))})"
-        for i, j in found.largest(WORST)
+        f"({', '.join(_two_digits(x[i, j]) for x in (found.test, found.drawn, found.training))})"
+        for i, j in found.worst(WORST)
     ]
-    text += Markup("Most different (test rows, draws, training rows): {}. ").format("; ".join(worst))
-    return text + _without(found, names) + MEASURES
+    words = Markup("Draws are further off than training rows most in: {} (test rows, draws, training rows). ")
+    return words.format("; ".join(pairs)) if pairs else Markup("")
+
+
+def _two_digits(value: float) -> str:
+    """As in the cells; without a minus sign before zero."""
+    return plain(round(value, 2) + 0.0)
 
 
 def _which(total: int, measured: int) -> str:
