@@ -139,5 +139,5 @@ def test_what_is_no_label_is_refused_with_the_mend(tmp_path: Path) -> None:
 def test_an_annotated_matrix_in_python_is_refused_with_the_mend() -> None:
     import anndata
 
-    with pytest.raises(UserError, match=r"adata.X, or write the file.*adata.write_h5ad"):
+    with pytest.raises(UserError, match=r"AnnData, which is no rows in memory; .*adata.X"):
         load(anndata.AnnData(LOGS))

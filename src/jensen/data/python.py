@@ -68,12 +68,6 @@ def plain(data: Any) -> Any:
 
     if mend := _leading_to_rows(data):
         raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
-    if type(data).__name__ == "AnnData":
-        raise UserError(
-            "an AnnData has several matrices, and columns that an array lacks; give one of them, as in "
-            "adata.X, or write the file that `jensen train` and jensen.session.start take: "
-            "adata.write_h5ad('cells.h5ad')"
-        )
     if sparse.issparse(data):
         return data.toarray()
     if isinstance(data, Tensor):
@@ -91,6 +85,8 @@ def _leading_to_rows(data: Any) -> str:
         return "what pandas.read_csv or numpy.load make of it, or train on the file with jensen.session.start"
     if isinstance(data, DataLoader):
         return "its data set, loader.dataset, or dataset.tensors[0] of a TensorDataset"
+    if type(data).__name__ == "AnnData":
+        return "one of its matrices, as in adata.X, or train on the file with jensen.session.start"
     if isinstance(data, Iterator):
         return "all of them at once, as numpy.array(list(X))"
     return "pandas.DataFrame(X)" if isinstance(data, Mapping) else ""

@@ -8,7 +8,18 @@ from jensen.evaluation.latents import Latents, encode, rate_per_dimension
 from jensen.evaluation.log_likelihood import evaluate, importance_weighted
 from jensen.evaluation.samples import reconstruct, sample
 
-_LATER = ("aggregate", "ais", "bdmc", "compiled", "conditions", "contexts", "impute", "score", "tempered")
+_LATER = (
+    "aggregate",
+    "ais",
+    "associations",
+    "bdmc",
+    "compiled",
+    "conditions",
+    "contexts",
+    "impute",
+    "score",
+    "tempered",
+)
 
 __all__ = [
     *_LATER,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -12,9 +13,10 @@ from torch.distributions import Distribution, Independent, Normal
 from jensen.chunks import numbers_decoded
 from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
-from jensen.data.seeds import seeded
+from jensen.data.seeds import generator, seeded
 from jensen.data.tables.codec import decode_table
 from jensen.evaluation import Latents, encode, reconstruct, sample
+from jensen.evaluation.associations import Agreement, agreement
 from jensen.evaluation.samples import traversal
 from jensen.families import Exposed
 from jensen.figures import REFINED_ROWS, evaluate_run
@@ -29,9 +31,11 @@ SEED = 0
 PICTURED = 64
 """Rows kept for pictures of single rows."""
 ROW_DRAWS = 1000
-"""Draws of the model for histograms of columns; pictures need at most `PICTURED`."""
+"""Draws of the model for what is seen of columns; pictures need at most `PICTURED`."""
 FEW_ROWS = 50
-"""Test rows that say too little of a column's distribution."""
+"""Fewer test rows than these say too little of a column's distribution, or of two."""
+ASSOCIATED = 100
+"""Columns whose associations are measured, at most."""
 TRAVERSED = 8
 """Latent dimensions traversed, at most."""
 STEPS = 13
@@ -69,9 +73,11 @@ class Look:
     reconstructions: Tensor
     """E[x | z] at z = E[z | x] of the first `PICTURED` rows."""
     samples: Tensor
-    """True draws of p(x)."""
+    """True draws of p(x); of a conditional model, and no image, for what is given of the test rows."""
     means: Tensor
     """E[x | z] at the latents of the first samples."""
+    agreement: Agreement | None
+    """Of associations between columns among the samples; None where they are not measured."""
     dimensions: list[int]
     """The latent dimensions that say most, most first."""
     walk: Tensor | None
@@ -134,6 +140,7 @@ def look(
             of_all = replace(dataset, splits={"all": torch.arange(len(dataset.x))})
             compared = torch.cat(list(run.blocks(of_all, "all", ROW_DRAWS)))
         given = model.context_of(x.to(device))
+        samples = _samples(model, given, is_image=dataset.is_image)
         return Look(
             run=run,
             dataset=dataset,
@@ -149,13 +156,41 @@ def look(
                 latents.mean[:PICTURED].to(device),
                 context=None if given is None else given[:PICTURED],
             ),
-            samples=sample(model, PICTURED if dataset.is_image else ROW_DRAWS, seed=SEED),
+            samples=samples,
             means=sample(model, PICTURED, mean=True, seed=SEED),
+            agreement=_agreement(run, dataset, x, samples),
             dimensions=dimensions,
             walk=_walk(model, dimensions, device, None if given is None else given[0]),
             standard_prior=_is_standard(model.prior()),
             total=_total(model),
         )
+
+
+def _samples(model: VAE, given: Tensor | None, *, is_image: bool) -> Tensor:
+    """True draws of p(x): of images as many as are shown, of rows for each test row's condition in turn."""
+    if is_image or given is None:
+        return sample(model, PICTURED if is_image else ROW_DRAWS, seed=SEED)
+    return sample(model, ROW_DRAWS, context=given[torch.arange(ROW_DRAWS) % len(given)], seed=SEED)
+
+
+def _agreement(run: Run, dataset: Dataset, x: Tensor, samples: Tensor) -> Agreement | None:
+    """Of associations among draws and test rows, beside as many training rows, evenly taken.
+
+    Of a table's columns, the first `ASSOCIATED`; an array of more is a signal, or a picture. None where fewer
+    than `FEW_ROWS` test rows would say nothing.
+    """
+    schema, numbers = run.schema, dataset.splits["train"]
+    if dataset.is_image or len(x) < FEW_ROWS or (schema is None and math.prod(run.event_shape) > ASSOCIATED):
+        return None
+    count = min(len(numbers), len(samples))
+    some = numbers[torch.arange(count) * len(numbers) // count]
+    training = run.preparation(dataset.source[some], generator(SEED, "report"))
+    rows = [run.preparation.invert(r).double().flatten(1).numpy() for r in (x, samples[:count], training)]
+    test, drawn, trained = (r[:, :ASSOCIATED] for r in rows)
+    nominal = np.full(test.shape[1], run.preparation.support == "categories")
+    if schema is not None:
+        nominal = np.array([c.type == "categorical" for c in schema.modelled[:ASSOCIATED]])
+    return agreement(test, drawn, trained, nominal, run.places_given)
 
 
 def _total(model: VAE) -> float | None:

@@ -13,7 +13,7 @@ from jensen._version import __version__
 from jensen.errors import UserError
 from jensen.files import atomic
 from jensen.progress import Begin, unseen
-from jensen.report import images, latents, rows, words
+from jensen.report import associations, images, latents, rows, words
 from jensen.report.curves import curves
 from jensen.report.look import Look, look
 from jensen.report.notes import match, notes
@@ -65,6 +65,7 @@ def render(seen: Look, begin: Begin = unseen) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    figures = seen.figures | associations.figures(seen)
     template = environment.from_string((room / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(
         css=Markup((room / "report.css").read_text(encoding="utf-8")),
@@ -74,9 +75,7 @@ def render(seen: Look, begin: Begin = unseen) -> str:
         data=seen.dataset.name,
         figures=seen.figures,
         # JSON has no NaN and no infinity: null, as `jensen evaluate --json` has it.
-        figures_json=json.dumps(
-            json.loads(json.dumps(seen.figures), parse_constant=lambda name: None), indent=2
-        ),
+        figures_json=json.dumps(json.loads(json.dumps(figures), parse_constant=lambda name: None), indent=2),
         summary=words.summary(seen),
         bounds=bounds(seen.figures),
         notes=notes(seen),
@@ -94,6 +93,7 @@ def pictures(seen: Look, begin: Begin = unseen) -> dict[str, Picture | None]:
         "curves": curves,
         "reconstructions": kind.reconstructions,
         "samples": kind.samples,
+        "associations": associations.associations,
         "walk": lambda seen: None if seen.walk is None else kind.walk(seen, seen.walk),
         "map": latents.posterior_map,
         "rates": latents.rates,

@@ -85,13 +85,14 @@ def samples(look: Look) -> Picture:
         which = f"Of {data.shape[1]:,} columns, {taken}"
     caption = Markup(
         "{}: {} (filled) and {:,} draws of <i>p</i>(<i>x</i>), noise included (line), as "
-        "densities in the units of the data{}. They should agree; histograms cannot show whether columns go "
-        "together rightly. At most {:g} % of the data lie outside a frame at either end."
+        "densities in the units of the data{}. They should agree{}. At most {:g} % of the data lie outside a "
+        "frame at either end."
     ).format(
         which,
         _compared_rows(look),
         len(drawn),
         ", or as the share of each level" if has_levels(schema) else "",
+        "; histograms cannot show whether columns go together rightly" if look.agreement is None else "",
         100 * CUT,
     )
     return Picture(
