@@ -33,7 +33,7 @@ PICTURED = 64
 ROW_DRAWS = 1000
 """Draws of the model for what is seen of columns; pictures need at most `PICTURED`."""
 FEW_ROWS = 50
-"""Fewer test rows than these say too little of a column's distribution, or of two."""
+"""Test rows that say too little of a column's distribution."""
 ASSOCIATED = 100
 """Columns whose associations are measured, at most."""
 TRAVERSED = 8
@@ -176,11 +176,10 @@ def _samples(model: VAE, given: Tensor | None, *, is_image: bool) -> Tensor:
 def _agreement(run: Run, dataset: Dataset, x: Tensor, samples: Tensor) -> Agreement | None:
     """Of associations among draws and test rows, beside as many training rows, evenly taken.
 
-    Of a table's columns, the first `ASSOCIATED`; an array of more is a signal, or a picture. None where fewer
-    than `FEW_ROWS` test rows would say nothing.
+    Of a table's columns, the first `ASSOCIATED`; an array of more is a signal, or a picture.
     """
     schema, numbers = run.schema, dataset.splits["train"]
-    if dataset.is_image or len(x) < FEW_ROWS or (schema is None and math.prod(run.event_shape) > ASSOCIATED):
+    if dataset.is_image or (schema is None and math.prod(run.event_shape) > ASSOCIATED):
         return None
     count = min(len(numbers), len(samples))
     some = numbers[torch.arange(count) * len(numbers) // count]
