@@ -23,16 +23,16 @@ LETTER = 6.5
 """Pixels of one of them."""
 CELL = 48
 """Pixels of a cell, at most."""
-STRONG = 0.6
+STRONG = 0.75
 """From here on a cell is dark."""
 MUCH = 0.1
 """A difference of training rows from this on hides most errors of the draws."""
 WORST = 3
 """Pairs named in the caption."""
 MEASURES = (
-    "Measured are Spearman’s rank correlation where both columns have an order (numbers, dates, two levels), "
-    "from −1 to 1; from 0 to 1, Cramér’s V between categories (Bergsma 2013), and the correlation ratio of "
-    "ranks between a category and the rest (Kelley 1935)."
+    "Measured are Spearman’s rank correlation where both columns have an order (numbers, dates, ordered "
+    "levels, two levels), from −1 to 1; from 0 to 1, Cramér’s V between categories (Bergsma 2013), and the "
+    "correlation ratio of ranks between a category and the rest (Kelley 1935)."
 )
 
 
