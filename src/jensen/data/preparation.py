@@ -24,6 +24,10 @@ SUPPORTS = {
 }
 """Where a likelihood lives. On all but "real" and "unit" it is a probability, not a density."""
 
+COMPONENTS = "near-normal"
+"""What the numbers of a table are mixtures of (`jensen.distributions.near_normal`), kept with its scales: the
+weights of an earlier jensen's run belong to logistic components."""
+
 # Dequantization noise keeps this far from whole numbers, so that rounding in float32 cannot carry a
 # value over one. It moves a draw with probability 2^-12, by less than 2^-13: no effect on a mean.
 _MARGIN = 2.0**-13
@@ -188,6 +192,7 @@ class Preparation:
             "support": self.support,
         }
         if self.marginals is not None:
+            record["components"] = COMPONENTS
             record["marginals"] = [marginal.to_dict() for marginal in self.marginals]
         if self.labels is not None:
             record["labels"] = self.labels.to_dict()
@@ -204,6 +209,8 @@ class Preparation:
             stored_dtype = getattr(torch, record["stored_dtype"])
             low, high = record["value_range"]
             found, labels = record.get("marginals"), record.get("labels")
+            if found is not None and record.get("components") != COMPONENTS:
+                raise UserError("the numbers of an earlier jensen's tables had another law; train anew")
             return Preparation(
                 binarize=record["binarize"],
                 dequantize=bool(record["dequantize"]),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
-from jensen.distributions.columns import Columns, log1mexp
+from jensen.distributions import near_normal
+from jensen.distributions.columns import Columns
 
 FAR = 1e6
 """Stands for infinity among normal scores."""
@@ -60,7 +60,7 @@ def log_probability_between(p: Columns, place: int, low: float, high: float) -> 
 def draw_between(p: Columns, place: int, low: float, high: float) -> Tensor:
     """A draw of a numeric column given that it is between ``low`` and ``high``, ``[*batch]`` of float64.
 
-    Exact: an atom or a component is chosen by its share, and a logistic cut off at both ends is drawn by
+    Exact: an atom or a component is chosen by its share, and a component cut off at both ends is drawn by
     inverting its distribution function.
     """
     within = _Within(p, place, low, high)
@@ -71,7 +71,8 @@ def draw_between(p: Columns, place: int, low: float, high: float) -> Tensor:
     atoms = within.atoms.shape[-1]
     component = (chosen - atoms).clamp_min(0)[..., None]
     loc, scale = (v.gather(-1, component)[..., 0].double() for v in (within.loc, within.scale))
-    u = loc + scale * _cut_logistic((within.a - loc) / scale, (within.b - loc) / scale)
+    odds = (near_normal.log_odds((end - loc) / scale) for end in (within.a, within.b))
+    u = loc + scale * near_normal.quantile(_cut_logistic(*odds))
     rows = torch.zeros(*u.shape, within.columns, dtype=torch.float64, device=u.device)
     rows[..., within.number] = u
     x = within.marginals.inverse(rows)[..., within.number].clamp(low, high)
@@ -112,9 +113,10 @@ class _Within:
         return float(self.marginals(x)[0, self.number].clamp(-FAR, FAR))
 
     def _mass(self) -> Tensor:
-        """log P(component within), ``[*batch, K]``: sigma(b) sigma(-a) (1 - exp(a - b)), in logs."""
-        upper, lower = (self.b - self.loc) / self.scale, (self.a - self.loc) / self.scale
-        return logsigmoid(upper) + logsigmoid(-lower) + log1mexp((self.b - self.a) / self.scale)
+        """log P(component within), ``[*batch, K]``: log F(b) - F(a)."""
+        a, b = ((end - self.loc) / self.scale for end in (self.a, self.b))
+        odds = near_normal.log_odds_between(a, b, (self.b - self.a) / self.scale)
+        return near_normal.log_tails(a, b) + near_normal.log1mexp(odds)
 
 
 def _cut_logistic(a: Tensor, b: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import logsigmoid
 
+from jensen.distributions import near_normal
 from jensen.distributions.column_layout import Layout
 from jensen.distributions.marginals import Marginals
 from jensen.distributions.members import Members
@@ -15,7 +15,7 @@ from jensen.distributions.members import Members
 NEVER = -1e9
 """The log-probability of what cannot be, finite so that gradients are too; a number far out has no less."""
 QUANTILES = 16
-"""Points of a logistic component at which its mean is computed."""
+"""Points of a component at which its mean is computed."""
 
 
 class Columns(Distribution):
@@ -25,12 +25,13 @@ class Columns(Distribution):
 
         sum_j pi_j 1[x = a_j] + sum_k pi_k F_k(x)
 
-    of atoms a_j (values that the data have often) and logistic components in normal scores u = T(x)
-    (`jensen.distributions.marginals`), of location m_k and scale s_k. For numbers on a grid of width h (1 for
-    whole numbers), ``F_k = sigma((T(x + h/2) - m_k) / s_k) - sigma((T(x - h/2) - m_k) / s_k)``, a probability
-    (Salimans et al. 2017, eq. 2); for all others the density ``F_k = f_k(T(x)) T'(x)``, beside which atoms
-    are probabilities. A probability on a grid finer or coarser than 1 is divided by h: it is a density too,
-    that of the number before it was rounded. So every figure is in nats of the data as given.
+    of atoms a_j (values that the data have often) and components in normal scores u = T(x)
+    (`jensen.distributions.marginals`), of location m_k and scale s_k and nearly normal: with the distribution
+    function F of `jensen.distributions.near_normal`. For numbers on a grid of width h (1 for whole numbers),
+    ``F_k = F((T(x + h/2) - m_k) / s_k) - F((T(x - h/2) - m_k) / s_k)``, a probability (as Salimans et al.
+    2017, eq. 2, have it for logistics); for all others the density ``F_k = f_k(T(x)) T'(x)``, beside which
+    atoms are probabilities. A probability on a grid finer or coarser than 1 is divided by h: it is a density
+    too, that of the number before it was rounded. So every figure is in nats of the data as given.
 
     A missing cell (NaN) adds nothing: log p(x) is that of the observed cells.
 
@@ -97,11 +98,11 @@ class Columns(Distribution):
         log_unit = torch.where(
             grid, -torch.where(grid, marginals.steps, 1.0).log(), marginals.log_slope(flat)
         )
-        a, b = (edge.to(dtype).reshape(shape)[..., None] for edge in (low, high))
-        inside = torch.where(
-            grid[:, None], log1mexp(torch.where(grid[:, None], width, 1.0) / self.scale), -self.scale.log()
-        )
-        component = logsigmoid((b - self.loc) / self.scale) + logsigmoid((self.loc - a) / self.scale) + inside
+        a, b = ((edge.to(dtype).reshape(shape)[..., None] - self.loc) / self.scale for edge in (low, high))
+        odds = near_normal.log_odds_between(a, b, torch.where(grid[:, None], width, 1.0) / self.scale)
+        density = near_normal.log_slope(b) - self.scale.log()
+        inside = torch.where(grid[:, None], near_normal.log1mexp(odds), density)
+        component = near_normal.log_tails(a, b) + inside
         log_mixture = (self.logits[..., self.layout.mixtures] + component).logsumexp(-1)
         alone = (is_atom & ~grid) | marginals.impossible(
             flat
@@ -122,14 +123,14 @@ class Columns(Distribution):
             rows = classes.double()
             if self.layout.marginals is not None:
                 u = torch.rand(sample_shape + self.loc.shape[:-1], device=self.loc.device)
-                noise = torch.logit(u.double(), eps=1e-7)
+                noise = near_normal.quantile(torch.logit(u.double(), eps=1e-7))
                 rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
             for place, members in self.members.items():
                 rows[..., place] = members.draw(classes[..., place]).double()
             return rows
 
     def _numbers(self, classes: Tensor, noise: Tensor) -> Tensor:
-        """Numbers ``[..., Cn]`` of given classes, with standard logistic ``noise`` for the components."""
+        """Numbers ``[..., Cn]`` of given classes, with ``noise`` of scale 1 for the components."""
         marginals = self.layout.marginals
         assert marginals is not None
         counts = self.layout.mixtures[:, 0] - self.layout.starts[self.layout.numeric]
@@ -160,11 +161,12 @@ class Columns(Distribution):
     def _means(self, marginals: Marginals) -> Tensor:
         layout, logits = self.layout, self.logits
         log_total = layout.normalizers(logits)[..., layout.numeric]
-        points = (torch.arange(QUANTILES, device=logits.device, dtype=torch.float64) + 0.5) / QUANTILES
+        shares = (torch.arange(QUANTILES, device=logits.device, dtype=torch.float64) + 0.5) / QUANTILES
+        points = near_normal.quantile(shares.logit())
         total = torch.zeros_like(log_total, dtype=torch.float64)
         for k in range(layout.num_components):
             weight = (logits[..., layout.mixtures[:, k]] - log_total).exp().double()
-            u = self.loc[..., k, None].double() + self.scale[..., k, None].double() * points.logit()
+            u = self.loc[..., k, None].double() + self.scale[..., k, None].double() * points
             total = total + weight * marginals.inverse(u.transpose(-1, -2), rounded=False).mean(-2)
         starts = layout.starts[layout.numeric]
         for j in range(marginals.atoms.shape[1]):
@@ -179,8 +181,3 @@ def _pick(logits: Tensor, index: Tensor) -> Tensor:
     """``logits[..., index]`` where the index ``[..., C]`` differs from row to row: ``[*batch, C]``."""
     batch = torch.broadcast_shapes(logits.shape[:-1], index.shape[:-1])
     return logits.expand(*batch, -1).gather(-1, index.expand(*batch, -1))
-
-
-def log1mexp(y: Tensor) -> Tensor:
-    """log(1 - exp(-y)) for y > 0, without loss where y is tiny."""
-    return (-torch.expm1(-y)).clamp_min(1e-37).log()

@@ -43,9 +43,9 @@ class Columns(nn.Module):
         self.num_outputs = layout.num_classes + 2 * self.num_numbers + RANK * len(self.members)
         self.start = nn.Buffer(start, persistent=False)
         self.spread = nn.Buffer(_spread(layout.num_components), persistent=False)
-        # Together the components begin with variance 1, that of normal scores: a logistic's is (pi s)^2 / 3.
+        # Together the components begin with variance 1, that of normal scores.
         between = self.spread.square().mean().item()
-        self.log_scale = math.log(math.sqrt(3 * (1 - between)) / math.pi)
+        self.log_scale = 0.5 * math.log(1 - between)
 
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
