@@ -5,7 +5,7 @@
 
 The same model, with the default settings of tables, is trained on adult.data with another likelihood of its
 six numeric columns each time: on the scale of the numbers themselves (standardised) or on the monotone scale
-of their quantiles, with one logistic component or five, with and without atoms. Reported is log-likelihood
+of their quantiles, with one component or five, with and without atoms. Reported is log-likelihood
 per validation row (1,000), in nats of the data as given: IWAE with 50 samples, and the ELBO. Differences of
 likelihoods are taken row by row. Nothing of adult.test is looked at.
 
