@@ -2,6 +2,7 @@
 
 python -m benchmarks.speed                         # all batch sizes: about 10 minutes on two cores
 python -m benchmarks.speed --batches 128           # one batch size: about 2 minutes
+python -m benchmarks.speed --add                   # another moment: its rounds join those of the stored JSON
 python -m benchmarks.speed --quick                 # does it still run? Writes to a temporary folder
 python -m benchmarks.speed --report-only           # the tables again, from the stored JSON
 
@@ -110,6 +111,24 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return content
 
 
+def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What is timed round by round, of an earlier run and of this; all else as it is now.
+
+    A machine has moods of minutes (`docs/performance.md`): all rounds of a batch size in one run share one.
+    """
+    for key in ("machine", "versions", "environment"):
+        if before[key] != now[key]:
+            raise SystemExit(f"--add: the {key} of the stored rounds differ: {before[key]}, now {now[key]}")
+    if [b["batch_size"] for b in before["batches"]] != [b["batch_size"] for b in now["batches"]]:
+        raise SystemExit("--add: the stored batch sizes are others; give the same --batches")
+    for old, new in zip(before["batches"], now["batches"], strict=True):
+        for name in set(new) & set(MODULES):
+            timed = new[name] if name == "floor" else {"seconds": new[name]["seconds"]}
+            new[name] |= {part: old[name][part] + rounds for part, rounds in timed.items()}
+    now["options"]["rounds"] += before["options"]["rounds"]
+    return now | {"runs": before.get("runs", 1) + 1}
+
+
 def main() -> None:
     """See the module."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -128,6 +147,7 @@ def main() -> None:
     p.add_argument("--table", type=Path, default=TABLE, help="the JSON file to write")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--quick", action="store_true", help="a few rows and rounds, to see that it runs")
+    p.add_argument("--add", action="store_true", help="keep the stored rounds, and add those of this run")
     p.add_argument("--report-only", action="store_true", help="write the tables from the stored JSON")
     options = p.parse_args()
     if options.report_only:
@@ -138,6 +158,8 @@ def main() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         content = run(options, Path(folder))
+        if options.add:
+            content = joined(json.loads(options.table.read_text(encoding="utf-8")), content)
         content["seconds"] = round(time.perf_counter() - began)
         if options.quick:
             options.table = Path(folder) / "speed.json"

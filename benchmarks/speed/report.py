@@ -116,7 +116,8 @@ def write(content: dict[str, Any]) -> None:
     about = (
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; "
         + ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-        + f". {content['options']['rows']:,} rows an epoch, {content['options']['rounds']} rounds.\n"
+        + f". {content['options']['rows']:,} rows an epoch, {content['options']['rounds']} rounds, runs at "
+        + f"different moments: {content.get('runs', 1)}.\n"
     )
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
