@@ -18,6 +18,7 @@ from jensen.families import (
     FixedScale,
     FullNormal,
     NetworkScale,
+    NetworkVariance,
     Normal,
     OneHotCategorical,
     OptimalScale,
@@ -29,7 +30,8 @@ from jensen.models.local import Neutral, semi_amortized, two_tier
 from jensen.networks import mlp
 from jensen.objectives import elbo_monte_carlo, pathwise, sticking_the_landing
 from jensen.priors import StandardNormal
-from jensen.training.inner import CUT, _Search
+from jensen.training.ascent import CUT, AdamSteps
+from jensen.training.inner import _Search
 from jensen.training.loop import TrainingData, train
 from jensen.training.plan import Plan
 from jensen.training.start import matching
@@ -142,6 +144,79 @@ def test_diagonal_reaches_the_mean_field_optimum_of_a_correlated_posterior(truth
     torch.testing.assert_close(q.variance.mean(0), 1 / precision.diagonal(), atol=0, rtol=0.02)
 
 
+def of_columns(size: int, num_latents: int, spread: float, sigma: float) -> LinearGaussian:
+    """W with entries of one spread, so that more latents, or a smaller sigma, give a sharper posterior."""
+    truth = random_model(size, num_latents, sigma)
+    return LinearGaussian(truth.weight * num_latents**0.5 * spread, truth.bias, sigma)
+
+
+HARD = pytest.mark.parametrize(
+    "given", [(4, 8, 1.0, 1.0), (30, 20, 0.5, 0.5), (5, 2, 1.0, 0.05)], ids=["M > D", "M = 20", "sharp"]
+)
+"""(D, M, spread, sigma)."""
+
+
+@HARD
+def test_the_default_steps_reach_the_exact_posterior(given: Any) -> None:
+    truth = of_columns(*given)
+    x, M = draw(truth), given[1]
+    model = truth.vae(Neutral(FullNormal(M))).double()
+    assert gap(truth, x, refine(model, x).posterior[0]).max() < CLOSE
+
+
+@HARD
+def test_the_default_steps_reach_the_mean_field_optimum(given: Any) -> None:
+    truth = of_columns(*given)
+    x, M = draw(truth), given[1]
+    precision = torch.linalg.inv(truth.posterior_scale())
+    least = 0.5 * (precision.diagonal().log().sum() - precision.logdet())
+    model = truth.vae(Neutral(diagonal(M))).double()
+    excess = gap(truth, x, refine(model, x).posterior[0]) - least
+    assert excess.min() > -1e-9
+    assert excess.max() < CLOSE
+
+
+@pytest.mark.parametrize("steps", [1, 20, 200])
+@pytest.mark.parametrize("near", [0.0, 0.05])
+def test_no_exact_bound_is_lowered(truth: LinearGaussian, steps: int, near: float) -> None:
+    """By the closed form, not by the draws that the search compares: from the best diagonal q, or near it."""
+    x = draw(truth, 100)
+    best = truth.posterior(x).mean, torch.linalg.inv(truth.posterior_scale()).diagonal().rsqrt()
+    family = diagonal().double()
+    start = family.inverse(Independent(TorchNormal(best[0], best[1].expand(100, M)), 1))
+    with seeded(0):
+        start = start + near * torch.randn_like(start)
+    refined = refine(untrained(truth, diagonal()), x, steps, family=family, start=start)
+    lowered = gap(truth, x, refined.posterior[0]) - gap(truth, x, refined.start[0])
+    assert lowered.max() < (CLOSE if steps > 1 else 0.1)  # one step from four draws is mostly noise
+    assert lowered.mean() < (CLOSE / 100 if steps > 1 else 5 * CLOSE)
+
+
+def test_steps_that_end_too_early_are_told(truth: LinearGaussian) -> None:
+    x, model = draw(truth), untrained(truth, FullNormal(M))
+    short, long = (compute_log_likelihood(model, [x], steps) for steps in (3, 300))
+    assert short.rising.float().mean() > 0.5
+    assert not long.rising.any()
+    assert not refine(model, x, 0).rising.any()
+
+
+@pytest.mark.parametrize("family", [FullNormal(M), diagonal(), Normal([M], NetworkVariance(M))])
+def test_raw_outputs_follow_from_the_posterior(family: Any) -> None:
+    with seeded(0):
+        raw = 2 * torch.randn(7, family.num_outputs)
+    torch.testing.assert_close(family.inverse(family(raw)), raw, atol=2e-3, rtol=0)
+    far = family(30 * raw)  # at the limits
+    torch.testing.assert_close(family(family.inverse(far)).mean, far.mean)
+    assert torch.isfinite(family.inverse(far)).all()
+
+
+def test_a_scale_that_is_given_is_refined_by_adam(nonlinear: VAE, bits: Tensor) -> None:
+    fixed = Normal([M], FixedScale(0.5))
+    refined = refine(nonlinear, bits, 40, family=fixed)
+    assert refined.bound.mean() > refined.course[0].mean()
+    assert (refined.posterior[0].stddev == 0.5).all()
+
+
 def test_another_family_begins_at_the_encoder_and_ends_better(truth: LinearGaussian) -> None:
     x = draw(truth)
     model = untrained(truth, diagonal())
@@ -248,8 +323,9 @@ def test_data_are_judged_draw_by_draw() -> None:
     changes = [noise * 0 + 1, noise * 0 + 1e-5, noise, noise - 1, noise / 9 - 9, noise * math.nan]
     gained, lost = (torch.tensor(flags).bool() for flags in ([1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]))
     first = torch.randn(4, 6).double()
-    search = _Search(torch.zeros(6, 2), first)
-    search.climb(torch.ones(6, 2), lr=0.1)
+    steps = Uphill()
+    search = _Search(torch.zeros(6, 2), first, steps)
+    search.climb(lr=0.1)
     moved, second = search.raw, first + torch.stack(changes, 1)
     assert (moved > 0).all()
 
@@ -257,15 +333,25 @@ def test_data_are_judged_draw_by_draw() -> None:
     assert torch.equal(search.raw, torch.where(lost[:, None], 0.0, moved)), "who lost goes back"
     assert torch.equal(search.safe, search.raw)
     assert torch.equal(search.log_w, torch.where(lost, first, second))
-    assert torch.equal(search.slope == 0, lost[:, None].expand(6, 2)), "nor is it driven there again"
-    assert torch.equal(search.rate[:, 0], torch.where(gained, 1.0, CUT))
+    assert torch.equal(steps.slope == 0, lost[:, None].expand(6, 2)), "nor is it driven there again"
+    assert torch.equal(steps.rate[:, 0], torch.where(gained, 1.0, CUT))
     assert search.active.all()
 
     search.judge(search.log_w, tolerance=1e-4, patience=2)
     assert torch.equal(search.active, gained), "two measurements without a gain"
     stopped = search.raw
-    search.climb(torch.ones(6, 2), lr=0.1)
+    search.climb(lr=0.1)
     assert torch.equal((search.raw != stopped).all(1), gained)
+
+
+class Uphill(AdamSteps):
+    """Adam where every slope is 1."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, None, None, 1)
+
+    def step(self, raw: Tensor, lr: float) -> Tensor:
+        return self.moved(raw, torch.ones_like(raw), lr)
 
 
 @pytest.mark.parametrize("estimator", [pathwise, sticking_the_landing])

@@ -25,6 +25,19 @@ def bounded_exp(log_scale: Tensor, limits: tuple[float, float] = LOG_SCALE_LIMIT
     return soft_clamp(log_scale, *limits).exp()
 
 
+def bounded_log(scale: Tensor, limits: tuple[float, float] = LOG_SCALE_LIMITS) -> Tensor:
+    """The log scale whose `bounded_exp` is ``scale``, or nearly so at the limits."""
+    low, high = limits
+    below_high = high - low - _inverse_softplus(scale.log() - low)
+    return high - _inverse_softplus(below_high)
+
+
+def _inverse_softplus(y: Tensor) -> Tensor:
+    """The x whose softplus is ``y``, of y of 1e-4 or more."""
+    y = y.clamp(min=1e-4)
+    return y + (-torch.expm1(-y)).log()
+
+
 def limited(raw: Tensor, most: float) -> Tensor:
     """``most tanh(raw / most)``: ``raw`` kept softly between -``most`` and ``most``."""
     return most * torch.tanh(raw / most)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
-from jensen.distributions.limits import bounded_exp, limited
+from jensen.distributions.limits import bounded_exp, bounded_log, limited, unlimited
 from jensen.distributions.low_rank import LowRankNormal as LowRankDistribution
 from jensen.families.arguments import shapes
 from jensen.trace import check_count
@@ -63,6 +63,16 @@ class FullNormal(nn.Module):
         # not finite gives a factor that is not, and the training loop names it.
         root = torch.linalg.cholesky_ex(correlation).L
         return MultivariateNormal(loc, scale_tril=scale.unsqueeze(-1) * root, validate_args=False)
+
+    def inverse(self, q: MultivariateNormal) -> Tensor:
+        """The raw outputs at which `forward` gives ``q``, or what comes nearest within its limits."""
+        M = self.dim
+        rows = q.scale_tril / q.stddev.unsqueeze(-1)
+        within, failed = torch.linalg.cholesky_ex((1 + JITTER) * rows @ rows.mT - JITTER * self.identity)
+        C = torch.where(failed[..., None, None] > 0, rows, within)  # a correlation nearer to 1 than there is
+        numbers = (C / C.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)).flatten(-2)[..., self.below]
+        raw = unlimited(numbers * math.sqrt(M), LARGEST)
+        return torch.cat([q.loc, bounded_log(q.stddev), raw], -1)
 
 
 class LowRankNormal(nn.Module):

@@ -91,6 +91,16 @@ class Normal(LocationScale):
         """``log p(x) = -(x - mu)^2 / (2 sigma^2) - log sigma - log(2 pi)/2``."""
         return TorchNormal(loc, scale, validate_args=False)
 
+    def inverse(self, q: Distribution) -> Tensor:
+        """The raw outputs ``[*batch, num_outputs]`` at which `forward` gives ``q``, within its limits.
+
+        Raises:
+            NotImplementedError: the scale is no network's, so that raw outputs do not decide it.
+        """
+        flat = -len(self.event_shape)
+        base = q.base_dist  # type: ignore[attr-defined]
+        return torch.cat([base.loc.flatten(flat), self.scale.inverse(base.scale.flatten(flat))], -1)
+
 
 class Laplace(LocationScale):
     """``log p(x) = -|x - mu| / b - log(2 b)`` in each dimension: the median, and heavier tails.

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp
+from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp, bounded_log
 from jensen.trace import check_count
 
 
@@ -32,6 +32,10 @@ class Scale(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """The scale, ``[]``, ``[D]`` or ``[*batch, D]``, from ``raw`` ``[*batch, num_outputs]``."""
+        raise NotImplementedError
+
+    def inverse(self, sigma: Tensor) -> Tensor:
+        """The raw numbers ``[*batch, num_outputs]`` that give ``sigma``; of scales that a network gives."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -107,6 +111,10 @@ class NetworkScale(Scale):
         """sigma from ``raw`` log sigma, ``[*batch, D]``."""
         return bounded_exp(raw)
 
+    def inverse(self, sigma: Tensor) -> Tensor:
+        """log sigma, ``[*batch, D]``."""
+        return bounded_log(sigma)
+
 
 class NetworkVariance(NetworkScale):
     """The network gives the log variance of each dimension of each datum: the choice for a decoder.
@@ -121,6 +129,10 @@ class NetworkVariance(NetworkScale):
     def forward(self, raw: Tensor) -> Tensor:
         """sigma from ``raw`` log sigma^2, ``[*batch, D]``."""
         return bounded_exp(raw / 2)
+
+    def inverse(self, sigma: Tensor) -> Tensor:
+        """log sigma^2, ``[*batch, D]``."""
+        return 2 * bounded_log(sigma)
 
 
 class OptimalScale(Scale):

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,14 +13,10 @@ from jensen.chunks import traces
 from jensen.data.seeds import derive_seed, seeded
 from jensen.mode import measuring
 from jensen.trace import Model, check_data, has_density, named
+from jensen.training.ascent import AdamSteps
+from jensen.training.natural import NaturalSteps
 from jensen.training.start import Family, find_start
 
-BETAS = (0.5, 0.8)
-"""Adam's memories of gradient and squared gradient: short, since gradients shrink by orders of magnitude on
-the way from the prior, and a step divided by the memory of the large ones goes nowhere. On binarized MNIST
-(M = 50), 50 steps from the prior end 0.1 nats below the maximum; with (0.9, 0.99) they end 11 below."""
-CUT = 0.3
-"""What the step size of a datum without a significant gain is multiplied by."""
 GAIN, LOSS = 2.0, 4.0
 """Standard errors that a paired difference needs to count as a gain, or as a loss. A loss must be beyond
 doubt: at 2 standard errors a posterior measured with luck would often be preferred to better ones."""
@@ -41,6 +38,8 @@ class Refined:
     """The bound of each datum after each measurement, nats, ``[R, B]``; row 0 is the start's."""
     steps: Tensor
     """Steps taken before the datum stopped, ``[B]``."""
+    rising: Tensor
+    """Whether the last measurement still found a significant gain, ``[B]``: more steps would raise it."""
 
 
 def refine(
@@ -64,20 +63,21 @@ def refine(
 
     The inner loop of Compute_LL; stochastic variational inference (Hoffman et al. 2013) started from the
     encoder, as Cremer, Li & Duvenaud (2018) measure the amortization gap. One tensor ``[B, P]`` holds all
-    parameters, and every operation on it is elementwise, so that each datum has an Adam (Kingma & Ba 2015)
-    of its own. The gradient sticks the landing (`ascent`), and the step size falls to zero along a cosine.
+    parameters, and each datum climbs by itself: a normal posterior, diagonal or of full covariance, by
+    `NaturalSteps`, any other by `AdamSteps`. The gradient sticks the landing: it has no variance where q is
+    the exact posterior. The step size falls to zero along a cosine.
 
     Every ``every`` steps the ELBO of each datum is measured with noise that never changes, and compared,
     draw by draw, with the last measurement (`_Search.judge`). A datum that lost significantly goes back; one
-    that did not gain significantly goes on with a smaller step size, and stops after ``patience`` such
-    measurements in a row; when all have stopped, the loop ends. At the end a datum that measures below its
-    start gets its start back, so that by this measure none is worse off. The highest measurement is *not*
-    what is kept: with S draws and P parameters the luckiest posterior near the best measures about P / 2S
-    nats too high, and lies about as far below the best. For a figure, measure with fresh noise
+    that did not gain significantly stops after ``patience`` such measurements in a row; when all have
+    stopped, the loop ends. At the end a datum that measures below its start, by this noise or by other noise
+    that has decided nothing before, gets its start back. The highest measurement is *not* what is kept: with
+    S draws and P parameters the luckiest posterior near the best measures about P / 2S nats too high, and
+    lies about as far below the best. For a figure, measure with fresh noise
     (`jensen.training.two_tier.compute_log_likelihood`).
 
     Cost: a step is one decoder pass forward and back for K B latents, a measurement one pass forward for
-    ``measure_samples`` B; with the defaults about 200 * 4 * 2 + 11 * 64 = 2,300 decoder passes a datum.
+    ``measure_samples`` B; with the defaults about 200 * 4 * 2 + 13 * 64 = 2,400 decoder passes a datum.
     The model gets no gradient, and torch's generators are left as they were. All of it happens in evaluation
     mode, whatever mode the model is in: no dropout, and nothing that training averages (an `OptimalScale`,
     batch normalization) learns from posteriors on their way.
@@ -86,7 +86,8 @@ def refine(
         model: anything with ``trace``, with one latent group.
         x: prepared data, ``[B, *event]``.
         steps: T, at most; 0 only measures.
-        lr: Adam's step size at the start, in units of the family's raw outputs.
+        lr: the step size at the start: Adam's, in units of the family's raw outputs; natural steps are whole
+            from 0.1 on.
         num_samples: K, latent samples a step.
         context: for conditional models, ``[B, ...]``.
         family: the posterior family; the encoder's own when left out.
@@ -110,26 +111,28 @@ def refine(
         family, raw = find_start(model, x, context, family, start)
         _check_family(family(raw), num_samples)
 
-        def measure(raw: Tensor) -> Tensor:
-            noise = derive_seed(seed, "measure")
+        def measure(raw: Tensor, name: str = "measure") -> Tensor:
+            noise = derive_seed(seed, name)
             return log_weights(model, x, (family(raw),), measure_samples, context=context, seed=noise)
 
-        search = _Search(raw, measure(raw))
+        natural = NaturalSteps.suit(model, family, raw)
+        kind = NaturalSteps if natural else AdamSteps
+        search = _Search(raw, measure(raw), kind(model, x, context, family, num_samples))
         with seeded(derive_seed(seed, "refine")):
             for step in range(steps):
-                with torch.enable_grad():
-                    leaf = search.raw.clone().requires_grad_()
-                    surrogate = ascent(model, x, family, leaf, num_samples, context=context)
-                    (slope,) = torch.autograd.grad(surrogate.sum(), leaf)
-                search.climb(slope, lr * 0.5 * (1 + math.cos(math.pi * step / steps)))
+                search.climb(lr * 0.5 * (1 + math.cos(math.pi * step / steps)))
                 if (step + 1) % every == 0 or step + 1 == steps:
                     search.judge(measure(search.raw), tolerance, patience)
                     if not search.active.any():
                         on_step(len(x) * (steps - step))
                         break
                 on_step(len(x))
-    best, course = search.best()
-    return Refined(best, (family(best),), (family(raw),), course[-1], course, search.steps)
+        worse = search.course[-1] < search.course[0]
+        if len(search.course) > 2:  # else that noise has decided nothing before
+            worse |= measure(search.safe, "last").mean(0) < measure(raw, "last").mean(0)
+    best, course = search.best(worse)
+    rising = search.failures.eq(0) & ~worse if steps else torch.zeros_like(worse)
+    return Refined(best, (family(best),), (family(raw),), course[-1], course, search.steps, rising)
 
 
 def _check_family(q: Distribution, num_samples: int) -> None:
@@ -145,31 +148,6 @@ def _check_family(q: Distribution, num_samples: int) -> None:
             f"num_samples is {num_samples}, and {named(q)} has no pathwise sampler: the score function's "
             "leave-one-out baseline needs at least 2; give num_samples=8 or more"
         )
-
-
-def ascent(
-    model: Model,
-    x: Tensor,
-    family: Family,
-    raw: Tensor,
-    num_samples: int,
-    *,
-    context: Tensor | None = None,
-) -> Tensor:
-    """A surrogate ``[B]`` whose gradient with respect to ``raw`` is, in expectation, the ELBO's.
-
-    Pathwise where the family allows it, with the score's term left out:
-    ``mean_k d/dw [log p(x, z_k) - log q_v(z_k)]`` at v = w, held fixed, with ``z_k = f_w(eps_k)`` (Roeder,
-    Wu & Duvenaud 2017, section 3). Elsewhere the score function with leave-one-out baselines,
-    ``1/(K-1) sum_k (log w_k - mean_l log w_l) d/dw log q_w(z_k)`` (Kool et al. 2019).
-    Either has no variance where q is the exact posterior: log w is the same at every z there.
-    """
-    trace = model.trace(x, num_samples, context=context, posterior=(family(raw),))
-    log_w = replace(trace, posterior=(family(raw.detach()),)).log_w
-    if all(trace.pathwise):
-        return log_w.mean(0)
-    centred = (log_w - log_w.mean(0)).detach()
-    return (centred * trace.log_qz.sum(-1)).sum(0) / (num_samples - 1)
 
 
 def log_weights(
@@ -191,31 +169,34 @@ def log_weights(
         return torch.cat([trace.log_w.double() for trace in parts])
 
 
-class _Search:
-    """How each datum's search stands: Adam's state, where it can safely return to, whether it still moves."""
+class Steps(Protocol):
+    """A way to climb."""
 
-    def __init__(self, raw: Tensor, log_w: Tensor) -> None:
+    def step(self, raw: Tensor, lr: float) -> Tensor:
+        """The raw outputs ``[B, P]`` one step uphill."""
+        ...
+
+    def judged(self, gained: Tensor, lost: Tensor) -> None:
+        """Told, after a measurement, which data gained significantly, and which lost and go back, ``[B]``."""
+        ...
+
+
+class _Search:
+    """How each datum's search stands: where it is, where it can safely return to, whether it still moves."""
+
+    def __init__(self, raw: Tensor, log_w: Tensor, steps: Steps) -> None:
         self.raw = self.start = self.safe = raw
         self.log_w = log_w
         """Of ``safe``, ``[S, B]``."""
+        self.how = steps
         self.course = [log_w.mean(0)]
-        self.slope, self.square = torch.zeros_like(raw), torch.zeros_like(raw)
-        self.rate = torch.ones_like(raw[:, :1])
         self.steps = torch.zeros(len(raw), dtype=torch.long, device=raw.device)
         self.failures = torch.zeros_like(self.steps)
         self.active = torch.ones_like(self.steps, dtype=torch.bool)
-        self.time = 0
 
-    def climb(self, slope: Tensor, lr: float) -> None:
-        """One step of Adam uphill for the data that still move."""
-        slope = slope.nan_to_num(0.0, 0.0, 0.0)  # one bad draw must not poison the averages
-        self.time += 1
-        self.slope = BETAS[0] * self.slope + (1 - BETAS[0]) * slope
-        self.square = BETAS[1] * self.square + (1 - BETAS[1]) * slope.square()
-        mean = self.slope / (1 - BETAS[0] ** self.time)
-        root = (self.square / (1 - BETAS[1] ** self.time)).sqrt()
-        moved = self.raw + lr * self.rate * mean / (root + 1e-8)
-        self.raw = torch.where(self.active[:, None], moved, self.raw)
+    def climb(self, lr: float) -> None:
+        """One step uphill for the data that still move."""
+        self.raw = torch.where(self.active[:, None], self.how.step(self.raw, lr), self.raw)
         self.steps = self.steps + self.active
 
     def judge(self, log_w: Tensor, tolerance: float, patience: int) -> None:
@@ -227,14 +208,12 @@ class _Search:
         self.safe = self.raw = torch.where(lost[:, None], self.safe, self.raw)
         self.log_w = torch.where(lost, self.log_w, log_w)
         self.course.append(self.log_w.mean(0))
-        self.slope = torch.where(lost[:, None], 0.0, self.slope)
-        self.rate = torch.where(gained[:, None], self.rate, CUT * self.rate)
+        self.how.judged(gained, lost)
         self.failures = torch.where(gained, 0, self.failures + 1)
         self.active = self.active & (self.failures < patience)
 
-    def best(self) -> tuple[Tensor, Tensor]:
-        """The parameters ``[B, P]``, none worse than its start, and the course ``[R, B]`` that led there."""
+    def best(self, worse: Tensor) -> tuple[Tensor, Tensor]:
+        """The parameters ``[B, P]``, the start's of data that are ``worse``, and the course to them."""
         course = torch.stack(self.course)
-        worse = course[-1] < course[0]
         course[-1] = torch.where(worse, course[0], course[-1])
         return torch.where(worse[:, None], self.start, self.safe), course

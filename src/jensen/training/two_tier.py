@@ -50,7 +50,7 @@ def inner_loop(steps: int = 50, lr: float = 0.4, *, num_samples: int = 4) -> Cal
 
     Args:
         steps: T (``--inner-steps``).
-        lr: Adam's step size at the start (``--inner-lr``).
+        lr: the step size at the start (``--inner-lr``), see `refine`.
         num_samples: K of an inner step.
     """
     return partial(refine, steps=steps, lr=lr, num_samples=num_samples, every=steps, measure_samples=16)
@@ -70,6 +70,8 @@ class LogLikelihood:
     iwae: Tensor
     """The importance-weighted bound of each datum through its maximised posterior, by the samples of
     ``values``, ``[N]``: never below them."""
+    rising: Tensor
+    """Whether the last steps still raised the datum's ELBO significantly, ``[N]``: more would raise it."""
 
     @property
     def value(self) -> float:
@@ -120,6 +122,7 @@ def compute_log_likelihood(
     starts: list[Tensor] = []
     taken: list[Tensor] = []
     tighter: list[Tensor] = []
+    rising: list[Tensor] = []
     given = itertools.repeat(None) if contexts is None else contexts
     for number, (x, context) in enumerate(zip(in_blocks(blocks), given, strict=contexts is not None)):
         block_seed = derive_seed(seed, "block", number)
@@ -133,8 +136,9 @@ def compute_log_likelihood(
         values.append(log_w.mean(0).cpu() + log_det)
         tighter.append(log_mean_exp(log_w).cpu() + log_det)
         taken.append(refined.steps.cpu())
+        rising.append(refined.rising.cpu())
         on_block(len(x))
-    return LogLikelihood(*map(torch.cat, (values, starts, taken, tighter)))
+    return LogLikelihood(*map(torch.cat, (values, starts, taken, tighter, rising)))
 
 
 @dataclass(frozen=True)
