@@ -17,7 +17,7 @@ from jensen._version import __version__
 from jensen.config.choices import DataSettings, ModelSettings, ObjectiveSettings
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError, check_options, did_you_mean, nearest
-from jensen.files import atomic, read_yaml_text, write_yaml_text
+from jensen.files import atomic, read_yaml_text, write_yaml_text, yaml_fault
 from jensen.training.plan import Plan
 
 
@@ -80,9 +80,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a YAML file that exists") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise UserError(
-            f"{path} is not valid YAML (line {line}); mend it or start from a run's config.yaml"
+            f"{path} is not valid YAML ({yaml_fault(error)}); mend it or start from a run's config.yaml"
         ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings; write lines such as 'latent_dim: 8'")
@@ -110,8 +109,7 @@ def settings_from(values: Mapping[str, Any], prog: str) -> Settings:
     Raises:
         UserError: a value that cannot be used.
     """
-    flags = {field.name for field in dataclasses.fields(Settings) if field.type is bool}
-    return parse(Settings, to_arguments(values, "data", flags), prog)
+    return parse(Settings, to_arguments(values, Settings, "data"), prog)
 
 
 def read_run_settings(run: Path) -> Settings:
