@@ -16,7 +16,7 @@ from jensen.config.data import load_dataset
 from jensen.config.fresh import fresh_model
 from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
-from jensen.config.settings import Settings, write_config
+from jensen.config.settings import CHOSEN, Settings, chosen, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.stored import Stored
@@ -59,10 +59,11 @@ def start(
         check_free(out)
     dataset = load_dataset(settings, on_choice=on_choice)
     settings = settings.replace(data=absolute(settings.data), **_resolved(settings.data_dir, settings.schema))
-    settings, notes = _bounded(settings, dataset)
+    asked = settings
+    settings, notes = _bounded(asked, dataset)
     settings, said = resolve(settings, dataset)
     columns = [] if dataset.schema is None else dataset.schema.sentences()
-    run = Run(out, settings, _recorded(settings, dataset))
+    run = Run(out, settings, _recorded(settings, dataset) | {CHOSEN: chosen(asked, settings)})
     model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*dataset.notes, *notes, *columns, *said):

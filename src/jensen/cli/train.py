@@ -30,8 +30,8 @@ class TrainOptions(Settings):
     out: Path | None = None
     """The run's folder. Default: runs/NAME-OF-THE-DATA."""
     config: str | None = None
-    """Start from the settings of a file (a run's config.yaml will do) or a recipe (binarized-mnist,
-    lecture, ...); options on the command line come on top."""
+    """Start from the settings of a file (a run's config.yaml will do: what was left to jensen there is left
+    to it again) or a recipe (binarized-mnist, lecture, ...); options on the command line come on top."""
     overwrite: bool = False
     """Replace the run that the folder holds."""
     resume: Path | None = None
@@ -123,7 +123,7 @@ def _settings_below(options: TrainOptions) -> Settings | None:
     if options.config is None:
         return None
     path = Path(options.config)
-    return read_settings(path) if path.exists() else recipe(options.config)
+    return read_settings(path, anew=True) if path.exists() else recipe(options.config)
 
 
 def _without_idle(options: TrainOptions, base: Settings) -> TrainOptions:
