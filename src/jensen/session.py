@@ -68,18 +68,29 @@ def start(
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*dataset.notes, *notes, *columns, *said):
         on_choice(sentence)
-    held = holds_any(out)
+    return _fit_anew(run, dataset, state, on_epoch, on_choice)
+
+
+def _fit_anew(
+    run: Run,
+    dataset: Dataset,
+    state: TrainingState,
+    on_epoch: Callable[[TrainingState], None],
+    say: Callable[[str], None],
+) -> Run:
+    """Train a new run into its folder, which stays as it is if the first epoch fails."""
+    held = holds_any(run.path)
     if not held:
         begin(run, dataset.schema)
     try:
         replaces = partial(begin, run, dataset.schema) if held else None
-        return _fit(run, dataset, state, on_epoch, on_choice, replaces)
+        return _fit(run, dataset, state, on_epoch, say, replaces)
     except UserError as error:
         if state.epoch:
             raise
         if not held:  # no run that could only diverge again is to bar the folder
-            take_back(out)
-        raise UserError(f"{error}; nothing was written to {out}") from None
+            take_back(run.path)
+        raise UserError(f"{error}; nothing was written to {run.path}") from None
 
 
 def _resolved(data_dir: Path | None, schema: Path | None = None) -> dict[str, Path]:
@@ -155,12 +166,7 @@ def resume(
     changes = changes | _resolved(changes.get("data_dir"))
     begun = any((path / name).exists() for name in WRITTEN[1:])
     if begun:  # an altered config.yaml is named before anything is made of it
-        done = len(TrainingState.read_history(run.checkpoint, run.identity))
-        if changes.get("epochs", done) < done:
-            raise UserError(
-                f"--epochs {changes['epochs']} is less than the {done} that {path} has done; give more of "
-                "them, or train a new run"
-            )
+        _check_epochs(run, changes.get("epochs"))
     dataset = _found_again(run, changes)
     run.settings = run.settings.replace(**changes | {"data": run.settings.data})
     device = choose_device(run.settings.device)
@@ -175,6 +181,20 @@ def resume(
     if changes:
         write_config(run.config, run.settings, run.recorded)
     return _fit(run, dataset, state, on_epoch, on_choice)
+
+
+def _check_epochs(run: Run, epochs: int | None) -> None:
+    """Refuse fewer epochs than are done: config.yaml would say that they are all.
+
+    Raises:
+        UserError: there are fewer; the checkpoint is damaged, or of another config.yaml.
+    """
+    done = len(TrainingState.read_history(run.checkpoint, run.identity))
+    if epochs is not None and epochs < done:
+        raise UserError(
+            f"--epochs {epochs} is less than the {done} that {run.path} has done; give more of them, or "
+            "train a new run"
+        )
 
 
 def _found_again(run: Run, changes: dict[str, Any]) -> Dataset:
