@@ -21,7 +21,7 @@ GROUND = {"trace", "distributions", "networks", "data"}
 MODELS = GROUND | {"families", "priors", "models"}
 LOOPS = MODELS | {"objectives", "chunks", "training", "evaluation"}
 SETTINGS = LOOPS | {"config", "recipes"}
-RUNS = SETTINGS | {"run", "session", "figures", "scores"}
+RUNS = SETTINGS | {"run", "folder", "session", "figures", "scores"}
 FACES = RUNS | {"estimator"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set() for room in FREE},
@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": LOOPS,
     "recipes": LOOPS | {"config"},
     "run": SETTINGS,
-    "session": SETTINGS | {"run"},
+    "folder": SETTINGS | {"run"},
+    "session": SETTINGS | {"run", "folder"},
     "figures": SETTINGS | {"run"},
     "scores": SETTINGS | {"run"},
     "estimator": RUNS,

@@ -99,9 +99,33 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML by libyaml where it is there (the schema of a table can have 50,000 levels); each key once."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """A mapping; PyYAML would take the last of two values of a key and say nothing of the first."""
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if (name := (key.tag, str(key.value))) in seen:
+                twice = f"{key.value} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, twice, key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml_text(text: str) -> Any:
-    """What YAML says, read by libyaml where it is there: the schema of a table can have 50,000 levels."""
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """What YAML says.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or gives a key twice.
+    """
+    return yaml.load(text, _Loader)
+
+
+def yaml_fault(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """The line of a text that is no YAML, and what is wrong there."""
+    line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+    return ": ".join(filter(None, [f"line {line}", getattr(error, "problem", None)]))
 
 
 def write_yaml_text(values: Any) -> str:

@@ -210,7 +210,8 @@ class Run:
         weights, metadata = load_tensors(path)
         if metadata.get("config") != self.identity:
             raise UserError(
-                f"{self.config} was altered since {path.name} was written, or is of another run; restore it"
+                f"{self.config} and {path.name} do not belong together: one was altered, or is of another "
+                "run; restore it"
             )
         return weights
 
@@ -245,7 +246,7 @@ class Run:
             raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from None
         except (AttributeError, ValueError):
             raise UserError(f"{path} is truncated or damaged; {mend}") from None
-        if self.checkpoint.exists() and content != _as_lines(TrainingState.read_history(self.checkpoint)):
+        if self.checkpoint.exists() and content != self._remembered():
             raise UserError(
                 f"{path} is not what the checkpoint remembers (truncated, altered, or the run was stopped "
                 f"while writing it); {mend}"
@@ -253,6 +254,18 @@ class Run:
         if not lines:
             raise UserError(f"{path} is empty; {mend}")
         return lines
+
+    def _remembered(self) -> bytes:
+        """What metrics.jsonl is by the checkpoint."""
+        return _as_lines(TrainingState.read_history(self.checkpoint, self.identity))
+
+    def damages(self) -> Iterator[str]:
+        """What is wrong with the files that resuming writes anew from the checkpoint, a line each."""
+        for read in (self._weights, self.history):
+            try:
+                read()
+            except UserError as error:
+                yield str(error).partition(";")[0]
 
     def save(self, state: TrainingState) -> None:
         """Write checkpoint, weights and metrics, each atomically; the checkpoint, which decides, first.

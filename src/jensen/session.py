@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,15 @@ from jensen.config.data import load_dataset
 from jensen.config.fresh import fresh_model
 from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
-from jensen.config.settings import Settings, write_config
+from jensen.config.settings import CHOSEN, Settings, chosen, write_config
 from jensen.data import Dataset, absolute, fit_preparation
 from jensen.data.dataset import describe
 from jensen.data.stored import Stored
 from jensen.data.strange import strange_numbers
-from jensen.data.tables.edits import write_schema
 from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
+from jensen.folder import begin, check_free, holds_any, take_back
 from jensen.run import FREE, WRITTEN, OtherDataError, Run, UnwrittenError
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
@@ -48,36 +49,58 @@ def start(
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     on_choice: Callable[[str], None] = lambda said: None,
 ) -> Run:
-    """Train from scratch into the folder ``out``.
+    """Train from scratch into the folder ``out``. A run that it holds is kept until an epoch is done.
 
     Raises:
-        UserError: unusable data or settings, or ``out`` already holds a run; nothing is touched then.
+        UserError: unusable data or settings, ``out`` already holds a run, or the first epoch diverged;
+            nothing is touched then.
     """
     device = choose_device(settings.device)  # may refuse, before anything is touched or read
-    if any((out / name).exists() for name in WRITTEN) and not overwrite:
-        raise UserError(
-            f"{out} already holds a run; add --overwrite to replace it, or --resume {out} to go on"
-        )
     if not overwrite:
-        _check_free(out)
+        check_free(out)
     dataset = load_dataset(settings, on_choice=on_choice)
     # First: they may say what to do about data that are then refused.
     for sentence in (*dataset.notes, *strange_numbers(dataset)):
         on_choice(sentence)
-    settings = settings.replace(data=absolute(settings.data))  # to be found again from any folder
-    settings, notes = _bounded(settings, dataset)
+    settings = settings.replace(data=absolute(settings.data), **_resolved(settings.data_dir, settings.schema))
+    asked = settings
+    settings, notes = _bounded(asked, dataset)
     settings, said = resolve(settings, dataset)
     columns = [] if dataset.schema is None else dataset.schema.sentences()
-    run = Run(out, settings, _recorded(settings, dataset))
+    run = Run(out, settings, _recorded(settings, dataset) | {CHOSEN: chosen(asked, settings)})
     model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*notes, *columns, *said):
         on_choice(sentence)
-    _empty(out)
-    write_config(run.config, settings, run.recorded)
-    if dataset.schema is not None:
-        write_schema(out / "schema.yaml", dataset.schema)
-    return _fit(run, dataset, state, on_epoch, on_choice)
+    return _fit_anew(run, dataset, state, on_epoch, on_choice)
+
+
+def _fit_anew(
+    run: Run,
+    dataset: Dataset,
+    state: TrainingState,
+    on_epoch: Callable[[TrainingState], None],
+    say: Callable[[str], None],
+) -> Run:
+    """Train a new run into its folder, which stays as it is if the first epoch fails."""
+    held = holds_any(run.path)
+    if not held:
+        begin(run, dataset.schema)
+    try:
+        replaces = partial(begin, run, dataset.schema) if held else None
+        return _fit(run, dataset, state, on_epoch, say, replaces)
+    except UserError as error:
+        if state.epoch:
+            raise
+        if not held:  # no run that could only diverge again is to bar the folder
+            take_back(run.path)
+        raise UserError(f"{error}; nothing was written to {run.path}") from None
+
+
+def _resolved(data_dir: Path | None, schema: Path | None = None) -> dict[str, Path]:
+    """The settings that are paths and are given, to be found again from any folder."""
+    paths = {"data_dir": data_dir, "schema": schema}
+    return {name: path.resolve() for name, path in paths.items() if path is not None}
 
 
 def _recorded(settings: Settings, dataset: Dataset) -> dict[str, Any]:
@@ -119,32 +142,6 @@ def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]
     return settings, notes
 
 
-def _check_free(out: Path) -> None:
-    """Refuse a folder in which a run would replace a file that no run has written.
-
-    Raises:
-        UserError: which file.
-    """
-    for name in ("schema.yaml", "report.html"):
-        if (out / name).exists():
-            raise UserError(
-                f"{out / name} is there, and is not a run's: a run would replace it; give another --out, or "
-                "add --overwrite"
-            )
-
-
-def _empty(out: Path) -> None:
-    """Make a run's folder, or take what an earlier run has written from it (its config.yaml is replaced)."""
-    try:
-        (out / "checkpoint").mkdir(parents=True, exist_ok=True)
-        for old in ("report.html", "schema.yaml", "reference.safetensors", *WRITTEN[1:]):
-            (out / old).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write in the folder {out}: {error.strerror}; choose another with --out"
-        ) from None
-
-
 def resume(
     path: Path,
     changes: dict[str, Any],
@@ -170,18 +167,38 @@ def resume(
             f"--{fixed[0].replace('_', '-')} cannot change when a run is resumed (only "
             f"{', '.join('--' + name.replace('_', '-') for name in FREE)} can); train a new run"
         )
+    changes = changes | _resolved(changes.get("data_dir"))
+    begun = any((path / name).exists() for name in WRITTEN[1:])
+    if begun:  # an altered config.yaml is named before anything is made of it
+        _check_epochs(run, changes.get("epochs"))
     dataset = _found_again(run, changes)
     run.settings = run.settings.replace(**changes | {"data": run.settings.data})
     device = choose_device(run.settings.device)
     model = fresh_model(run.settings, dataset, run.preparation).to(device)
     memory = build_memory(run.settings)
-    if any((path / name).exists() for name in WRITTEN[1:]):
+    if begun:
         state = TrainingState.load(run.checkpoint, model, run.settings, memory, run.identity)
+        for damage in run.damages():
+            on_choice(f"{damage}: it is written anew from the checkpoint")
     else:  # stopped before the first checkpoint
         state = TrainingState.start(model, run.settings, memory)
     if changes:
         write_config(run.config, run.settings, run.recorded)
     return _fit(run, dataset, state, on_epoch, on_choice)
+
+
+def _check_epochs(run: Run, epochs: int | None) -> None:
+    """Refuse fewer epochs than are done: config.yaml would say that they are all.
+
+    Raises:
+        UserError: there are fewer; the checkpoint is damaged, or of another config.yaml.
+    """
+    done = len(TrainingState.read_history(run.checkpoint, run.identity))
+    if epochs is not None and epochs < done:
+        raise UserError(
+            f"--epochs {epochs} is less than the {done} that {run.path} has done; give more of them, or "
+            "train a new run"
+        )
 
 
 def _found_again(run: Run, changes: dict[str, Any]) -> Dataset:
@@ -204,8 +221,9 @@ def _fit(
     state: TrainingState,
     on_epoch: Callable[[TrainingState], None],
     say: Callable[[str], None],
+    replaces: Callable[[], None] | None = None,
 ) -> Run:
-    """Train ``run`` from ``state`` on, and write it."""
+    """Train ``run`` from ``state`` on, and write it: after an epoch over another, which ``replaces`` ends."""
     settings = run.settings
     device = choose_device(settings.device)
     for name in WRITTEN:
@@ -219,12 +237,15 @@ def _fit(
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
-    due = time.monotonic() + SAVE_SECONDS
+    due = time.monotonic() + (SAVE_SECONDS if replaces is None else 0)
     kept = Kept(state)
 
     def after_epoch(state: TrainingState) -> None:
-        nonlocal due
+        nonlocal due, replaces
         kept.take()
+        if replaces is not None:
+            replaces()
+            replaces = None
         if (began := time.monotonic()) >= due:
             run.save(state)
             now = time.monotonic()
@@ -238,12 +259,15 @@ def _fit(
     except UserError as error:
         # Diverged: the optimizer's state is of no use, the best weights are. But where no checkpoint found
         # room, weights alone would be a run that can neither go on nor be begun anew.
-        if state.best and (run.checkpoint.exists() or not isinstance(error, UnwrittenError)):
+        room = run.checkpoint.exists() or not isinstance(error, UnwrittenError)
+        if replaces is None and state.best and room:
             with contextlib.suppress(UserError):  # what went wrong first is what the user must know
                 save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
         raise
     except KeyboardInterrupt as interrupt:
         done = kept.put_back()
+        if replaces is not None:  # the run before is still there, as it was
+            raise
         if done.epoch:
             run.save(done)
         raise type(interrupt)(_how_to_go_on(run, done.epoch)) from None

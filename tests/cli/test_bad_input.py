@@ -68,6 +68,11 @@ TRAIN = [
     ("train d.npy --beta 4 --bound iwae", "--beta 4 has no effect with --bound iwae", "--bound beta"),
     ("train d.npy --validation-fraction 1", "--validation-fraction is 1.0", "between 0 and 1"),
     ("train d.npy --test-fraction 0.95", "0.95", "below 1"),
+    (
+        "train d.npy --validation-fraction 0.6 --test-fraction 0.5",
+        "--validation-fraction 0.6 and --test-fraction 0.5 leave nothing",
+        "below 1",
+    ),
     ("train d.npy --bound elb", "--bound is elb", "elbo"),
     ("train d.npy --device tpu", "'tpu'", "cpu"),
     ("train d.npy --out run --device tpu", "'tpu'", "cpu"),
@@ -108,6 +113,7 @@ OTHERS = [
     ("encode nowhere d.npy -o new.npy", "nowhere", "jensen train wrote"),
     ("encode bits grey.npy -o new.npy", "300 of 300 values", "0 nor 1"),
     ("reconstruct bits grey.npy -o new.npy", "300 of 300 values", "0 nor 1"),
+    ("encode bits grey.npy -o new.npy", "the model cannot take them", "like those of its training"),
     ("reconstruct run d.npy -o a_file/new.npy", "a_file", "folder"),
     ("reconstruct run images.npy -o new.npy", "[4, 4]", "[5]"),
     ("report nowhere", "nowhere", "jensen train wrote"),
@@ -147,6 +153,18 @@ def test_unusable_rows(command: str, name: str, given: str, mend: str, refused: 
     assert f"{name}.npy" in message
     assert given in message
     assert mend in message
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+def test_rows_too_large_once_they_are_scaled(command: str, trained: Path, refused: Refused) -> None:
+    rows = np.load(trained / "d.npy")
+    rows[3, 2] = 1e300
+    np.save(trained / "large.npy", rows)
+    try:
+        message = refused(f"{command} run large.npy -o new.npy")
+    finally:
+        (trained / "large.npy").unlink()
+    assert "large.npy has values in row 3 that are too large for float32" in message
 
 
 @pytest.mark.parametrize(("line", "given", "mend"), TRAIN)
@@ -189,6 +207,14 @@ def test_overwrite_with_bad_data_costs_no_run(data: str, refused: Refused) -> No
         ("bound: elb", "--bound is elb", "elbo"),
         ("epochs: 2.5", "'2.5'", "a whole number"),
         ("epochs: true", "'True'", "a whole number"),
+        ("grey: 0", "--grey is 0", "true or false"),
+        ("grey: maybe", "--grey is 'maybe'", "true or false"),
+        ("grey: null", "--grey is None", "true or false"),
+        ("skip-bad: 'true'", "--skip-bad is 'true'", "without quotes"),
+        ("latent_dim: [3]", "--latent-dim is [3]", "one value"),
+        ("data: [d.npy, d.npy]", "--data is ['d.npy', 'd.npy']", "one value"),
+        ("latent_dim: 3\nlatent_dim: 4", "line 2: latent_dim is given twice", "mend it"),
+        ("latent-dim: 3\nlatent_dim: 4", "latent_dim is given twice", "leave one of them out"),
         ("help: true", "unknown setting 'help'", "(see jensen train --help)"),
         ("1: 2", "unknown setting '1'", "(see jensen train --help)"),
         ("out: new", "unknown setting 'out'", "(see jensen train --help)"),

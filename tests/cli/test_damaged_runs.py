@@ -71,6 +71,7 @@ CASES: list[tuple[str, Damage, dict[str, str], str]] = [
     ("no shape", edit(CONFIG, "    shape: [60, 5]\n", ""), READERS | RESUME, "config.yaml"),
     ("other digest", edit(CONFIG, "digest: ", "digest: 0"), READERS | RESUME, "altered"),
     ("other scale", edit(CONFIG, "scale: [", "scale: [9.0, "), READERS | RESUME, "config.yaml"),
+    ("other support", edit(CONFIG, "support: real", "support: seal"), READERS | RESUME, "altered"),
     ("other dtype", edit(CONFIG, "float64", "float32"), READERS | RESUME, "altered"),
     ("unknown key", edit(CONFIG, "latent_dim", "latentdim"), READERS | RESUME, "did you mean latent_dim?"),
     ("no weights", remove(MODEL), READERS, "--resume copy` writes it anew"),
@@ -129,6 +130,51 @@ def test_resume_mends_what_the_checkpoint_remembers(
     damage(tmp_path / "copy")
     assert call("train", "--resume", str(tmp_path / "copy"))[0] == 0
     assert digests(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut(MODEL), "model.safetensors is truncated or damaged"),
+        (flip(MODEL), "model.safetensors was altered"),
+        (other(MODEL), "model.safetensors do not belong together"),
+        (remove(METRICS), "cannot read copy/metrics.jsonl"),
+        (cut(METRICS), "metrics.jsonl is truncated or damaged"),
+    ],
+)
+def test_resume_says_what_it_writes_anew(
+    damage: Damage, said: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    shutil.copytree(trained / "run", tmp_path / "copy")
+    shutil.copytree(trained / "bits", tmp_path / "bits")
+    monkeypatch.chdir(tmp_path)
+    assert "anew" not in done(call, "train", "--resume", "copy")[1]
+    damage(tmp_path / "copy")
+    (line,) = [line for line in done(call, "train", "--resume", "copy")[1].splitlines() if "anew" in line]
+    assert said in line
+    assert line.endswith(": it is written anew from the checkpoint")
+
+
+def test_a_report_without_the_checkpoint_says_that_its_curves_are_not_checked(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    shutil.copytree(trained / "run", tmp_path / "copy")
+    monkeypatch.chdir(trained)
+    copy = str(tmp_path / "copy")
+    assert "unchecked" not in done(call, "report", copy, "--num-samples", "2")[1]
+    remove(STATE)(tmp_path / "copy")
+    said = done(call, "report", copy, "--num-samples", "2")[1]
+    assert f"{STATE} is missing: the curves of metrics.jsonl are shown as they are, unchecked" in said
+
+
+def test_fewer_epochs_than_are_done_are_refused(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    monkeypatch.chdir(trained)
+    before = digests(trained)
+    said = refused(call, "train", "--resume", "run", "--epochs", "2")
+    assert "--epochs 2 is less than the 3 that run has done" in said
+    assert digests(trained) == before
 
 
 def test_data_that_changed_since_training(

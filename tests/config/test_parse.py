@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from jensen.cli import COMMANDS, main
+from jensen.config import Settings
 from jensen.config.choices import Widths
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError
@@ -141,6 +142,6 @@ def test_help_shows_no_default_that_says_nothing(
 
 def test_to_arguments() -> None:
     values = {"data": "a b.npy", "latent_dim": 3, "hidden": [200, 100], "max_time": None}
-    assert to_arguments(values, "data") == [
+    assert to_arguments(values, Settings, "data") == [
         "a b.npy", "--latent-dim", "3", "--hidden", "200,100", "--max-time", "None",
     ]  # fmt: skip

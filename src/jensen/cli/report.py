@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from jensen.cli.common import RunOptions
+from jensen.cli.common import RunOptions, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
 from jensen.progress import parts
@@ -50,4 +50,6 @@ def main(arguments: Sequence[str]) -> None:
             device=options.device,
             begin=begin,
         )
+    if not run.checkpoint.exists():
+        say(f"{run.checkpoint} is missing: the curves of metrics.jsonl are shown as they are, unchecked")
     print(path)

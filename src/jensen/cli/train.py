@@ -29,8 +29,8 @@ class TrainOptions(Settings):
     out: Path | None = None
     """The run's folder. Default: runs/NAME-OF-THE-DATA."""
     config: str | None = None
-    """Start from the settings of a file (a run's config.yaml will do) or a recipe (binarized-mnist,
-    lecture, ...); options on the command line come on top."""
+    """Start from the settings of a file (a run's config.yaml will do: what was left to jensen there is left
+    to it again) or a recipe (binarized-mnist, lecture, ...); options on the command line come on top."""
     overwrite: bool = False
     """Replace the run that the folder holds."""
     resume: Path | None = None
@@ -51,7 +51,10 @@ def main(arguments: Sequence[str]) -> None:
             with _as_it_was(options.resume, arguments):
                 run = _go_on(options.resume, base, options, show)
         else:
-            run = _begin(options if base is None else _without_idle(options, base), show)
+            options = options if base is None else _without_idle(options, base)
+            out = _folder(options)
+            with _as_it_was(out, arguments):
+                run = _begin(out, options, show)
     report(run, as_json=options.json)
 
 
@@ -67,15 +70,19 @@ def _as_it_was(run: Path, arguments: Sequence[str]) -> Iterator[None]:
         raise type(interrupt)(f"{run}: nothing was changed; go on with: {command}") from None
 
 
-def _begin(options: TrainOptions, show: "Show") -> "Run":
-    """A run from its start."""
-    from jensen import session
-
+def _folder(options: TrainOptions) -> Path:
+    """Where a new run goes."""
     if not options.data:
         raise UserError("no data given: name a data set, as in `jensen train digits`, a file or a folder")
     if options.out == Path():  # also what an empty variable makes of it
         raise UserError("--out names no folder; give one for the run, such as runs/name")
-    out = options.out or Path("runs") / _name(options.data)
+    return options.out or Path("runs") / _name(options.data)
+
+
+def _begin(out: Path, options: TrainOptions, show: "Show") -> "Run":
+    """A run from its start."""
+    from jensen import session
+
     settings = Settings(**_fields(options))
     return session.start(settings, out, overwrite=options.overwrite, on_epoch=show, on_choice=say)
 
@@ -115,7 +122,7 @@ def _settings_below(options: TrainOptions) -> Settings | None:
     if options.config is None:
         return None
     path = Path(options.config)
-    return read_settings(path) if path.exists() else recipe(options.config)
+    return read_settings(path, anew=True) if path.exists() else recipe(options.config)
 
 
 def _without_idle(options: TrainOptions, base: Settings) -> TrainOptions:

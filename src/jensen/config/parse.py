@@ -9,7 +9,7 @@ import dataclasses
 import io
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, TypeVar, get_type_hints
 
@@ -133,12 +133,17 @@ def _stray(word: str, kind: type, arguments: Sequence[str]) -> str:
     hint = get_type_hints(kind, include_extras=True).get(option.removeprefix("--").replace("-", "_"))
     if hint is bool and start == place - 1:
         return f"{option} takes no value; leave {word!r} out"
-    if any("," in str(getattr(part, "metavar", "")) for part in getattr(hint, "__metadata__", ())):
+    if _is_list(hint):
         parts = [given.strip(",") for given in takewhile(lambda given: not given.startswith("-"), after)]
         parts = list(takewhile(lambda part: part.isdigit() == parts[0].isdigit(), parts))
         if len(parts) > 1:
             return f"{option} takes its values joined by commas, without blanks: {option} {','.join(parts)}"
     return f"{word!r} is one word too many; put a path with spaces in quotes"
+
+
+def _is_list(hint: Any) -> bool:
+    """Whether an option of this type takes several values, joined by commas."""
+    return any("," in str(getattr(part, "metavar", "")) for part in getattr(hint, "__metadata__", ()))
 
 
 def _options(kind: type) -> list[str]:
@@ -147,20 +152,40 @@ def _options(kind: type) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in names]
 
 
-def to_arguments(values: Mapping[str, Any], positional: str, flags: Collection[str] = ()) -> list[str]:
+def to_arguments(values: Mapping[str, Any], kind: type, positional: str) -> list[str]:
     """Option names and values, as read from YAML, as the words of a command line.
 
     Args:
-        values: of the options; those of ``flags``, which stand alone, are true or false.
+        values: of the options of ``kind``: flags, which stand alone there, are true or false here.
+        kind: the dataclass of the options.
         positional: the option that is given without its name.
-        flags: the options that take no value.
+
+    Raises:
+        UserError: a flag that is neither, a list where one value is taken, or an option given twice.
     """
+    hints = get_type_hints(kind, include_extras=True)
     words: list[str] = []
-    for key, value in values.items():
-        if key.replace("-", "_") in flags and isinstance(value, bool):
-            words += [f"--{key.replace('_', '-')}"] if value else []
+    for name, value in _once(values).items():
+        hint, option = hints.get(name), f"--{name.replace('_', '-')}"
+        if hint is bool:
+            if not isinstance(value, bool):
+                raise UserError(f"{option} is {value!r}; it must be true or false, without quotes")
+            words += [option] * value
             continue
         if isinstance(value, list | tuple):
+            if not _is_list(hint):
+                raise UserError(f"{option} is {value!r}; it must be one value and no list")
             value = write_names(map(str, value))
-        words += [str(value)] if key == positional else [f"--{key.replace('_', '-')}", str(value)]
+        words += [str(value)] if name == positional else [option, str(value)]
     return words
+
+
+def _once(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the names of Python; a name may have been written with dashes, but not twice."""
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name in named:
+            raise UserError(f"{name} is given twice, also as {key}; leave one of them out")
+        named[name] = value
+    return named

@@ -17,7 +17,7 @@ from jensen._version import __version__
 from jensen.config.choices import DataSettings, ModelSettings, ObjectiveSettings
 from jensen.config.parse import parse, to_arguments
 from jensen.errors import UserError, check_options, did_you_mean, nearest
-from jensen.files import atomic, read_yaml_text, write_yaml_text
+from jensen.files import atomic, read_yaml_text, write_yaml_text, yaml_fault
 from jensen.training.plan import Plan
 
 
@@ -80,19 +80,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a YAML file that exists") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise UserError(
-            f"{path} is not valid YAML (line {line}); mend it or start from a run's config.yaml"
+            f"{path} is not valid YAML ({yaml_fault(error)}); mend it or start from a run's config.yaml"
         ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings; write lines such as 'latent_dim: 8'")
     return content
 
 
-def read_settings(path: Path) -> Settings:
-    """The settings in a YAML file; a run's config.yaml will do (its `recorded` part is left out)."""
+CHOSEN = "chosen"
+"""Where in a run's `recorded` part the settings are that jensen chose for it."""
+
+
+def chosen(asked: Settings, resolved: Settings) -> dict[str, Any]:
+    """The settings that were left to jensen, with what it chose, as config.yaml has them."""
+    before, after = _plain(asked), _plain(resolved)
+    return {name: value for name, value in after.items() if value != before[name]}
+
+
+def read_settings(path: Path, *, anew: bool = False) -> Settings:
+    """The settings in a YAML file; a run's config.yaml will do.
+
+    Args:
+        path: of the file.
+        anew: leave out what jensen chose for the run, so that it is chosen anew, for other data or beside
+            other settings. What has been edited since counts as given.
+    """
     values = read_yaml(path)
-    values.pop("recorded", None)
+    recorded = values.pop("recorded", None)
+    made = recorded.get(CHOSEN) if isinstance(recorded, dict) else None
+    if anew and isinstance(made, dict):
+        values = {name: v for name, v in values.items() if name not in made or made[name] != v}
     known = [field.name for field in dataclasses.fields(Settings)]
     for key in values:
         if str(key).replace("-", "_") not in known:
@@ -110,8 +128,7 @@ def settings_from(values: Mapping[str, Any], prog: str) -> Settings:
     Raises:
         UserError: a value that cannot be used.
     """
-    flags = {field.name for field in dataclasses.fields(Settings) if field.type is bool}
-    return parse(Settings, to_arguments(values, "data", flags), prog)
+    return parse(Settings, to_arguments(values, Settings, "data"), prog)
 
 
 def read_run_settings(run: Path) -> Settings:
@@ -142,15 +159,19 @@ def _near_run(path: Path) -> str:
 
 def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) -> None:
     """Write a run's config.yaml: the settings, flat and complete, then what jensen found and decided."""
-    values = {
-        key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
-        for key, value in dataclasses.asdict(settings).items()
-    }
     with atomic(path) as temporary:
         temporary.write_text(
             f"# Written by jensen {__version__}. The settings; `jensen train --config` takes this file.\n"
-            + write_yaml_text(values)
+            + write_yaml_text(_plain(settings))
             + "\n# What jensen found in the data and decided. Not settings: do not edit.\n"
             + write_yaml_text({"recorded": dict(recorded)}),
             encoding="utf-8",
         )
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """The settings as YAML has them."""
+    return {
+        key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+        for key, value in dataclasses.asdict(settings).items()
+    }

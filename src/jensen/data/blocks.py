@@ -29,7 +29,7 @@ def evaluation_blocks(
     one draw: a row is prepared alike wherever it stands.
 
     Raises:
-        UserError: an unknown split, or a limit or block below 1.
+        UserError: an unknown split, or a limit or block below 1; of a block, a value too large for its type.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit is {limit}; give a number of rows of 1 or more, or leave it out for all rows")
@@ -55,6 +55,24 @@ def _blocks(
         if left <= 0:
             return
         place = () if preparation.alike else (split, number)
-        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", *place))
-        yield prepared[:left]
+        prepared = preparation(dataset.source[numbers], generator(seed, "evaluation", *place))[:left]
+        if preparation.marginals is None:  # whose missing cells are NaN
+            _check_finite(dataset.name, prepared, numbers)
+        yield prepared
         left -= block
+
+
+def _check_finite(name: str, prepared: Tensor, numbers: Tensor) -> None:
+    """Refuse rows that are finite as given (see `jensen.data.arrays`), and are not once they are prepared.
+
+    Raises:
+        UserError: the first one, and the mend.
+    """
+    finite = prepared.isfinite().flatten(1).all(1)
+    if not finite.all():
+        row = int(numbers[: len(prepared)][~finite][0])
+        kind = str(prepared.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{name} has values in row {row} that are too large for {kind} once they are scaled as those of "
+            "the training were; mend them or leave that row out"
+        )

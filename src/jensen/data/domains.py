@@ -23,8 +23,11 @@ def check_domain(
     value_range: tuple[float, float],
     *,
     name: str = "the data",
+    trained: bool = False,
 ) -> None:
     """Refuse rows ``[N, *event]`` with values outside a likelihood's domain (see `SUPPORTS`).
+
+    With ``trained`` they are for a model that is there, whose likelihood is no longer a choice.
 
     Raises:
         UserError: how many values are outside, the first of them and where it is, and the mend.
@@ -53,6 +56,8 @@ def check_domain(
     else:
         return
     outside, first = _outside(x, inside)
+    if trained:
+        mend = "the model cannot take them: give rows like those of its training, or train a run on these"
     if outside:
         raise UserError(f"{name} has {outside} of {math.prod(x.shape)} values {what} ({first}), but {mend}")
 

@@ -168,7 +168,8 @@ def match_preparation(dataset: Dataset, preparation: Preparation, seed: int = ON
     grey_range = preparation.value_range
     if preparation.marginals is not None:
         return dataset
-    check_domain(dataset.x, preparation.support, preparation.binarize, grey_range, name=dataset.name)
+    support, binarize = preparation.support, preparation.binarize
+    check_domain(dataset.x, support, binarize, grey_range, name=dataset.name, trained=True)
     if preparation.binarize == "static" and not dataset.is_binary:
         dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
     return dataset if preparation.labels is None else give_known_labels(dataset, preparation.labels)

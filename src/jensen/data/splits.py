@@ -19,16 +19,16 @@ def check_fractions(seed: int, validation_fraction: float, test_fraction: float)
     Raises:
         UserError: what was given, and what is allowed.
     """
-    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+    for name, fraction in (("validation", validation_fraction), ("test", test_fraction)):
         if not 0 < fraction < 1:  # also true of NaN
-            raise UserError(f"{name} is {fraction}; give a number between 0 and 1, such as 0.1")
+            raise UserError(f"--{name}-fraction is {fraction}; give a number between 0 and 1, such as 0.1")
     if validation_fraction + test_fraction >= 1:
         raise UserError(
-            f"validation_fraction {validation_fraction} and test_fraction {test_fraction} leave nothing "
+            f"--validation-fraction {validation_fraction} and --test-fraction {test_fraction} leave nothing "
             "to train on; give two numbers whose sum is below 1, such as 0.1 and 0.1"
         )
     if seed < 0:
-        raise UserError(f"seed is {seed}; give a whole number of 0 or more")
+        raise UserError(f"--seed is {seed}; give a whole number of 0 or more")
 
 
 def draw_splits(

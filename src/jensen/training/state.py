@@ -104,13 +104,13 @@ class TrainingState:
         save_tensors(path, tensors, {"state": json.dumps(record), "config": config})
 
     @staticmethod
-    def read_history(path: Path) -> list[Record]:
+    def read_history(path: Path, config: str = "") -> list[Record]:
         """The figures of the epochs up to a checkpoint.
 
         Raises:
-            UserError: the file is missing, truncated or altered.
+            UserError: the file is missing, truncated, altered or of other settings than ``config``.
         """
-        history: list[Record] = json.loads(_read(path)[1]["state"])["history"]
+        history: list[Record] = json.loads(_read(path, config)[1]["state"])["history"]
         return history
 
     @classmethod
@@ -122,9 +122,7 @@ class TrainingState:
         Raises:
             UserError: the file is missing, truncated, altered or of other settings than ``config``.
         """
-        tensors, metadata = _read(path)
-        if metadata["config"] != config:
-            raise UserError(f"the run's config.yaml was altered since {path} was written; restore it")
+        tensors, metadata = _read(path, config)
         kinds = ("model", "best", "memory", "optimizer")
         groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in kinds}
         for name, tensor in tensors.items():
@@ -177,8 +175,10 @@ class Kept:
         return self.then
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path, config: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors, metadata = load_tensors(path)
     if not {"state", "config"} <= metadata.keys():
         raise UserError(f"{path} is no checkpoint; restore it or train again")
+    if metadata["config"] != config:
+        raise UserError(f"the run's config.yaml was altered since {path} was written; restore it")
     return tensors, metadata

@@ -14,7 +14,7 @@ from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
 from jensen.data.words import few
 from jensen.errors import UserError, did_you_mean
-from jensen.files import atomic, read_yaml_text, write_yaml_text
+from jensen.files import atomic, read_yaml_text, write_yaml_text, yaml_fault
 
 HEADER = """\
 # The columns of the table. To change what a column is taken for, edit a copy of this file and train again
@@ -37,8 +37,9 @@ def read_schema(path: Path) -> Schema:
             "schema.yaml"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise UserError(f"the schema {path} is not valid YAML (line {line}); mend that line") from None
+        raise UserError(
+            f"the schema {path} is not valid YAML ({yaml_fault(error)}); mend that line"
+        ) from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
