@@ -13,6 +13,7 @@ from jensen import progress
 from jensen.cli.evaluate import table
 from jensen.config import Settings
 from jensen.config.evaluation import EvaluationSettings
+from jensen.errors import UserError
 from jensen.figures import evaluate_run
 from jensen.figures.lines import KINDS, lines
 from jensen.report.table import bounds, typeset
@@ -134,3 +135,52 @@ def test_a_formula_in_plain_letters_is_set_as_in_print() -> None:
         "−E<sub><i>q</i></sub> log <i>p</i>(<i>x</i>|<i>z</i>), K = 7"
     )
     assert typeset("a - b || each row's own <q>") == "a − b ‖ each row’s own &lt;<i>q</i>&gt;"
+
+
+def test_classes_can_be_sandwiched(tmp_path: Path) -> None:
+    run = trained(tmp_path, likelihood="categorical")
+    settings = EvaluationSettings(**FEW, bdmc=True, limit=4)
+    figures = evaluate_run(run, run.dataset(), settings, device="cpu", aggregate_too=False)
+    assert figures["bdmc"]["n"] == 4
+    assert "bdmc" not in figures["not_measured"]
+
+
+@pytest.mark.parametrize("inference", ["two-tier", "semi-amortized"])
+def test_posteriors_refined_already_have_an_approximation_gap(tmp_path: Path, inference: str) -> None:
+    run = trained(tmp_path, inference=inference, inner_steps=3)
+    settings = EvaluationSettings(**FEW, limit=10)
+    figures = evaluate_run(run, run.dataset(), settings, device="cpu", aggregate_too=False)
+    assert "amortization_gap" not in figures
+    gap = figures["approximation_gap"]
+    assert gap["value"] == pytest.approx(figures["iwae"]["value"] - figures["elbo"]["value"], abs=1e-5)
+    assert "IWAE - ELBO, which inner steps maximised" in table(run.path, figures)
+
+
+def test_one_latent_has_a_low_rank_posterior_of_rank_1(tmp_path: Path) -> None:
+    run = trained(tmp_path, latent_dim=1, posterior="low-rank")
+    assert run.model().encoder.family.rank == 1
+    with pytest.raises(UserError, match="--rank 3 is more than the 1 of --latent-dim; use --rank 1"):
+        trained(tmp_path, latent_dim=1, posterior="low-rank", rank=3)
+
+
+def test_what_was_not_reached_is_said(counts: Run) -> None:
+    settings = EvaluationSettings(**{**FEW, "refine_steps": 3, "chains": 16}, ais=True, limit=40)
+    figures = evaluate_run(counts, counts.dataset(), settings, device="cpu", aggregate_too=False)
+    assert figures["refined"]["rising"] > 4, "an encoder of one epoch is far from the maximum"
+    figures["ais"]["effective_sample_size"] = 1.3
+    text = table(counts.path, figures)
+    assert f"caution: {figures['refined']['rising']} of 40 refined rows still gained at the last of 3" in text
+    assert "caution: an effective sample size of 1.3 of 16 chains" in text
+    figures["refined"]["rising"], figures["ais"]["effective_sample_size"] = 4, 8.0
+    assert "caution" not in table(counts.path, figures)
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"), [(0.09, "between -7.00 and -6.91"), (-0.09, "equal but for noise")]
+)
+def test_a_sandwich_is_not_read_backwards(counts: Run, gap: float, words: str) -> None:
+    settings = EvaluationSettings(**{**FEW, "refine_steps": 0}, limit=4)
+    figures = evaluate_run(counts, counts.dataset(), settings, device="cpu", aggregate_too=False)
+    sides = {"lower": {"value": -6.955 - gap / 2}, "upper": {"value": -6.955 + gap / 2}}
+    figures["bdmc"] = {"n": 4, **sides, "gap": {"value": gap, "standard_error": 0.05}}
+    assert words in table(counts.path, figures)

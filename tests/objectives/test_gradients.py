@@ -222,9 +222,37 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"shape \(3,\) for z of shape \(3, 2\); .* \(3, 2\)"):
         score_function_gradient(lambda z: z.sum(-1), Poisson(rate), 3)
     for estimator in (pathwise_gradient, score_function_gradient):
-        with pytest.raises(ValueError, match="num_samples is 0; a mean needs 1 or more"):
+        with pytest.raises(ValueError, match="num_samples is 0; give a whole number of 1 or more"):
             estimator(lambda z: z, Normal(rate, 1.0), 0)
     with pytest.raises(ValueError, match="Exponential holds no tensor that requires a gradient"):
         pathwise_gradient(lambda z: z, Exponential(torch.ones(2)), 3)
     with pytest.raises(ValueError, match="Point has no log_prob; use pathwise_gradient"):
         score_function_gradient(total_square, Point(rate), 3)
+
+
+@pytest.mark.parametrize("gradient", [score_function_gradient, pathwise_gradient])
+def test_gradients_are_taken_where_torch_takes_none(gradient) -> None:
+    w = torch.tensor([0.3], requires_grad=True)
+    torch.manual_seed(0)
+    expected = gradient(torch.square, Normal(w, 1.0), 1000)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        found = gradient(torch.square, Normal(w, 1.0), 1000)
+    assert expected[0] != 0
+    assert torch.equal(found[0], expected[0])
+
+
+@pytest.mark.parametrize("gradient", [score_function_gradient, pathwise_gradient])
+@pytest.mark.parametrize("count", [-1, 2.5, None])
+def test_bad_counts_and_distributions_are_refused(gradient, count) -> None:
+    q = Normal(torch.tensor([0.3], requires_grad=True), 1.0)
+    with pytest.raises(ValueError, match="give a whole number of 1 or more"):
+        gradient(torch.square, q, count)
+    with pytest.raises(ValueError, match="q is a int; give a distribution"):
+        gradient(torch.square, 3, 4)
+
+
+def test_a_running_mean_is_an_object() -> None:
+    q = Normal(torch.tensor([0.3], requires_grad=True), 1.0)
+    with pytest.raises(ValueError, match=r"make one RunningMean\(\) and give it to every call"):
+        score_function_gradient(torch.square, q, 10, baseline="running-mean")

@@ -102,7 +102,7 @@ def as_text(line: "Line") -> str:
 
 def _remarks(figures: dict[str, Any]) -> list[str]:
     """What the figures rest on, and what they say of the latents."""
-    from jensen.figures.lines import low_sample_size
+    from jensen.figures.lines import cautions
 
     k, ess = figures["iwae"]["num_samples"], figures["iwae"]["effective_sample_size"]
     latents = figures["latents"]
@@ -110,15 +110,19 @@ def _remarks(figures: dict[str, Any]) -> list[str]:
     lines = []
     if math.isfinite(ess):
         lines.append(f"effective sample size of IWAE: {ess:.1f} of {k:,} (mean over rows)")
-    if caution := low_sample_size(ess, k):
-        lines.append(f"caution: {caution}")
     if "bdmc" in figures:
         found = figures["bdmc"]
         lower, upper, gap = (found[name] for name in ("lower", "upper", "gap"))
+        between = f"between {lower['value']:.2f} and {upper['value']:.2f}"
+        if gap["value"] < 0:  # each is a bound in expectation only
+            between = (
+                f"{lower['value']:.2f} from below and {upper['value']:.2f} from above, equal but for noise"
+            )
         lines.append(
-            f"BDMC on {found['n']} simulated data: log p(x) between {lower['value']:.2f} and "
-            f"{upper['value']:.2f}, gap {gap['value']:.2f} +/- {gap['standard_error']:.2f}"
+            f"BDMC on {found['n']} simulated data: log p(x) {between}, "
+            f"gap {gap['value']:.2f} +/- {gap['standard_error']:.2f}"
         )
+    lines += [f"caution: {caution}" for caution in cautions(figures)]
     lines.append(
         f"latent dimensions: {latents['active']} active, {latents['collapsed']} collapsed of {dimensions}"
     )

@@ -160,7 +160,7 @@ class ModelSettings:
     there, with a decoder that has a linear part; both start at factor analysis. point: a vanilla autoencoder;
     gumbel-softmax and straight-through: categorical latents trained through their relaxation."""
     rank: int = 2
-    """Rank of the low-rank posterior."""
+    """Rank of the low-rank posterior; left out with one latent: 1."""
     categories: int = 10
     """Classes of each categorical latent variable."""
     temperature: float = 0.667

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jensen.config.effect import CATEGORICAL, check_effect
+from jensen.config.effect import CATEGORICAL, DEFAULTS, check_effect
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import chunks
@@ -74,7 +74,7 @@ RULES: list[Rule] = [
         ),
     ),
     (
-        lambda s: s.posterior == "low-rank" and s.rank > s.latent_dim,
+        lambda s: s.posterior == "low-rank" and s.rank > max(s.latent_dim, DEFAULTS["rank"]),
         lambda s: (
             f"--rank {s.rank} is more than the {s.latent_dim} of --latent-dim; use --rank {s.latent_dim}, or "
             "--posterior full"

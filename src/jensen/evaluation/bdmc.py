@@ -56,11 +56,14 @@ def simulate(model: Model, n: int, context: Tensor | None = None) -> tuple[Tenso
     """
     with measuring(model):
         template = model.sample(n, context=context)  # only for the shape of a datum
+        if not template.is_floating_point():  # classes, which encoders read as numbers
+            own = next((p.dtype for p in getattr(model, "parameters", tuple)()), torch.get_default_dtype())
+            template = template.to(own)
         _, p = only_group(model.trace(template, 1, context=context), "bidirectional Monte Carlo")
         # A trace under the prior in the posterior's place is a draw of the generator.
         as_posterior = p if len(p.batch_shape) else p.expand((n,))
         trace = model.trace(template, 1, context=context, posterior=(as_posterior,))
-        return trace.likelihood.sample()[0], trace.z[0][0]
+        return trace.likelihood.sample()[0].to(template.dtype), trace.z[0][0]
 
 
 def bidirectional(

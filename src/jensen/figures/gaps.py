@@ -19,12 +19,15 @@ def gaps(it: Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> dic
     """The refined ELBO, annealing, and the two gaps, each difference over the same rows.
 
     ``amortization gap = refined ELBO - ELBO``, ``approximation gap = best estimate of log p(x) - refined
-    ELBO`` (Cremer, Li & Duvenaud 2018, section 3.1), both 0 or more in expectation.
+    ELBO`` (Cremer, Li & Duvenaud 2018, section 3.1), both 0 or more in expectation. Where inference is not
+    amortized, the ELBO is the refined one, and the approximation gap the only one.
     """
     settings, figures = it.settings, dict[str, Any]()
+    amortized = it.run.settings.inference == "amortized"
     refined, best = None, _Best("IWAE", values["iwae"])
+    settled = None if amortized else values["elbo"]  # other posteriors are refined already
     if settings.refine_steps:
-        if it.run.settings.inference == "amortized":
+        if amortized:
             refined = attempt("refined", skipped, lambda: {"refined": _refined(it)}).get("refined")
         else:
             skipped["refined"] = f"{it.run.settings.inference} inference refines every posterior already"
@@ -41,10 +44,13 @@ def gaps(it: Subject, values: dict[str, Tensor], skipped: dict[str, str]) -> dic
     if refined is not None:
         # So that the approximation gap is never below zero.
         best = best.or_better("IWAE of the refined posteriors", refined.iwae)
-        figures["refined"] = with_rows(refined.values) | {"steps": settings.refine_steps}
+        still = {"steps": settings.refine_steps, "rising": int(refined.rising.sum())}
+        figures["refined"] = with_rows(refined.values) | still
         figures["amortization_gap"] = with_rows(refined.values - refined.start)
-        rows = min(len(best.log_px), len(refined.values))
-        gap = with_rows(best.log_px[:rows] - refined.values[:rows])
+        settled = refined.values
+    if settled is not None:
+        rows = min(len(best.log_px), len(settled))
+        gap = with_rows(best.log_px[:rows] - settled[:rows])
         figures["approximation_gap"] = gap | {"best": best.name}
     return figures
 

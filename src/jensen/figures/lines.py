@@ -11,6 +11,8 @@ TOTAL = "total"
 
 LOW_SAMPLE_SIZE = 10
 """Below this effective sample size a few weights decide the importance-weighted bound."""
+MANY_RISING = 0.1
+"""The share of refined rows that may still rise at the last step without a word."""
 
 Figures = dict[str, Any]
 """As `jensen.figures.evaluate_run` gives them."""
@@ -51,7 +53,7 @@ KINDS = {
         "amortization gap", "refined ELBO - ELBO, same rows: what one encoder for all loses", "smaller"
     ),
     "approximation_gap": Kind(
-        "approximation gap", "{best} - refined ELBO, same rows: the family loses at least this", "smaller"
+        "approximation gap", "{best} - {refined}, same rows: the family loses at least this", "smaller"
     ),
 }
 """By their keys, in the order in which they are shown."""
@@ -111,6 +113,7 @@ def _filled(figures: Figures) -> dict[str, Any]:
         "steps": figures.get("refined", {}).get("steps"),
         "chains": annealed.get("chains"),
         "temperatures": annealed.get("temperatures"),
+        "refined": "refined ELBO" if "refined" in figures else "ELBO, which inner steps maximised",
         "best": figures.get("approximation_gap", {}).get("best"),
     }
 
@@ -133,3 +136,24 @@ def low_sample_size(size: float, num_samples: int) -> str:
         f"an effective sample size of {size:.1f} (mean over rows) says that few samples decide the "
         "importance-weighted figure: log p(x) is probably higher still. A larger --num-samples tightens it"
     )
+
+
+def cautions(figures: Figures) -> list[str]:
+    """What sampling, annealing and refining did not reach, as far as they can tell, a sentence each."""
+    sampled = figures["iwae"]
+    said = [low_sample_size(sampled["effective_sample_size"], sampled["num_samples"])]
+    if annealed := figures.get("ais"):
+        size, chains = annealed["effective_sample_size"], annealed["chains"]
+        if low_sample_size(size, chains):
+            said.append(
+                f"an effective sample size of {size:.1f} of {chains} chains (mean over rows) says that few "
+                "decide the AIS figure: log p(x) is probably higher still. More --temperatures tighten it"
+            )
+    refined = figures.get("refined", {})
+    if refined.get("rising", 0) > MANY_RISING * refined.get("n", 0):
+        said.append(
+            f"{refined['rising']:,} of {refined['n']:,} refined rows still gained at the last of "
+            f"{refined['steps']} steps: the refined ELBO and the amortization gap are probably larger, the "
+            "approximation gap smaller. A larger --refine-steps refines further"
+        )
+    return [sentence for sentence in said if sentence]

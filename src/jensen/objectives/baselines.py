@@ -80,6 +80,11 @@ def find_baseline(baseline: str | Baseline) -> Baseline:
     Raises:
         ValueError: no baseline has that name, or it is no function.
     """
+    if baseline == "running-mean":
+        raise ValueError(
+            "baseline is 'running-mean', which remembers earlier calls, and so is an object; make one "
+            "RunningMean() and give it to every call"
+        )
     if isinstance(baseline, str) and baseline in BASELINES:
         return BASELINES[baseline]
     if isinstance(baseline, str | type) or not callable(baseline):

@@ -12,9 +12,10 @@ from torch.distributions import Distribution, Transform
 
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
 from jensen.objectives.bounds import mean, reduced
-from jensen.trace import anonymous
+from jensen.trace import anonymous, check_count
 
 
+@torch.enable_grad()
 def score_function_gradient(
     F: Callable[[Tensor], Tensor],
     q: Distribution,
@@ -43,8 +44,9 @@ def score_function_gradient(
         sum over the batch.
 
     Raises:
-        ValueError: q has no density or no parameters, K is 0, F's values are of the wrong shape, ...
+        ValueError: q has no density or no parameters, K is below 1, F's values are of the wrong shape, ...
     """
+    _check(q, num_samples)
     z = anonymous(q.sample((num_samples,)))
     values = _values(F, z, q)
     try:
@@ -56,6 +58,7 @@ def score_function_gradient(
     return _gradient(score_surrogate(values, log_q, baseline=find_baseline(baseline)), q, parameters)
 
 
+@torch.enable_grad()
 def pathwise_gradient(
     F: Callable[[Tensor], Tensor],
     q: Distribution,
@@ -79,8 +82,9 @@ def pathwise_gradient(
         One gradient for each parameter, as in `score_function_gradient`.
 
     Raises:
-        ValueError: q has no pathwise sampler or no parameters, K is 0, F is not differentiable, ...
+        ValueError: q has no pathwise sampler or no parameters, K is below 1, F is not differentiable, ...
     """
+    _check(q, num_samples)
     if not q.has_rsample:
         raise ValueError(f"{type(q).__name__} has no pathwise sampler (rsample); use score_function_gradient")
     z = q.rsample((num_samples,))
@@ -167,10 +171,17 @@ def _leaves(tensor: Tensor) -> Iterable[Tensor]:
         pending.extend(parent for parent, _ in reversed(node.next_functions))
 
 
+def _check(q: Any, num_samples: Any) -> None:
+    """Refuse what is no distribution, or no number of draws."""
+    if not isinstance(q, Distribution):
+        raise ValueError(
+            f"q is a {type(q).__name__}; give a distribution, such as torch.distributions.Normal(w, 1.0)"
+        )
+    check_count("num_samples", num_samples)
+
+
 def _values(F: Callable[[Tensor], Tensor], z: Tensor, q: Distribution) -> Tensor:
     """F(z), of the shape ``[K, *batch]`` that no broadcasting can spoil, in floating-point numbers."""
-    if not len(z):
-        raise ValueError("num_samples is 0; a mean needs 1 or more")
     values = _tensor(F(z), z)
     expected = (len(z), *q.batch_shape)
     if values.shape != expected:

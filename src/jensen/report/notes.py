@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from jensen.config.tables import modelled_of
 from jensen.data.tables.schema import TYPES, Schema
-from jensen.figures.lines import low_sample_size
+from jensen.figures.lines import cautions
 from jensen.report.look import Look
 from jensen.report.style import plain
 from jensen.report.table import numbers
@@ -59,9 +59,7 @@ def notes(look: Look) -> list[Markup]:
         ).format(which),
         Markup("<b>Data:</b> ") + _domain(look),
     ]
-    size, k = figures["iwae"]["effective_sample_size"], figures["iwae"]["num_samples"]
-    if caution := low_sample_size(size, k):
-        said.append(Markup("<b>Caution:</b> {}.").format(caution))
+    said += [Markup("<b>Caution:</b> {}.").format(caution) for caution in cautions(figures)]
     if look.best_epoch == len(look.history) == settings.epochs and len(look.history) > 1:
         said.append(
             Markup(
