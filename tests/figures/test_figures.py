@@ -160,7 +160,7 @@ def test_one_latent_has_a_low_rank_posterior_of_rank_1(tmp_path: Path) -> None:
     run = trained(tmp_path, latent_dim=1, posterior="low-rank")
     assert run.model().encoder.family.rank == 1
     with pytest.raises(UserError, match="--rank 3 is more than the 1 of --latent-dim; use --rank 1"):
-        trained(tmp_path, latent_dim=1, posterior="low-rank", rank=3)
+        trained(run.path, latent_dim=1, posterior="low-rank", rank=3)
 
 
 def test_what_was_not_reached_is_said(counts: Run) -> None:
