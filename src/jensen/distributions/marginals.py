@@ -59,6 +59,10 @@ class Marginals(nn.Module):
         low = torch.where(x <= self.lows, torch.full_like(x, -1e6), self(x - self.steps / 2))
         return low, self(x + self.steps / 2)
 
+    def impossible(self, x: Tensor) -> Tensor:
+        """Whether ``x`` ``[N, C]`` cannot be: without a logarithm, or under the lowest."""
+        return (self.log & (x <= 0)) | (x < self.lows - self.steps / 4)
+
     def inverse(self, u: Tensor, *, rounded: bool = True) -> Tensor:
         """The value whose cell holds the score ``u`` ``[..., C]``, of float64; or T^-1(u), not rounded."""
         columns = u.double().reshape(-1, u.shape[-1]).T.contiguous()  # [C, N]
