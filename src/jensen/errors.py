@@ -5,6 +5,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 LIKE = 0.75
 """A word is like a name if this share of their letters is the same, in the same order."""
+LIKE_SHORT = 0.65
+"""The same of words of up to three letters, of which one is more of them."""
 
 
 class UserError(ValueError):
@@ -60,8 +62,8 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """The name that is most like a word; None where none is like it.
 
-    A name is like it that differs in a letter of four, that it begins with or that begins with it, or that is
-    its initials: ``--lr`` is like ``--learning-rate``.
+    A name is like it that differs in a letter of four (of three or fewer: by one more or less), that it
+    begins with or that begins with it, or that is its initials: ``--lr`` is like ``--learning-rate``.
     """
     import difflib
 
@@ -75,5 +77,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     same = [name for name in called if name == initials and len(name) > 1]
     begun = [name for name in called if name.startswith(typed) or (len(name) > 2 and typed.startswith(name))]
     begun.sort(key=lambda name: abs(len(name) - len(typed)))
-    found = [*same, *begun, *difflib.get_close_matches(typed, called, 1, LIKE)]
+    short = len(typed) < 4
+    close = [name for name in called if not short or abs(len(name) - len(typed)) < 2]
+    found = [*same, *begun, *difflib.get_close_matches(typed, close, 1, LIKE_SHORT if short else LIKE)]
     return called[found[0]] if found else None

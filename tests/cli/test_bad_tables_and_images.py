@@ -58,6 +58,9 @@ def _write_all() -> None:
     write("extra.csv", [line + ",x" for line in [HEADER, *rows]])
     write("tall.csv", [HEADER, "30,tall,Graz,2001-02-03", *rows])
     write("unfilled.csv", [HEADER, "30,,Bonn,2001-02-03", "30,,Bonn,", ",170.5,Graz,2001-02-03"])
+    write("young.csv", [HEADER, "-3,170.5,Graz,2001-02-03", *rows])
+    Path("tables").mkdir()
+    write("tables/a.csv", [HEADER, *rows])
     write("unseen.csv", [HEADER, "30,170.5,Bonn,2001-02-03", *rows])
     for name in ("empty.csv", "empty.tsv.gz", "empty.parquet", "empty.arrow", "empty.png", "empty.npy"):
         Path(name).touch()
@@ -102,6 +105,12 @@ REFUSED = [
     ("score run tall.csv -o new.csv", "line 2: 'tall' in column 'height'", "leave it empty"),
     ("score run unseen.csv -o new.csv --strict", "'town' has 1 cell", "leave --strict out"),
     ("impute run soon.csv -o new.csv", "'soon' in row 6", "leave it empty"),
+    (f"train faces --schema nowhere.yaml {NEW}", "faces is none", "leave it out"),
+    (f"train good.csv --condition age,age {NEW}", "names age twice", "name it once"),
+    (f"train good.csv --condition '' {NEW}", "names no column", "leave the option out"),
+    ("score run young.csv -o new.csv --strict", "column 'age' has 1 cell below 0", "leave --strict out"),
+    ("impute run tables -o new.csv", "tables is a folder", "one file at a time, such as tables/a.csv"),
+    ("sample run -o new.csv --where 'age < 0'", "age < 0 is impossible", "0 or more"),
     ("sample run -o new.csv --where 'age > 5000'", "its probability is about", "likelier"),
     (f"train broken {NEW}", "broken/3.png cannot be read", "--skip-bad"),
     ("encode images broken -o new.csv", "broken/3.png cannot be read", "--skip-bad"),
@@ -139,7 +148,10 @@ def test_what_is_not_refused_is_counted(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     status, _, err = call("score", "run", "unseen.csv", "-o", str(tmp_path / "x.csv"))
     assert status == 0
-    assert "column 'town' has 1 cell of categories that the schema lacks" in err
+    assert "column 'town' has 1 cell of categories that the schema lacks, 'Bonn' in row 1; taken as" in err
+    status, _, err = call("score", "run", "young.csv", "-o", str(tmp_path / "x.csv"))
+    assert status == 0
+    assert "column 'age' has 1 cell below 0, and is of type count, -3 in row 1; taken as they are" in err
     status, _, err = call("encode", "images", "broken", "--skip-bad", "-o", str(tmp_path / "z.csv"))
     assert status == 0
     assert "left out broken/3.png" in err

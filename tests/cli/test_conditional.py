@@ -192,15 +192,15 @@ def test_the_estimator_takes_a_condition() -> None:
 
 def test_contexts_are_chosen() -> None:
     rows = torch.tensor([[0.0, 0.3], [1.0, 0.1 * 3], [1.0, 0.7], [0.0, math.nan]], dtype=torch.float64)
-    near = Allowed(1, None, 0.3, 0.3)
+    near = Allowed(1, None, ((0.3, 0.3),))
     assert choose_contexts(rows, [near]).tolist() == rows[:2].tolist()
     assert choose_contexts(rows, [near, Allowed(0, (1,))]).tolist() == rows[1:2].tolist()
-    one_of = Allowed(1, None, 0.3, 0.9, (0.3, 0.9))
+    one_of = Allowed(1, None, ((0.3, 0.3), (0.9, 0.9)))
     assert choose_contexts(rows, [one_of]).tolist() == rows[:2].tolist(), "0.7 is between them"
     assert len(choose_contexts(rows, [])) == 4
-    assert choose_contexts(rows, [Allowed(0, (1,)), Allowed(1, None, 9, 9)]).tolist() == [[1.0, 9.0]]
+    assert choose_contexts(rows, [Allowed(0, (1,)), Allowed(1, None, ((9, 9),))]).tolist() == [[1.0, 9.0]]
     with pytest.raises(UserError, match="none of 4 training rows"):
-        choose_contexts(rows, [Allowed(1, None, 9, 9)])
+        choose_contexts(rows, [Allowed(1, None, ((9, 9),))])
     given, modelled = split_conditions([Allowed(3, (0,)), Allowed(2, (1,)), Allowed(0, (2,))], [0, 3], 4)
     assert [c.place for c in given] == [1, 0]
     assert [c.place for c in modelled] == [1]

@@ -27,17 +27,21 @@ CASES = [
     "count = 4",
     "letter in (a, c) and size < 0",
     "count in (2, 7, 4, 30) and count < 20",
+    "count != 4 and count != 0 and count < 30",
+    "size != 0.5 and size > 0.4",
 ]
 
 
 def meets(x: Tensor, conditions: list[Allowed]) -> bool:
     """Whether all rows meet all conditions."""
-    return all(
-        bool(((x[:, c.place] >= c.low) & (x[:, c.place] <= c.high)).all())
-        if c.levels is None and c.values is None
-        else set(x[:, c.place].tolist()) <= set(c.levels or c.values or ())
-        for c in conditions
-    )
+    return all(bool(within(x[:, c.place], c).all()) for c in conditions)
+
+
+def within(x: Tensor, c: Allowed) -> Tensor:
+    """Which numbers a condition allows."""
+    if c.levels is not None:
+        return torch.isin(x, torch.tensor(c.levels, dtype=x.dtype))
+    return torch.stack([(x >= low) & (x <= high) for low, high in c.spans]).any(0)
 
 
 @torch.no_grad()
@@ -64,12 +68,7 @@ def test_probability_and_draws_are_those_of_the_model(model: VAE, text: str) -> 
     free = model.sample(20_000)
     shares = torch.ones(len(free), dtype=torch.float64)
     for c in conditions:
-        column = free[:, c.place]
-        inside = (column >= c.low) & (column <= c.high)
-        only = c.levels or c.values
-        if only is not None:
-            inside = torch.isin(column, torch.tensor(only, dtype=column.dtype))
-        shares = shares * inside.double()
+        shares = shares * within(free[:, c.place], c).double()
     assert within_chance(shares, exact, tests=10)
     # Of the columns without a condition, the conditional distribution, by independent runs.
     places = {c.place for c in conditions}
@@ -137,6 +136,39 @@ def test_latents_are_proposed_until_some_allow_the_condition(
     assert drawn.x.shape == (100, 3)
 
 
+@pytest.mark.parametrize("place", [1, 2])
+@torch.no_grad()
+def test_tails_on_both_sides_are_known_in_logs(model: VAE, place: int) -> None:
+    """What is left of a number and what is right of it add up to one, however far out that is."""
+    p = model.likelihood((torch.zeros(1, 1),))
+    for far in (0.0, 2.0, 5.0, 1e3, 1e6):
+        step = 1.0 if place == 2 else 0.0
+        for end in (far, -far):
+            left = log_probability_between(p, place, -math.inf, end - step)
+            right = log_probability_between(p, place, end, math.inf)
+            assert torch.logaddexp(left, right).item() == pytest.approx(0, abs=1e-5), end
+    logs = [log_probability_between(p, place, far, math.inf).item() for far in (50.0, 100.0, 400.0)]
+    assert logs[0] > logs[1] > logs[2] > -1e6, "no tail ends where float32 does"
+
+
+@torch.no_grad()
+def test_nothing_lies_below_a_count(model: VAE) -> None:
+    p = model.likelihood((torch.zeros(1, 1),))
+    assert log_probability_between(p, 2, -math.inf, -1.0).item() < -1e3
+    assert log_probability_between(p, 2, -9.0, -1.0).item() < -1e3
+    everything = log_probability_between(p, 2, 0.0, math.inf)
+    assert everything.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_probability_below_the_smallest_number_is_said() -> None:
+    power = jensen.evaluation.conditions._power
+    assert power(math.log(3e-59)) == "3e-59"
+    assert power(math.log(2.0)) == "2e+00"
+    assert power(-900 * math.log(10) + 1e-9) == "1e-900"
+    assert power(math.log(9.9e-7)) == "1e-06"
+    assert power(-math.inf) == "0"
+
+
 def test_what_cannot_be_met_is_refused_with_its_probability(model: VAE) -> None:
     with pytest.raises(UserError, match="under the model its probability is about"):
         sample_where(model, 10, parse_where("size > 1e9", SCHEMA))
@@ -155,6 +187,11 @@ NAMES = Schema(
         Column("who", "categorical", "string", levels=("Doe, John", "O'Neil", "Roe (Jr)")),
         Column("rate", "continuous", "double"),
         Column("seen", "date", "timestamp[us]"),
+        Column("wage", "positive", "double"),
+        Column("cents", "positive", "double", step=0.01),
+        Column("seven", "ignore", "int64", constant=7),
+        Column("note", "ignore", "string"),
+        Column("class", "label", "string"),
     )
 )
 
@@ -164,23 +201,29 @@ NAMES = Schema(
     [
         ("marital-status = Never-married", [Allowed(0, (0,))]),
         ("marital-status=married", [Allowed(0, (1,))]),
-        ("hours per week > 40", [Allowed(1, None, 41.0)]),
-        ('"hours per week" >= 40 and "hours per week" < 60', [Allowed(1, None, 40.0, 59.0)]),
-        ("hours per week > 40.5", [Allowed(1, None, 41.0)]),
-        ("born >= 02/01/1970", [Allowed(2, None, 1.0)]),
+        ("hours per week > 40", [Allowed(1, None, ((41.0, math.inf),))]),
+        ('"hours per week" >= 40 and "hours per week" < 60', [Allowed(1, None, ((40.0, 59.0),))]),
+        ("hours per week > 40.5", [Allowed(1, None, ((41.0, math.inf),))]),
+        ("born >= 02/01/1970", [Allowed(2, None, ((1.0, math.inf),))]),
         ("size >= M AND ok = true", [Allowed(3, (1, 2)), Allowed(4, (1,))]),
         ("income = >50K", [Allowed(5, (1,))]),
         ("income = '<=50K' and size in (S, L)", [Allowed(5, (0,)), Allowed(3, (0, 2))]),
         ("size != M", [Allowed(3, (0, 2))]),
         ("who in (\"Doe, John\", 'Roe (Jr)')", [Allowed(6, (0, 2))]),
         ("who in (O'Neil, Roe (Jr))", [Allowed(6, (1, 2))]),
-        ("hours per week <= 40.5 and hours per week >= 1.5", [Allowed(1, None, 2.0, 40.0)]),
-        ("hours per week in (50, 40)", [Allowed(1, None, 40.0, 50.0, (40.0, 50.0))]),
-        ("hours per week in (4, 5, 9) and hours per week > 4", [Allowed(1, None, 5.0, 9.0, (5.0, 9.0))]),
-        ("hours per week in (40)", [Allowed(1, None, 40.0, 40.0)]),
-        ("rate > 1 and rate < 3", [Allowed(7, None, math.nextafter(1, 2), math.nextafter(3, 2))]),
-        ("rate >= 1 and rate <= 3", [Allowed(7, None, 1.0, 3.0)]),
-        ("seen >= 1970-01-02", [Allowed(8, None, 86400.0)]),
+        ("hours per week <= 40.5 and hours per week >= 1.5", [Allowed(1, None, ((2.0, 40.0),))]),
+        ("hours per week in (50, 40)", [Allowed(1, None, ((40.0, 40.0), (50.0, 50.0)))]),
+        ("hours per week in (4, 5, 9) and hours per week > 4", [Allowed(1, None, ((5.0, 5.0), (9.0, 9.0)))]),
+        ("hours per week in (40)", [Allowed(1, None, ((40.0, 40.0),))]),
+        ("rate > 1 and rate < 3", [Allowed(7, None, ((math.nextafter(1, 2), math.nextafter(3, 2)),))]),
+        ("rate >= 1 and rate <= 3", [Allowed(7, None, ((1.0, 3.0),))]),
+        ("seen >= 1970-01-02", [Allowed(8, None, ((86400.0, math.inf),))]),
+        ("(rate >= 1) and (ok = true)", [Allowed(7, None, ((1.0, math.inf),)), Allowed(4, (1,))]),
+        ("((rate >= 1 and size in (S, L)))", [Allowed(7, None, ((1.0, math.inf),)), Allowed(3, (0, 2))]),
+        ("hours per week > -5", [Allowed(1, None, ((-4.0, math.inf),))]),
+        ("hours per week != 4 and hours per week > 2", [Allowed(1, None, ((3.0, 3.0), (5.0, math.inf)))]),
+        ("hours per week != 0", [Allowed(1, None, ((1.0, math.inf),))]),
+        ("rate != 1 and rate >= 1", [Allowed(7, None, ((math.nextafter(1, 2), math.inf),))]),
     ],
 )
 def test_conditions_are_read(text: str, expected: list[Allowed]) -> None:
@@ -190,18 +233,39 @@ def test_conditions_are_read(text: str, expected: list[Allowed]) -> None:
 def test_the_largest_of_numbers_is_no_overflow() -> None:
     fine = Schema((Column("x", "continuous", "double", step=0.0001),))
     [allowed] = parse_where("x > 1e308", fine)
-    assert allowed.low == math.inf
+    assert allowed.spans == ((math.inf, math.inf),)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("sise = M", "did you mean size"),
+        ("sewen = 7", "did you mean seven"),
+        ("zebra = 7", "there is no column 'zebra'; there are marital-status, hours per week, born, size, ok"),
+        ("size = zebra", "has no level 'zebra'; it has S, M, L"),
+        ("seven = 7", r"column 'seven' is left out of the model \(it was always 7\); rows cannot"),
+        ("note = x", "column 'note' is left out of the model; train again with a type for it in --schema"),
+        ("class = x", "column 'class' is a label; train again"),
+        ("3 < rate", "the column stands first: write rate > 3"),
+        ("rate > 0 and", "`and` stands at an end"),
+        ("and rate > 0", "`and` stands at an end"),
+        ("rate > 0 OR", "`or` stands at an end"),
+        ("not rate > 0", "`not` is not known; use != or the opposite"),
+        ("(rate > 0) or (rate < -3)", "`or` is not known"),
+        (
+            "hours per week < 0",
+            "hours per week < 0 is impossible: .* is of type count, 0 or more; ask for that",
+        ),
+        ("hours per week = -1", "impossible"),
+        ("hours per week in (-1, 3)", "impossible"),
+        ("wage <= 0", "impossible: 'wage' is of type positive, above 0"),
+        ("cents < 0.01", "impossible"),
         ("size = XM", "did you mean M"),
         ("size = S and size = M", "leaves no value"),
         ("hours per week > 60 and hours per week < 40", "leaves no value"),
         ("hours per week > many", "no number"),
-        ("hours per week != 40", "for categories"),
+        ("hours per week != 40 and hours per week = 40", "leaves no value"),
+        ("hours per week != 40.5", "never 40.5"),
         ("rate in (1, 2)", "for categories and numbers with steps"),
         ("hours per week = 40.5", "never 40.5; the nearest values are 40 and 41"),
         ("hours per week in (40, 40.5)", "never 40.5"),

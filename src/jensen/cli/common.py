@@ -39,7 +39,8 @@ class RowsOptions(RunOptions):
     data_dir: Path | None = None
     """Folder of the named data sets."""
     strict: bool = False
-    """Refuse categories that training had not; else they are taken as missing, and counted."""
+    """Refuse cells of tables that training could not have had, such as new categories (else missing) and
+    counts below 0; without it they are counted, and the first is named."""
     skip_bad: bool = False
     """Leave out images that cannot be read, and name them; else they are refused."""
 

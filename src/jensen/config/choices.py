@@ -9,9 +9,14 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
+EMPTY = "[]"
+"""An empty list, as a config.yaml says it."""
+
 
 def _parse_widths(arguments: list[str]) -> tuple[int, ...] | None:
     text = arguments[0].strip()
+    if text == EMPTY:
+        return ()
     if text == "None":  # as a config.yaml without widths says it
         return None
     try:
@@ -21,12 +26,20 @@ def _parse_widths(arguments: list[str]) -> tuple[int, ...] | None:
 
 
 def _parse_names(arguments: list[str]) -> tuple[str, ...]:
+    if arguments[0] == EMPTY:
+        return ()
     found = next(csv.reader([arguments[0]], skipinitialspace=True), [])
-    return tuple(name for part in found if (name := part.strip()))
+    names = tuple(name for part in found if (name := part.strip()))
+    if not names:
+        raise ValueError(f"{arguments[0]!r} names no column; give one, or leave the option out")
+    return names
 
 
 def write_names(names: Iterable[str]) -> str:
     """Names as `_parse_names` reads them: those that hold a comma in quotes."""
+    names = list(names)
+    if not names:
+        return EMPTY
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     return text.getvalue()

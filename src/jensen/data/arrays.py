@@ -9,6 +9,7 @@ import numpy as np
 from jensen.errors import UserError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Rows(Protocol):
@@ -117,11 +118,13 @@ def chunks(x: Rows) -> Iterator[slice]:
 def first_place(mask: Array, start: int = 0) -> tuple[tuple[int, ...], str]:
     """The index of the first True, and in words: ``row 3, column 5`` or, for images, ``row 3, index (2, 4)``.
 
+    As everywhere in NumPy, and said so, they are counted from 0; the rows of tables are from 1.
     ``start`` is the row number of the mask's first row, for the words.
     """
     index = tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
     row, *rest = index
-    return index, f"row {start + row}, " + (f"column {rest[0]}" if len(rest) == 1 else f"index {tuple(rest)}")
+    place = f"column {rest[0]}" if len(rest) == 1 else f"index {tuple(rest)}"
+    return index, f"row {start + row}, {place} (counted from 0)"
 
 
 def check_finite(x: Rows, name: str) -> None:

@@ -187,7 +187,7 @@ def load_rows(
         source: as for `load`.
         data_dir: folder of the named data sets.
         schema: that of the table that the model was trained on; the rows are read as its columns.
-        strict: refuse categories that the schema lacks; else they are taken as missing.
+        strict: refuse cells that training could not have had (see `jensen.data.tables.odd`).
         images: how images become rows of the shape that the model was trained on.
         on_choice: told of what was done to the rows.
 

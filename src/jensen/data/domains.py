@@ -2,17 +2,15 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from jensen.data.arrays import Array, chunks, first_place
+from jensen.data.arrays import Array, Mask, chunks, first_place
 from jensen.data.preparation import BINARIZE
 from jensen.data.stored import Stored
 from jensen.errors import UserError
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _REAL = "--likelihood normal, laplace or student-t"
 
 

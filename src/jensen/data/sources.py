@@ -35,7 +35,7 @@ class Reading:
     Attributes:
         data_dir: folder of the named data sets.
         schema: of a table: that of the table trained on, whose columns these are; or a file with edits.
-        strict: refuse categories that the schema lacks; else they are taken as missing.
+        strict: refuse cells that training could not have had (see `jensen.data.tables.odd`).
         images: how images become rows.
         on_choice: told of what was done to the rows.
     """
@@ -54,6 +54,10 @@ def read(source: Any, reading: Reading) -> Raw:
         UserError: no such data, or they cannot be used.
     """
     named = _read(source, reading)
+    if isinstance(reading.schema, Path) and named.schema is None:
+        raise UserError(
+            f"--schema gives the types of the columns of a table, and {name_of(source)} is none; leave it out"
+        )
     asked, are_files = reading.images.asked, named.schema is None and named.names
     if asked and not are_files:
         does = "does" if len(asked) == 1 else "do"

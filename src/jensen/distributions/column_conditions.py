@@ -8,6 +8,7 @@ from torch import Tensor
 from jensen.distributions import near_normal
 from jensen.distributions.columns import Columns
 
+Spans = Sequence[tuple[float, float]]
 FAR = 1e6
 """Stands for infinity among normal scores."""
 
@@ -24,20 +25,23 @@ def draw_level(p: Columns, place: int, levels: Tensor) -> Tensor:
     return levels[chosen].double()
 
 
-def log_probability_of_values(p: Columns, place: int, values: Sequence[float]) -> Tensor:
-    """log P(the numeric column at ``place``, which has a grid, is one of ``values``), ``[*batch]``."""
-    return _log_values(p, place, values).logsumexp(-1)
+def log_probability_within(p: Columns, place: int, spans: Spans) -> Tensor:
+    """log P(the numeric column at ``place`` is in one of some intervals that are apart), ``[*batch]``."""
+    return _log_spans(p, place, spans).logsumexp(-1)
 
 
-def draw_value(p: Columns, place: int, values: Sequence[float]) -> Tensor:
-    """A draw of a numeric column with a grid, given that it is one of ``values``, ``[*batch]`` of float64."""
-    logits = _log_values(p, place, values)
+def draw_within(p: Columns, place: int, spans: Spans) -> Tensor:
+    """A draw of a numeric column given that it is in one of the intervals, ``[*batch]`` of float64."""
+    draws = torch.stack([draw_between(p, place, low, high) for low, high in spans], -1)
+    if len(spans) == 1:
+        return draws[..., 0]
+    logits = _log_spans(p, place, spans)
     chosen = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
-    return torch.tensor(values, dtype=torch.float64, device=chosen.device)[chosen]
+    return draws.gather(-1, chosen[..., None])[..., 0]
 
 
-def _log_values(p: Columns, place: int, values: Sequence[float]) -> Tensor:
-    return torch.stack([log_probability_between(p, place, value, value) for value in values], -1)
+def _log_spans(p: Columns, place: int, spans: Spans) -> Tensor:
+    return torch.stack([log_probability_between(p, place, low, high) for low, high in spans], -1)
 
 
 def is_density(p: Columns, place: int, low: float, high: float) -> bool:
@@ -101,16 +105,22 @@ class _Within:
         self.atoms = p.logits[..., first + inside.nonzero()[:, 0]]
         lowest = float(marginals.lows[self.number])
         self.a = -FAR if low <= lowest else self._score(low - step / 2)
-        self.b = self._score(high + step / 2)
+        # Nothing lies below the lowest number, whose cell has all that the components have there.
+        under = bool(marginals.impossible(self._row(high))[0, self.number])
+        self.b = -FAR if under else self._score(high + step / 2)
         self.components = p.logits[..., layout.mixtures[self.number]] + self._mass()
 
     def _score(self, value: float) -> float:
         """T(value), with infinity as `FAR`."""
         if abs(value) == torch.inf:
             return FAR if value > 0 else -FAR
+        return float(self.marginals(self._row(value))[0, self.number].clamp(-FAR, FAR))
+
+    def _row(self, value: float) -> Tensor:
+        """The numbers of a row in which the column has a value, ``[1, Cn]``."""
         x = torch.full((1, self.columns), 1.0, dtype=torch.float64, device=self.marginals.steps.device)
         x[0, self.number] = value
-        return float(self.marginals(x)[0, self.number].clamp(-FAR, FAR))
+        return x
 
     def _mass(self) -> Tensor:
         """log P(component within), ``[*batch, K]``: log F(b) - F(a)."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
-from jensen.data.tables.codec import Encoded, decode_table, encode_table, unknown_cells
+from jensen.data.tables.codec import Encoded, decode_table, encode_table
 from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_column, infer_schema
+from jensen.data.tables.odd import Odd, odd_levels, odd_numbers, sentences
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
 
@@ -71,8 +72,8 @@ class Container:
             encoded = _encode_array(np.asarray(data, dtype=np.float64), self.schema)
         else:
             encoded = encode_table(to_arrow(data), self.schema, name="X")
-        for column, count in encoded.unknown.items():
-            warnings.warn(unknown_cells("X", column, count, strict=False), UserWarning, stacklevel=2)
+        for sentence in sentences("X", encoded.odd):
+            warnings.warn(sentence, UserWarning, stacklevel=2)
         return encoded.x
 
     def decode(self, codes: Array) -> Any:
@@ -156,20 +157,24 @@ def as_numbers(schema: Schema) -> Schema:
 
 
 def _encode_array(x: Array, schema: Schema) -> Encoded:
-    """An array's columns as codes; a value that is no level of a discrete column is missing, and counted."""
-    codes, unknown = [], {}
+    """An array's columns as codes; a value that is no level of a discrete column is missing.
+
+    Rows of arrays are counted from 0.
+    """
+    codes: list[Array] = []
+    odd: list[Odd] = []
     for column, values in zip(schema.columns, x.T, strict=True):
         if not column.modelled:
             continue
         if column.numeric:
             codes.append(values)
+            odd += odd_numbers(column, values, values, -1, float(np.finfo(np.float64).eps))
         else:
             levels = np.asarray(column.levels, dtype=np.float64)
             place = np.searchsorted(levels, values).clip(max=len(levels) - 1)
             codes.append(np.where(levels[place] == values, place, np.nan))
-            if lost := int(np.isnan(codes[-1]).sum() - np.isnan(values).sum()):
-                unknown[column.name] = lost
-    return Encoded(np.stack(codes, axis=1) if codes else np.zeros((len(x), 0)), unknown)
+            odd += odd_levels(column, codes[-1], np.isnan(values), values, -1)
+    return Encoded(np.stack(codes, axis=1) if codes else np.zeros((len(x), 0)), odd)
 
 
 def _decode_array(codes: Array, schema: Schema) -> Array:

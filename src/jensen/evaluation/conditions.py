@@ -10,13 +10,11 @@ from torch import Tensor
 
 from jensen.data.seeds import seeded
 from jensen.distributions.column_conditions import (
-    draw_between,
     draw_level,
-    draw_value,
+    draw_within,
     is_density,
-    log_probability_between,
     log_probability_of_levels,
-    log_probability_of_values,
+    log_probability_within,
 )
 from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
@@ -68,9 +66,7 @@ def _functions(p: Columns, c: Any) -> tuple[Callable[..., Tensor], Callable[...,
     """What measures a condition on a column, what draws the column under it, and what it allows."""
     if c.levels is not None:
         return log_probability_of_levels, draw_level, (torch.tensor(c.levels, device=p.logits.device),)
-    if c.values is not None:
-        return log_probability_of_values, draw_value, (c.values,)
-    return log_probability_between, draw_between, (c.low, c.high)
+    return log_probability_within, draw_within, (c.spans,)
 
 
 def sample_where(
@@ -97,14 +93,17 @@ def sample_where(
     """
     with measuring(model), seeded(seed):
         z, c, log_w = _proposed(model, n, conditions, contexts)
-        probability = float((log_w.logsumexp(0) - math.log(len(log_w))).exp())
+        log_mean = float(log_w.logsumexp(0) - math.log(len(log_w)))
+        probability = math.exp(log_mean)
         p = _columns(model.likelihood((z[:1],), context=None if c is None else c[:1]))
-        density = any(c.levels is None and is_density(p, c.place, c.low, c.high) for c in conditions)
+        density = any(
+            is_density(p, c.place, *span) for c in conditions if c.levels is None for span in c.spans
+        )
         kind = "density" if density else "probability"
         if not probability > (0 if density else FEWEST):
             raise UserError(
-                f"--where: almost no sample meets it: under the model its {kind} is about {probability:.1g}; "
-                "ask for something likelier"
+                f"--where: almost no sample meets it: under the model its {kind} is about "
+                f"{_power(log_mean)}; ask for something likelier"
             )
         picks = _resampled(log_w.softmax(0), n)
         latents = z[picks].split(CHUNK)
@@ -113,6 +112,15 @@ def sample_where(
         x = torch.cat([_draw(p, conditions) for p in parts])
     error = float(log_w.exp().std() / math.sqrt(len(log_w)))
     return Drawn(x.cpu(), probability, kind, error, float(effective_sample_size(log_w)), len(log_w))
+
+
+def _power(log: float) -> str:
+    """A number whose logarithm is given, to one digit: also 1e-900, which float64 does not hold."""
+    if log == -math.inf:
+        return "0"
+    exponent = math.floor(log / math.log(10))
+    digit = round(math.exp(log - exponent * math.log(10)))
+    return f"{'1' if digit == 10 else digit}e{exponent + (digit == 10):+03d}"
 
 
 def _proposed(

@@ -62,9 +62,9 @@ def _meets(values: Tensor, allowed: Any) -> Tensor:
     if allowed.levels is not None:
         return torch.isin(values, values.new_tensor(allowed.levels))
     slack = TOLERANCE * values.abs()
-    if allowed.values is not None:
-        return ((values[:, None] - values.new_tensor(allowed.values)).abs() <= slack[:, None]).any(1)
-    within: Tensor = (values >= allowed.low - slack) & (values <= allowed.high + slack)
+    within = torch.zeros_like(values, dtype=torch.bool)
+    for low, high in allowed.spans:
+        within |= (values >= low - slack) & (values <= high + slack)
     return within
 
 
@@ -72,4 +72,5 @@ def _only_value(allowed: Any) -> float | None:
     """The value of a condition that allows no other."""
     if allowed.levels is not None:
         return float(allowed.levels[0]) if len(allowed.levels) == 1 else None
-    return float(allowed.low) if allowed.low == allowed.high else None
+    [(low, high), *others] = allowed.spans
+    return float(low) if low == high and not others else None

@@ -122,7 +122,7 @@ def test_levels_match_the_same_numbers_alone(
 
 def test_cells_that_are_not_a_number_are_missing_not_unknown() -> None:
     schema = infer_schema(pa.table({"c": [0.5, 1.5] * 20}))
-    assert encode_table(pa.table({"c": [np.nan, 0.5]}), schema).unknown == {}
+    assert encode_table(pa.table({"c": [np.nan, 0.5]}), schema).odd == []
 
 
 GRIDS = {"%Y-%m-%d": 86400, "%Y-%m-%d %H": 3600, "%Y-%m-%d %H:%M": 60, "%Y-%m-%d %H:%M:%S": 1}
@@ -142,7 +142,8 @@ def test_moments_have_the_grid_that_all_are_on(form: str, kind: tuple[str, str |
     assert decode_table(x, schema)["t"].equals(table["t"]), "what is drawn is on the grid"
     if form == "%Y-%m-%d":
         [day] = parse_where("t = 2020-05-01", schema)
-        assert day.low == day.high == dt.datetime(2020, 5, 1, tzinfo=dt.UTC).timestamp()
+        moment = dt.datetime(2020, 5, 1, tzinfo=dt.UTC).timestamp()
+        assert day.spans == ((moment, moment),)
 
 
 def test_moments_of_a_zone_that_is_not_known() -> None:

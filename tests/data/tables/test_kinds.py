@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from jensen.data import load_rows
+from jensen.data.dataset import load
 from jensen.data.tables.codec import decode_table, encode_table
 from jensen.data.tables.filling import fill_table
 from jensen.data.tables.infer import infer_schema
@@ -232,3 +233,19 @@ def test_percentages_that_become_levels_are_said() -> None:
     )
     for plain in (["a%", "b%"], ["01", "02"], ["$", "%"], ["1,2", "3,4"]):
         assert warned(plain * N)[1] == ""
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_whole_numbers_that_were_categories_in_pandas_are_levels(
+    large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    codes = [30, 10, 20, 10] * 10
+    frame = pandas.DataFrame({"code": pandas.Categorical(codes), "n": codes})
+    frame.to_parquet(tmp_path / "t.parquet")
+    if large:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr("jensen.data.tables.batches.LARGE", 1)
+    schema = load(str(tmp_path / "t.parquet")).schema
+    assert schema is not None
+    assert [(c.type, c.levels) for c in schema.columns] == [("categorical", (10, 20, 30)), ("count", ())]

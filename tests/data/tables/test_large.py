@@ -216,7 +216,7 @@ def test_unknown_categories_are_said_at_every_call(small: Path) -> None:
 def test_a_text_file_with_a_bad_line_is_said(small: Path) -> None:
     path = small / "bad.csv"
     path.write_text("a,b\n" + "1,2\n" * 300 + "3\n")
-    with pytest.raises(UserError, match=r"line 302: 1 cells where the header has 2"):
+    with pytest.raises(UserError, match=r"line 302: 1 cell where the header has 2"):
         load(str(path))
 
 

@@ -79,7 +79,7 @@ def test_a_column_comes_back_as_it_was(name: str, gaps: bool) -> None:
     encoded = encode_table(table, schema)
     assert encoded.x.shape == (N, 1)
     assert np.isnan(encoded.x).sum() == cells.null_count
-    assert encoded.unknown == {}
+    assert encoded.odd == []
     again = decode_table(encoded.x, schema)
     assert again.schema.field(0).type == cells.type
     assert again[name].to_pylist() == cells.to_pylist()
@@ -165,7 +165,7 @@ def test_a_file_without_a_header(tmp_path: Path) -> None:
 
 
 BAD = [
-    ("a,b\n1,2\n3\n", r"line 3: 1 cells where the header has 2"),
+    ("a,b\n1,2\n3\n", r"line 3: 1 cell where the header has 2"),
     ("a,a\n1,2\n", r"two columns named 'a'"),
     ("", r"is empty"),
     ("a,b\n", r"no rows"),
@@ -222,9 +222,13 @@ def test_unknown_categories_are_counted_or_refused() -> None:
     schema = trained_on()
     table = pa.table({"n": [1, 2], "kind": ["a", "zebra"], "v": [1.0, 2.0]})
     encoded = encode_table(table, schema)
-    assert encoded.unknown == {"kind": 1}
+    assert [(odd.column, odd.number, odd.first, odd.row) for odd in encoded.odd] == [
+        ("kind", 1, "'zebra'", 2)
+    ]
     assert np.isnan(encoded.x[1, 1])
-    with pytest.raises(UserError, match="'kind' has 1 cell of categories that the schema lacks"):
+    with pytest.raises(
+        UserError, match="'kind' has 1 cell of categories that the schema lacks, 'zebra' in row 2; mend"
+    ):
         encode_table(table, schema, strict=True)
 
 
@@ -443,6 +447,14 @@ def test_the_column_that_tells_rows_apart_names_them(tmp_path: Path) -> None:
     assert dataset.names == tuple(str(1000 + i * 7 % 41) for i in range(n))
     few = load_rows(table.select(["x"]), schema=dataset.schema)
     assert few.names == ()
+
+
+@pytest.mark.parametrize("form", ["%B %d, %Y at noon", "%d %b %Y", "0%H:%M:%S", "$%y%j"])
+def test_what_is_no_name_names_no_row(form: str) -> None:
+    days = [dt.datetime(2020, 1, 1) + dt.timedelta(days=3 * i, seconds=61 * i) for i in range(40)]
+    table = pa.table({"left": [day.strftime(form) for day in days], "x": [i % 9 for i in range(40)]})
+    left_out = Schema((Column("left", "ignore", "string"), *infer_schema(table).columns[1:]))
+    assert load_rows(table, schema=left_out).names_are == ("left" if "noon" in form else "")
 
 
 def test_a_file_without_names_is_said(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Pieces:
         for file, found in zip(self.files, fields, strict=True):
             check_names(found.names, file, fields[0].names, self.path)
         try:
-            return pa.unify_schemas(fields, promote_options="permissive").remove_metadata()
+            return pa.unify_schemas(fields, promote_options="permissive")
         except pa.ArrowException as error:
             raise differing(self.path, error) from None
 

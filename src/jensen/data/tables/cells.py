@@ -1,6 +1,7 @@
 """Cells of text as what all cells of their column are: whole numbers, numbers or text."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.tables.layout import Layout
 from jensen.data.tables.numerals import Strays, codes, with_points
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import arrow_type
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ def typed_cells(
         before: rows of the file that came before these.
 
     Raises:
-        UserError: a cell is no number, and its column is known as one of numbers, or new and most are;
-            decimal commas in some new columns, and points in others.
+        UserError: a cell is no number or no date, and its column is known as one of these; or no number, and
+            most of a new column are; decimal commas in some new columns, and points in others.
     """
     import pyarrow as pa
 
@@ -64,12 +66,7 @@ def typed_cells(
         try:
             columns[name] = _cast(text, known, layout.commas)
         except pa.ArrowInvalid:
-            strays = Strays(path, layout)
-            strays.add(text, before)
-            raise UserError(
-                f"{strays.where(name)} is no number, and in training all were; mend the cell, or "
-                "leave it empty if it is missing"
-            ) from None
+            raise UserError(_unlike(text, known, name, path, layout, before)) from None
     _check_marks(kinds, path)
     return pa.table(columns)
 
@@ -175,10 +172,10 @@ def _truth(text: Any) -> Any:
 
 
 def _cast(text: Any, storage: str, commas: bool) -> Any:
-    """Cells of text as the type that they had in training.
+    """Cells of text as the type that they had in training, or as a wider one where that does not hold them.
 
     Raises:
-        pa.ArrowInvalid: that is one of numbers, and a cell is none.
+        pa.ArrowInvalid: that is one of numbers or of dates, and a cell is none.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -186,9 +183,63 @@ def _cast(text: Any, storage: str, commas: bool) -> Any:
     if storage == "bool":  # training read them from a file that has such cells, or an earlier jensen did
         typed = _truth(text)
         return text if typed is None else typed
-    if storage not in ("int64", "double"):
+    kinds = _as_wide(arrow_type(storage))
+    if not kinds:
         return text
-    if storage == "int64" and (whole := _read(text, storage)) is not None:
-        return whole
-    # A column of whole numbers may come with decimals.
-    return pc.cast(with_points(text) if commas else text, pa.float64())
+    if commas and kinds[-1] == pa.float64():
+        text = with_points(text)
+    for kind in kinds[:-1]:
+        with suppress(pa.ArrowInvalid):
+            cells = pc.cast(text, kind)
+            if not (pa.types.is_floating(kind) and pc.any(pc.is_inf(cells)).as_py()):  # 1e300 in float32
+                return cells
+    return pc.cast(text, kinds[-1])
+
+
+def _as_wide(kind: Any) -> list[Any]:
+    """The types that cells of text are tried as, of a column that had numbers or dates of a type.
+
+    Itself first, so that they have the codes of training to the last bit; then one that holds more: a column
+    of whole numbers may come with decimals, one of days with a time.
+    """
+    import pyarrow as pa
+
+    if kind is None:
+        return []
+    if pa.types.is_dictionary(kind):
+        return _as_wide(kind.value_type)
+    if pa.types.is_integer(kind):
+        return [kind, pa.int64(), pa.float64()]
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return [kind, pa.float64()]
+    if pa.types.is_date(kind):
+        return [kind, pa.timestamp("us"), pa.timestamp("ns")]
+    if pa.types.is_timestamp(kind):
+        return [kind, pa.timestamp("us", kind.tz), pa.timestamp("ns", kind.tz)]
+    return []
+
+
+def _unlike(text: Any, storage: str, name: str, path: Path, layout: Layout, before: int) -> str:
+    """What to say of the first of some cells of text that is not of the type that its column had."""
+    import pyarrow as pa
+
+    strays = Strays(path, layout)
+    if _as_wide(arrow_type(storage))[-1] == pa.float64():
+        strays.add(text, before)
+        what = "number, and in training all were"
+    else:
+        row = next(row for row in range(len(text)) if not _fits(text[row : row + 1], storage))
+        strays.first = before + row, text[row].as_py()
+        zone = "+00:00" if _as_wide(arrow_type(storage))[-1].tz else ""
+        what = f"date such as 2021-06-30 or 2021-06-30 14:30:00{zone}, and in training all were dates"
+    return f"{strays.where(name)} is no {what}; mend the cell, or leave it empty if it is missing"
+
+
+def _fits(text: Any, storage: str) -> bool:
+    """Whether cells of text can be of a type."""
+    import pyarrow as pa
+
+    with suppress(pa.ArrowInvalid):
+        _cast(text, storage, False)
+        return True
+    return False

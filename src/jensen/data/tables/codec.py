@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jensen.data.arrays import Array
+from jensen.data.arrays import Array, Mask
 from jensen.data.tables.dates import dates_of, since_1970
-from jensen.data.tables.schema import Column, Schema, is_truth
+from jensen.data.tables.levels import level_codes
+from jensen.data.tables.odd import Odd, odd_cells, odd_levels, odd_numbers, sentences
+from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, number_cells, without_nan
 from jensen.data.words import count
 from jensen.errors import UserError
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The codes of a table, and how many cells of each column had a category that the schema lacks."""
+    """The codes of a table, and its cells that training could not have had."""
 
     x: Array
-    unknown: dict[str, int]
+    odd: list[Odd]
 
 
 def encode_table(
@@ -32,13 +34,13 @@ def encode_table(
     Args:
         table: the rows.
         schema: what the columns are.
-        strict: refuse unknown categories.
+        strict: refuse odd cells (see `jensen.data.tables.odd`).
         name: of the data, for messages.
         before: rows of the data that came before these, for messages.
 
     Raises:
         UserError: a column is missing, or a new one is there, or one is of another type; infinite numbers;
-            with ``strict``, an unknown category.
+            with ``strict``, odd cells.
     """
     known = [column.name for column in schema.columns]
     lacking = [column.name for column in schema.modelled if column.name not in table.column_names]
@@ -50,30 +52,19 @@ def encode_table(
     if extra:
         raise UserError(f"{name} has the column {extra[0]!r}, which training had not; remove it")
     x = np.full((len(table), len(schema.modelled)), np.nan)
-    unknown: dict[str, int] = {}
+    odd: list[Odd] = []
     for place, column in enumerate(schema.modelled):
-        x[:, place], lost = encode_cells(table[column.name].combine_chunks(), column, name, before)
-        if lost:
-            if strict:
-                unknown_cells(name, column.name, lost, strict=True)
-            unknown[column.name] = lost
-    return Encoded(x, unknown)
+        x[:, place], some = encode_cells(table[column.name].combine_chunks(), column, name, before)
+        odd += some
+    for column in schema.columns:
+        if column.constant is not None and column.name in table.column_names:
+            odd += _inconstant(table[column.name].combine_chunks(), column, before)
+    sentences(name, odd, strict=strict)
+    return Encoded(x, odd)
 
 
-def unknown_cells(name: str, column: str, number: int, *, strict: bool) -> str:
-    """What to say of cells of unknown categories, which are missing.
-
-    Raises:
-        UserError: with ``strict``.
-    """
-    cells = f"{count(number, 'cell')} of categories that the schema lacks"
-    if strict:
-        raise UserError(f"{name}: column {column!r} has {cells}; leave --strict out to take them as missing")
-    return f"{name}: column {column!r} has {cells}; taken as missing"
-
-
-def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tuple[Array, int]:
-    """Codes of one column, NaN where there is none, and how many cells have a category that it lacks.
+def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tuple[Array, list[Odd]]:
+    """Codes of one column, NaN where there is none, and its cells that training could not have had.
 
     Args:
         cells: of Arrow, of the column's type or one that says the same.
@@ -91,12 +82,13 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
         cells = cells.dictionary_decode()
     cells = without_nan(cells)
     if cells.null_count == len(cells):  # of whatever type: files and frames have their own for such a column
-        return np.full(len(cells), np.nan), 0
+        return np.full(len(cells), np.nan), []
     try:
         if not can_compare(kind):
             raise pa.ArrowInvalid("no single values")
         if not column.numeric:
-            return _levels(cells, column)
+            codes = level_codes(cells, column)
+            return codes, odd_levels(column, codes, _null(cells), cells, before)
         date = column.type == "date"
         values = since_1970(cells, column, name, before) if date else _numbers(cells)
     except pa.ArrowException as error:
@@ -112,7 +104,33 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
             f"{name}: column {column.name!r} has {count(int(infinite.sum()), 'infinite value')}, the first "
             f"in row {before + int(infinite.argmax()) + 1}; remove those rows, or leave the cells empty"
         )
-    return found, 0
+    digits = np.finfo(kind.to_pandas_dtype() if pa.types.is_floating(kind) else np.float64).eps
+    return found, odd_numbers(column, found, cells, before, float(digits))
+
+
+def _inconstant(cells: Any, column: Column, before: int) -> list[Odd]:
+    """Cells of a column that is left out because it had one value, and that have another."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    cells = without_nan(cells)
+    assert column.constant is not None
+    try:
+        if isinstance(column.constant, str) and not is_text(cells.type):  # a date or a decimal, as written
+            same = pc.equal(cells, pa.scalar(column.constant).cast(cells.type))
+            codes = np.where(same.fill_null(False).to_numpy(zero_copy_only=False), 0.0, np.nan)
+        else:
+            codes = level_codes(cells, replace(column, levels=(column.constant,)))
+    except pa.ArrowException:  # of a type in which it has no such value
+        codes = np.full(len(cells), np.nan)
+    what = f"that differ from its one value in training, {column.constant!r}"
+    return odd_cells(column, np.isnan(codes) & ~_null(cells), cells, before, what, "not seen by the model")
+
+
+def _null(cells: Any) -> Mask:
+    return np.asarray(cells.is_null().to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _float64(values: Any) -> Array:
@@ -128,50 +146,6 @@ def _numbers(cells: Any) -> Any:
     if is_text(cells.type):
         raise pa.ArrowInvalid("text")
     return pc.cast(cells, pa.float64(), safe=False)
-
-
-def _levels(cells: Any, column: Column) -> tuple[Array, int]:
-    """Numbers of levels, float64, and how many cells have none of them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if is_truth(column.levels):  # in training they were text; now they may be spelled in another way
-        truths = tuple(str(level).lower() == "true" for level in column.levels)
-        return _levels(cells, replace(column, levels=truths, storage="bool"))
-    if isinstance(column.levels[0], str):
-        given, levels = pc.cast(cells, pa.string()), pa.array(list(column.levels))
-    elif isinstance(column.levels[0], bool) and is_text(cells.type):
-        given, levels = pc.utf8_lower(cells), pa.array([str(level).lower() for level in column.levels])
-        levels = pc.cast(levels, cells.type)
-    else:
-        given, levels = _alike(cells, pa.array(list(column.levels)), arrow_type(column.storage))
-    codes = pc.cast(pc.index_in(given, value_set=levels), pa.float64())
-    if codes.null_count == len(codes) and isinstance(column.levels[0], str) and not is_text(cells.type):
-        raise pa.ArrowInvalid("none of its cells is a level")
-    return _float64(codes), codes.null_count - cells.null_count
-
-
-def _alike(cells: Any, levels: Any, storage: Any) -> tuple[Any, Any]:
-    """Numbers and levels as one type: whole numbers exactly, others as float64 of what both types hold."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_integer(cells.type) and pa.types.is_integer(levels.type):
-        return pc.cast(cells, levels.type, safe=False), levels
-    if storage is not None and pa.types.is_dictionary(storage):
-        storage = storage.value_type
-    kinds = [cells.type] if storage is None else [cells.type, storage]
-    floats = [kind for kind in kinds if pa.types.is_floating(kind)]
-    narrow = min(floats, key=lambda kind: kind.bit_width, default=pa.float64())
-    unit = next((10.0 ** (kind.scale + 3) for kind in kinds if pa.types.is_decimal(kind)), None)
-
-    def rounded(values: Any) -> Any:
-        numbers = pc.cast(pc.cast(pc.cast(values, pa.float64()), narrow, safe=False), pa.float64())
-        if unit is not None:  # Arrow's decimals as float64 may be off by a last bit
-            numbers = pc.divide(pc.round(pc.multiply(numbers, unit)), unit)
-        return pc.add(numbers, 0.0)  # -0 is 0
-
-    return rounded(cells), rounded(levels)
 
 
 def decode_table(x: Array, schema: Schema) -> "pa.Table":

@@ -1,120 +1,21 @@
-"""Dates as numbers, and as text: which form they have, and which of them are no dates."""
+"""Dates of whatever type as numbers, and back."""
 
-import re
-from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.data.tables.forms import COMPACT, has_time, parse_dates, write_dates
 from jensen.data.tables.schema import Column
 from jensen.data.tables.storage import arrow_type, is_text, number_cells
 from jensen.errors import UserError
 
-_DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y-%m-%d", "%Y/%m/%d")
-_SHORT = tuple(day.replace("%Y", "%y") for day in _DAYS)
-_TIMES = ("", " %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %I:%M:%S %p", " %I:%M %p")
-FORMS = tuple(day + time for time in _TIMES for day in (*_DAYS, *_SHORT))
-_YEARS = {"%Y": "[0-9]{4}", "%y": "[0-9]{2}"}
-"""What must stand for a year: Arrow takes fewer digits too, and 18/08/21 for a day of the year 18."""
-_ZONE = re.compile(r":\d\d(Z|[+-]\d\d:?\d\d)$")
 DAY = 86400
 STEPS = (DAY, 3600, 60, 1)
 """Seconds that all moments of a column may be multiples of, the longest first."""
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Of the units of Arrow's timestamps."""
-MOST = 0.5
-"""A column with more than this share of dates is one of dates, and its other cells are mistakes."""
-
-
-def parse_dates(cells: Any, form: str) -> Any:
-    """Text as moments in seconds, null where there is none or it is no date of this form.
-
-    Moments are as clocks show them, whatever zone the form ends in; with ``%z``, where each text has its own,
-    they are those of UTC.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    moments = pc.strptime(cells, format=form, unit="s", error_is_null=True).cast(pa.timestamp("s"))
-    digits = re.sub("%.", lambda part: _YEARS.get(part[0], ".+"), re.escape(form))
-    moments = pc.if_else(pc.match_substring_regex(cells, f"^{digits}$"), moments, None)
-    # Arrow takes the 31st of February for the 3rd of March: it ends among the first days of a month.
-    early = pc.unique(pc.filter(cells, pc.fill_null(pc.less_equal(pc.day(moments), 3), False)))
-    wrong = [text for text in early.to_pylist() if not _is_date(text, form)]
-    if not wrong:
-        return moments
-    return pc.if_else(pc.is_in(cells, value_set=pa.array(wrong, cells.type)), None, moments)
-
-
-def _is_date(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text, form)
-    except ValueError:
-        return False
-    return True
-
-
-def forms_of(texts: Any, forms: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Which of ``forms`` all of some texts have.
-
-    Left out: of `FORMS`, with the time zone that the first text ends in, if it does.
-    """
-    if forms is None:
-        forms = _in_zone(_zone(texts[0].as_py()))
-    for some in (texts.slice(0, 1), texts):  # most forms fail at the first text
-        forms = [form for form in forms if not parse_dates(some, form).null_count]
-    return tuple(forms)
-
-
-def with_rival(texts: Any, forms: tuple[str, ...]) -> tuple[str, ...]:
-    """The form to take of those that all of some texts have, then the first, if any, that reads other days.
-
-    01/02/2020 may be a day of January or of February. The fewest different years are likelier, and then a day
-    of the month that is always the same, as on the first of every month.
-    """
-    import pyarrow.compute as pc
-
-    forms = tuple(form for form in forms if "%z" not in form) or forms
-    if len(forms) == 1:
-        return forms
-    moments = {form: parse_dates(texts, form) for form in forms}
-
-    def unlikely(form: str) -> tuple[int, bool]:
-        years, days = (len(pc.unique(part(moments[form]))) for part in (pc.year, pc.day))
-        return years, days > 1
-
-    first, *others = sorted(forms, key=unlikely)
-    rivals = [form for form in others if not moments[form].equals(moments[first])]
-    return (first, *rivals[:1])
-
-
-def form_of_most(some: Any) -> str | None:
-    """The form that most of some texts have; None where they are no dates."""
-    [(zone, _)] = Counter(map(_zone, some.to_pylist())).most_common(1)
-    sound = {form: len(some) - parse_dates(some, form).null_count for form in _in_zone(zone)}
-    form = max(sound, key=lambda form: sound[form])
-    return form if sound[form] > MOST * len(some) else None
-
-
-def _zone(text: str) -> str:
-    """The time zone that a time of day ends in: Z, +02:00, ..."""
-    found = _ZONE.search(text)
-    return found[1] if found else ""
-
-
-def _in_zone(zone: str) -> list[str]:
-    """The forms of moments written in one time zone, then in several: of all, where there is none."""
-    if not zone:
-        return list(FORMS)
-    return [form + end for end in (zone, "%z") for form in FORMS if "%H" in form]
-
-
-def as_written(form: str) -> str:
-    """The form that new dates of a column are written in: where the time zones differ, in UTC."""
-    return form.replace("%z", "Z")
 
 
 def step_of(cells: Any, form: str) -> float:
@@ -122,11 +23,6 @@ def step_of(cells: Any, form: str) -> float:
     if not has_time(form) or not is_text(cells.type):
         return 1.0
     return float(steps_of(parse_dates(cells, form).drop_null())[0])
-
-
-def has_time(form: str) -> bool:
-    """Whether moments of a form have a time of day."""
-    return any(part in form for part in ("%H", "%M", "%S", "%I"))
 
 
 def check_dates(name: str, cells: Any, form: str, moments: Any, before: int = 0) -> None:
@@ -172,7 +68,9 @@ def since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
 
     kind = cells.type
     days = _in_days(column)
-    if is_text(kind) and column.format is not None:
+    if pa.types.is_integer(kind) and column.format == COMPACT:
+        cells = pc.cast(cells, pa.string())
+    if is_text(cells.type) and column.format is not None:
         moments = parse_dates(cells, column.format)
         check_dates(f"{name}, column {column.name!r}", cells, column.format, moments, before)
     elif pa.types.is_date(kind):
@@ -199,7 +97,8 @@ def dates_of(codes: Array, column: Column) -> Any:
     if column.format is not None:
         seconds = (values.round() * (DAY if _in_days(column) else 1)).astype(np.int64)
         moments = pa.array(seconds, mask=missing).cast(pa.timestamp("s"))
-        return pc.strftime(moments, format=as_written(column.format))
+        texts = write_dates(moments, column.format)
+        return texts.cast(kind) if kind is not None and pa.types.is_integer(kind) else texts
     if pa.types.is_date(kind):
         return pc.cast(pa.array(values.round().astype(np.int32), mask=missing, type=pa.date32()), kind)
     whole = number_cells(values * PER_SECOND[kind.unit], missing, pa.int64())

@@ -10,6 +10,7 @@ import yaml
 
 from jensen.data.tables.codec import encode_cells
 from jensen.data.tables.dates import step_of
+from jensen.data.tables.odd import off_grid
 from jensen.data.tables.schema import DISCRETE, Column, Level, Schema, is_truth
 from jensen.data.tables.summary import MOST_DISTINCT, Summary
 from jensen.data.words import few
@@ -155,12 +156,12 @@ def _check_step(column: Column, summary: Summary) -> None:
 
     assert column.step is not None
     try:
-        multiples = encode_cells(summary.cells, column, "the table")[0] / column.step
+        values = encode_cells(summary.cells, column, "the table")[0]
     except UserError:  # a cell is no date: it is named, with its row, when the table is encoded
         return
     narrow = pa.types.is_floating(summary.kind)
     digits = np.finfo(summary.kind.to_pandas_dtype() if narrow else np.float64).eps
-    off = np.abs(multiples - multiples.round()) > 1e-6 + digits * np.abs(multiples)
+    off = off_grid(values, column.step, float(digits))
     if off.any():
         cell = summary.distinct[int(off.argmax())]
         raise UserError(
@@ -174,7 +175,9 @@ def _check_step(column: Column, summary: Summary) -> None:
 
 
 def _check_dates(column: Column, summary: Summary) -> None:
-    if not summary.is_text or column.format is None:
+    import pyarrow as pa
+
+    if not (summary.is_text or pa.types.is_integer(summary.kind)) or column.format is None:
         raise UserError(
             f"column {column.name!r} cannot be date: its cells are of type {summary.kind}; give it another "
             "type or, where they are text, their format, such as format: '%d %b %Y'"

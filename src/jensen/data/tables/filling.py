@@ -15,8 +15,9 @@ from jensen.data.tables.cells import MISSING
 from jensen.data.tables.codec import decode_table
 from jensen.data.tables.layout import Layout
 from jensen.data.tables.numerals import decimal_comma
-from jensen.data.tables.read import TEXT, read_table, suffix_of
+from jensen.data.tables.read import TEXT, read_table, suffix_of, table_files
 from jensen.data.tables.schema import Schema
+from jensen.data.tables.storage import text_cells
 from jensen.data.tables.text import read_text_cells, text_layout
 from jensen.data.tables.writing import check_table_suffix, table_writer
 from jensen.errors import UserError
@@ -32,6 +33,11 @@ def check_fillable(source: Path, out: Path) -> None:
         UserError: the source is a folder or no table, or nothing can be written to ``out``.
     """
     check_table_suffix(out)
+    if source.is_dir() and (files := table_files(source)):
+        raise UserError(
+            f"{source} is a folder, and the cells of each of its files are kept as they are written: fill "
+            f"one file at a time, such as {files[0]}"
+        )
     if source.is_dir() or suffix_of(source) is None:
         raise UserError(f"{source} is not one table file; give one, such as data.csv or data.parquet")
 
@@ -167,7 +173,7 @@ def _filled_text(cells: Any, new: Any, *, commas: bool) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    written = pc.cast(_plain(new), pa.string())
+    written = text_cells(new)
     if commas and pa.types.is_floating(new.type):
         written = pc.replace_substring(written, ".", ",")
     return pc.if_else(pc.and_(_missing(cells, text=True), pc.is_valid(new)), written, cells)

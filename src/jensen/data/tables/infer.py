@@ -10,6 +10,7 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import step_of
+from jensen.data.tables.forms import COMPACT, are_compact, are_times
 from jensen.data.tables.numerals import signs_in
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
@@ -71,6 +72,9 @@ def _column(summary: Summary, all_differ: Callable[[Summary], bool]) -> tuple[Co
     if summary.levels and all(isinstance(level, Level) for level in summary.levels):
         levels = tuple(summary.levels)
         return Column(name, "ordinal" if kind.ordered else _discrete(levels), storage, levels), ""
+    if summary.categories and pa.types.is_integer(kind) and not summary.too_many:
+        levels = tuple(sorted(summary.distinct))
+        return Column(name, _discrete(levels), storage, levels), ""
     if pa.types.is_boolean(kind):
         return Column(name, "binary", storage, (False, True)), ""
     if summary.is_text:
@@ -108,7 +112,9 @@ def _text(summary: Summary, storage: str) -> tuple[Column, str]:
 
 
 def _signs(summary: Summary) -> str:
-    """What to say of texts that are numbers but for a few signs."""
+    """What to say of texts that are times, or numbers but for a few signs."""
+    if are_times(summary.cells):
+        return "look like times or durations; write them as numbers, of hours or seconds"
     signs = [repr(sign) for sign in signs_in(summary.cells)]
     if not signs:
         return ""
@@ -131,6 +137,8 @@ def _number(
     summary: Summary, numbers: Numbers, storage: str, all_differ: Callable[[Summary], bool]
 ) -> tuple[Column, str]:
     column = _number_column(summary.name, numbers, storage)
+    if column.type == "count" and _compact(summary, numbers):
+        return Column(summary.name, "date", storage, step=1.0, format=COMPACT), ""
     if _collide(summary, numbers):
         return Column(summary.name, "ignore", storage), (
             f"is left out: its numbers, such as {summary.distinct[0]}, are too long and too close to tell "
@@ -149,6 +157,15 @@ def _number(
             "is left out: its name says id, and all its cells are different",
         )
     return column, ""
+
+
+def _compact(summary: Summary, numbers: Numbers) -> bool:
+    """Whether whole numbers are dates, such as 20200828: of others of that size hardly any would be."""
+    import pyarrow as pa
+
+    if not pa.types.is_integer(summary.kind) or summary.too_many:
+        return False
+    return numbers.low >= 19000101 and numbers.high <= 20991231 and are_compact(summary.cells)
 
 
 def _collide(summary: Summary, numbers: Numbers) -> bool:

@@ -2,9 +2,8 @@
 
 import itertools
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,15 @@ from jensen.data.raw import Raw
 from jensen.data.stored import Stored
 from jensen.data.tables.batches import Pieces, files_of
 from jensen.data.tables.cells import maybe_text
-from jensen.data.tables.codec import encode_table, unknown_cells
+from jensen.data.tables.codec import encode_table
 from jensen.data.tables.edits import apply_edits
 from jensen.data.tables.infer import schema_of
+from jensen.data.tables.odd import Odd, sentences, together
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise
 
-FORM = 4
+FORM = 5
 """Of what is kept; a change makes jensen prepare anew all that it kept before."""
 
 
@@ -76,13 +76,13 @@ def read_large(
 
     def build(folder: Path) -> None:
         on_choice(f"writing the cells of {path} as numbers to {folder.parent}, once for these files")
-        unknown = Counter[str]()
+        odd: list[Odd] = []
 
         def pieces() -> Iterator[Array]:
             rows = 0
             for piece in Pieces(path, schema):
                 encoded = encode_table(piece, schema, strict=strict, name=str(path), before=rows)
-                unknown.update(encoded.unknown)
+                odd[:] = together([*odd, *encoded.odd])
                 rows += len(piece)
                 yield encoded.x
 
@@ -90,14 +90,15 @@ def read_large(
         labels, classes = labels_of(Pieces(path, schema), schema) if labelled else (None, ())
         if labels is not None:
             np.save(folder / "labels.npy", labels, allow_pickle=False)
-        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "unknown": unknown, "classes": classes}
+        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "odd": [asdict(some) for some in odd]}
+        record["classes"] = classes
         (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
     key = [FORM, identity_of(files_of(path)), schema.to_dict(), *(["labels"] if labelled else [])]
     folder = cached("tables", key, build)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    for column, count in record["unknown"].items():
-        on_choice(unknown_cells(str(path), column, count, strict=strict))
+    for sentence in sentences(str(path), [Odd(**some) for some in record["odd"]], strict=strict):
+        on_choice(sentence)
     x = Stored(folder / "codes.npy")
     # Copy-on-write: torch takes writable arrays alone, and the file stays as it is.
     labels = np.load(folder / "labels.npy", mmap_mode="c") if (folder / "labels.npy").exists() else None

@@ -10,13 +10,16 @@ from jensen.data.arrays import Array
 from jensen.data.raw import Raw
 from jensen.data.tables.batches import files_of, is_large
 from jensen.data.tables.cells import maybe_text
-from jensen.data.tables.codec import encode_table, unknown_cells
+from jensen.data.tables.codec import encode_table
 from jensen.data.tables.edits import apply_edits, read_schema
+from jensen.data.tables.forms import are_times, form_of_most
 from jensen.data.tables.infer import schema_of
+from jensen.data.tables.numerals import signs_in
+from jensen.data.tables.odd import sentences
 from jensen.data.tables.read import TEXT, read_table, suffix_of
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.storage import can_compare
-from jensen.data.tables.summary import summarise
+from jensen.data.tables.storage import is_text
+from jensen.data.tables.summary import SOME, summarise
 from jensen.data.tables.text import text_layout
 from jensen.errors import UserError
 
@@ -36,7 +39,7 @@ def read_tables(
         path: the file or the folder.
         schema: that of the table trained on, whose columns these rows have; or a file with edits of the types
             that are inferred.
-        strict: refuse categories that the schema lacks; else they are taken as missing.
+        strict: refuse cells that training could not have had (see `jensen.data.tables.odd`).
         on_choice: told of what was done to the rows.
 
     Raises:
@@ -117,25 +120,36 @@ def encode_like(
     strict: bool = False,
     on_choice: Callable[[str], None] = lambda said: None,
 ) -> Array:
-    """An Arrow table as codes of a schema that is known; unknown categories are missing, and said.
+    """An Arrow table as codes of a schema that is known; unknown categories are missing, and odd cells said.
 
     Raises:
-        UserError: a column is missing, or of another type; with ``strict``, an unknown category.
+        UserError: a column is missing, or of another type; with ``strict``, odd cells.
     """
     encoded = encode_table(table, schema, strict=strict, name=name)
-    for column, count in encoded.unknown.items():
-        on_choice(unknown_cells(name, column, count, strict=False))
+    for sentence in sentences(name, encoded.odd):
+        on_choice(sentence)
     return encoded.x
 
 
 def _names(table: Any, schema: Schema) -> tuple[tuple[str, ...], str]:
-    """What tells the rows apart: the first column left out whose cells are there and differ, and its name."""
+    """What tells the rows apart: the first column left out of names or ids, all different; its name."""
     for column in schema.columns:
         if column.type == "ignore" and column.name in table.column_names:
             cells = table[column.name]
-            if can_compare(cells.type) and not cells.null_count and len(cells.unique()) == len(cells):
+            if not cells.null_count and _may_name(cells) and len(cells.unique()) == len(cells):
                 return tuple(map(str, cells.to_pylist())), column.name
     return (), ""
+
+
+def _may_name(cells: Any) -> bool:
+    """Whether cells can be the names of rows: whole numbers, or texts that are no dates, times or numbers."""
+    import pyarrow as pa
+
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if not is_text(kind):
+        return bool(pa.types.is_integer(kind))
+    some = cells.slice(0, SOME).cast(kind).combine_chunks()
+    return not (are_times(some) or signs_in(some) or form_of_most(some))
 
 
 def labels_of(pieces: Iterable[Any], schema: Schema) -> tuple[Array | None, tuple[str, ...]]:

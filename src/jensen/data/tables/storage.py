@@ -1,6 +1,7 @@
 """The Arrow types of cells, and the text that a schema keeps of them."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,30 @@ def can_compare(kind: Any) -> bool:
     return not pa.types.is_nested(kind) and not isinstance(kind, pa.BaseExtensionType)
 
 
+def pandas_categories(schema: Any) -> set[str]:
+    """The columns that were categories in pandas: Parquet keeps that of texts alone, and what pandas says."""
+    columns = (schema.pandas_metadata or {}).get("columns", [])
+    return {column["name"] for column in columns if column.get("pandas_type") == "categorical"}
+
+
 def is_text(kind: Any) -> bool:
     """Whether a type is text."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def text_cells(cells: Any) -> Any:
+    """Cells as text; moments without fractions of a second, where none has any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if pa.types.is_timestamp(cells.type):
+        with suppress(pa.ArrowInvalid):  # some has
+            cells = pc.cast(cells, pa.timestamp("s", cells.type.tz))
+    return pc.cast(cells, pa.string())
 
 
 def without_nan(cells: Any) -> Any:

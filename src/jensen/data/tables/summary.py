@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import STEPS, form_of_most, forms_of, steps_of, with_rival
-from jensen.data.tables.storage import can_compare, is_text, without_nan
+from jensen.data.tables.dates import STEPS, steps_of
+from jensen.data.tables.forms import form_of_most, forms_of, with_rival
+from jensen.data.tables.storage import can_compare, is_text, pandas_categories, without_nan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,12 +113,15 @@ class Summary:
         name: of the column.
         kind: the Arrow type of its cells.
         bounded: whether to keep no more than `MOST_DISTINCT` and `MOST_VALUES`; else all.
+        categories: whether the column was one of categories in pandas.
     """
 
-    def __init__(self, name: str, kind: "pa.DataType", *, bounded: bool = False) -> None:
+    def __init__(
+        self, name: str, kind: "pa.DataType", *, bounded: bool = False, categories: bool = False
+    ) -> None:
         import pyarrow as pa
 
-        self.name, self.kind, self.bounded = name, kind, bounded
+        self.name, self.kind, self.bounded, self.categories = name, kind, bounded, categories
         self.there = 0
         """Cells that are not missing."""
         self.levels: list[Any] = []
@@ -208,8 +212,11 @@ def summarise(tables: "Iterable[pa.Table]", *, bounded: bool = False) -> list[Su
     summaries: list[Summary] = []
     for table in tables:
         if not summaries:
-            fields = table.schema
-            summaries = [Summary(field.name, field.type, bounded=bounded) for field in fields]
+            of_pandas = pandas_categories(table.schema)
+            summaries = [
+                Summary(field.name, field.type, bounded=bounded, categories=field.name in of_pandas)
+                for field in table.schema
+            ]
         for summary in summaries:
             summary.add(table[summary.name].combine_chunks())
     return summaries

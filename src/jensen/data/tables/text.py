@@ -12,6 +12,7 @@ from jensen.data.tables.cells import storage_of, typed_cells
 from jensen.data.tables.layout import MARKS, Layout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema
+from jensen.data.words import count
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _mend(path: Path, mark: str, error: str) -> str:
         record, expected, got = ragged.groups()
         line = line_of(path, mark, int(record) - 1)
         return (
-            f"{path}, line {line}: {got} cells where the header has {expected}; mend that line "
+            f"{path}, line {line}: {count(int(got), 'cell')} where the header has {expected}; mend that line "
             f"(a cell with {MARKS[mark]} needs quotes)"
         )
     if "UTF8" in error or "utf8" in error:

@@ -9,7 +9,8 @@ from datetime import datetime
 import numpy as np
 
 from jensen.data.tables.codec import encode_table
-from jensen.data.tables.dates import as_written, dates_of
+from jensen.data.tables.dates import dates_of
+from jensen.data.tables.forms import as_written, plain
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Column, Schema
 from jensen.errors import UserError
@@ -42,15 +43,16 @@ def code_of(column: Column, text: str) -> float:
 
 def _day(form: str) -> str:
     """The part of a form of dates that stands before the time of day."""
-    return re.split(r"[ T]?%[HIMS]", form)[0]
+    return re.split(r"[ T]?%-?[HIMS]", form)[0]
 
 
 def _with_time(text: str, form: str | None) -> str:
     """A date alone, of a form that has a time of day, as its midnight; any other text as it is."""
     if form is None or _day(form) == form:
         return text
+    form = plain(form)
     try:
-        return datetime.strptime(text, _day(form)).strftime(as_written(form))
+        return datetime.strptime(text, _day(form)).strftime(form.replace("%z", "+0000"))
     except ValueError:
         return text
 
@@ -59,8 +61,9 @@ def _examples(column: Column) -> str:
     """How dates of a column are written, shown on one of them."""
     moment = datetime(2021, 6, 30, 14, 30)
     form = column.format or ("%Y-%m-%d" if column.storage.startswith("date") else "%Y-%m-%d %H:%M:%S")
-    alone = "" if _day(form) == form else f", or {moment.strftime(_day(form))} for its midnight"
-    return moment.strftime(as_written(form)) + alone + ("" if column.format else ", without a time zone")
+    shown = plain(as_written(form))
+    alone = "" if _day(shown) == shown else f", or {moment.strftime(_day(shown))} for its midnight"
+    return moment.strftime(shown) + alone + ("" if column.format else ", without a time zone")
 
 
 def written(column: Column, value: float) -> str:

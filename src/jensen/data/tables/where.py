@@ -1,22 +1,19 @@
 """Conditions on the columns of a table, as a user writes them: ``education = Masters and age > 40``."""
 
-import difflib
+import itertools
 import math
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jensen.data.tables.comparisons import Comparison, comparisons, listed, unquoted
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.values import code_of, written
-from jensen.errors import UserError
+from jensen.data.words import few
+from jensen.errors import UserError, did_you_mean
 
-_QUOTED = r"\"[^\"]*\"|'[^']*'"
-_LISTED = re.compile(rf"(?:^|,)\s*({_QUOTED}(?=\s*(?:,|$))|[^,]+)")
-_TERM = re.compile(
-    rf"^\s*({_QUOTED}|.+?)\s*(<=|>=|!=|==|<|>|=|\bin\b)\s*(.+?)\s*$", re.IGNORECASE | re.DOTALL
-)
-OPERATORS = "= != < <= > >= in (A, B)"
+Spans = tuple[tuple[float, float], ...]
+_MIRRORED = {"=": "=", "==": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @dataclass(frozen=True)
@@ -26,99 +23,82 @@ class Allowed:
     Attributes:
         place: which column of the codes.
         levels: the numbers of the levels allowed; None for numeric columns.
-        low: the smallest code allowed.
-        high: the largest.
-        values: the only codes allowed between them; None for all.
+        spans: of a numeric column, the intervals in which its code may lie, with their ends; ascending, and
+            apart.
     """
 
     place: int
     levels: tuple[int, ...] | None = None
-    low: float = -math.inf
-    high: float = math.inf
-    values: tuple[float, ...] | None = None
+    spans: Spans = ((-math.inf, math.inf),)
 
 
 def parse_where(text: str, schema: Schema) -> list[Allowed]:
     """The columns that a condition constrains, each with what it allows: all must hold.
 
-    Comparisons are joined by ``and``; operators are ``= != < <= > >=`` and ``in (A, B)``. Names and values
-    with blanks may be quoted. Ordinal levels compare in their order. Of numbers, ``!=`` is not known, and
-    ``in`` of those on a grid alone: without one, a single value has no probability.
+    Comparisons are joined by ``and``, in brackets or not; operators are ``= != < <= > >=`` and ``in (A, B)``.
+    Names and values with blanks may be quoted. Ordinal levels compare in their order. Of numbers, ``in`` is
+    for those on a grid alone: without one, a single value has no probability.
 
     Raises:
-        UserError: it cannot be read, names an unknown column or level, or contradicts itself.
+        UserError: it cannot be read, names an unknown column or level, asks for what its column cannot have,
+            or contradicts itself.
     """
     found: dict[int, Allowed] = {}
-    for term in _split(text, "and"):
-        if len(_split(term, "or")) > 1:
-            raise UserError(
-                f"--where {text!r}: `or` is not known; use `in (A, B)`, or sample once for each case"
-            )
-        allowed = _term(term, schema)
+    for comparison in comparisons(text):
+        allowed = _allowed(comparison, schema)
         found[allowed.place] = _both(found.get(allowed.place), allowed)
     for allowed in found.values():
-        if allowed.low > allowed.high or allowed.levels == ():
+        if not allowed.spans or allowed.levels == ():
             name = schema.modelled[allowed.place].name
             raise UserError(f"--where {text!r} leaves no value to {name!r}; change one of its comparisons")
     return list(found.values())
 
 
-def _split(text: str, word: str) -> list[str]:
-    """The parts between a word, where it stands outside quotes and brackets."""
-    parts, depth, start = [], 0, 0
-    pattern = re.compile(rf"{_QUOTED}|[()]|\b{word}\b", re.IGNORECASE)
-    for match in pattern.finditer(text):
-        token = match.group()
-        if token in "()":
-            depth += 1 if token == "(" else -1
-        elif token.lower() == word and not depth and _alone(text, match):
-            parts.append(text[start : match.start()])
-            start = match.end()
-    return [*parts, text[start:]]
-
-
-def _alone(text: str, match: "re.Match[str]") -> bool:
-    """Whether blanks stand on both sides: `rock-and-roll` is one word."""
-    before, after = text[: match.start()][-1:], text[match.end() :][:1]
-    return before.isspace() and after.isspace()
-
-
-def _term(term: str, schema: Schema) -> Allowed:
-    match = _TERM.match(term)
-    if match is None:
-        raise UserError(
-            f"--where: {term.strip()!r} is no comparison; write COLUMN OPERATOR VALUE, with one of "
-            f"{OPERATORS}"
-        )
-    name, operator, value = _unquoted(match[1]), match[2].lower(), match[3]
+def _allowed(found: Comparison, schema: Schema) -> Allowed:
+    name, operator, value = found.name, found.operator, found.value
     columns = [column.name for column in schema.modelled]
     if name not in columns:
-        near = difflib.get_close_matches(name, columns, 1, 0.0)[0]
-        raise UserError(f"--where: there is no column {name!r} (did you mean {near}?)")
+        raise UserError(f"--where: {_no_column(name, operator, value, schema)}")
     place = columns.index(name)
     column = schema.modelled[place]
-    values = _listed(value) if operator == "in" else [_unquoted(value)]
-    if column.numeric:
-        return _interval(column, place, operator, [code_of(column, text) for text in values])
-    return _levels(column, place, operator, values)
+    values = listed(value) if operator == "in" else [unquoted(value)]
+    if not column.numeric:
+        return _levels(column, place, operator, values)
+    spans = _spans(column, operator, [code_of(column, text) for text in values])
+    return Allowed(place, None, _possible(column, spans, found))
 
 
-def _listed(text: str) -> list[str]:
-    """The values of ``(A, "B, C")``.
+def _no_column(name: str, operator: str, value: str, schema: Schema) -> str:
+    """Why there is no modelled column of a name, and the mend."""
+    columns = [column.name for column in schema.modelled]
+    for column in schema.columns:
+        if column.name == name:
+            why = "a label" if column.type == "label" else "left out of the model"
+            always = "" if column.constant is None else f" (it was always {column.constant!r})"
+            mend = (
+                "rows cannot be asked for by it" if always else "train again with a type for it in --schema"
+            )
+            return f"column {name!r} is {why}{always}; {mend}"
+    if unquoted(value) in columns and operator in _MIRRORED:
+        return f"the column stands first: write {value} {_MIRRORED[operator]} {name}"
+    near = did_you_mean(name, [column.name for column in schema.columns])
+    return f"there is no column {name!r}{near}; there are {few(columns)}"
+
+
+def _possible(column: Column, spans: Spans, asked: Comparison) -> Spans:
+    """The intervals in which a column of type count or positive can be.
 
     Raises:
-        UserError: there is none.
+        UserError: what is asked for cannot be.
     """
-    inner = text[1:-1] if text[0] == "(" and text[-1] == ")" else text
-    values = [_unquoted(part) for part in _LISTED.findall(inner) if part.strip()]
-    if not values:
-        raise UserError(f"--where: in {text} names no value; write in (A, B)")
-    return values
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    lowest = {"count": 0.0, "positive": column.step or math.ulp(0.0)}.get(column.type, -math.inf)
+    possible = tuple(span for span in spans if span[1] >= lowest)
+    if not possible or (asked.operator != "!=" and len(possible) < len(spans)):
+        least = "0 or more" if column.type == "count" else "above 0"
+        raise UserError(
+            f"--where: {asked} is impossible: {column.name!r} is of type {column.type}, {least}; ask for that"
+        )
+    return possible
 
 
 def _levels(column: Column, place: int, operator: str, values: list[str]) -> Allowed:
@@ -127,8 +107,8 @@ def _levels(column: Column, place: int, operator: str, values: list[str]) -> All
     for value in values:
         exact = value if value in names else next((n for n in names if n.lower() == value.lower()), None)
         if exact is None:
-            near = difflib.get_close_matches(value, names, 1, 0.0)[0]
-            raise UserError(f"--where: {column.name!r} has no level {value!r} (did you mean {near}?)")
+            near = did_you_mean(value, names)
+            raise UserError(f"--where: {column.name!r} has no level {value!r}{near}; it has {few(names)}")
         codes.append(names.index(exact))
     everything = range(len(names))
     if operator in ("=", "==", "in"):
@@ -149,21 +129,28 @@ def _levels(column: Column, place: int, operator: str, values: list[str]) -> All
     return Allowed(place, tuple(range(start, stop)))
 
 
-def _interval(column: Column, place: int, operator: str, values: list[float]) -> Allowed:
+def _spans(column: Column, operator: str, values: list[float]) -> Spans:
+    """The intervals of codes that a comparison of a numeric column allows."""
     step = column.step or 0.0
-    if operator == "!=" or (operator == "in" and not step):
-        kinds = "categories" if operator == "!=" else "categories and numbers with steps, such as whole ones"
-        raise UserError(f"--where: {operator} is for {kinds}, and {column.name!r} has others; use < and >")
-    if operator in ("=", "==", "in"):
+    if operator == "in" and not step:
+        raise UserError(
+            f"--where: in is for categories and numbers with steps, such as whole ones, and {column.name!r} "
+            "has others; use < and >"
+        )
+    if operator in ("=", "==", "!=", "in"):
         for value in values:
             _check_step(column, value, step)
-        only = tuple(sorted(set(values)))
-        return Allowed(place, None, only[0], only[-1], only if len(only) > 1 else None)
+    if operator in ("=", "==", "in"):
+        return tuple((value, value) for value in sorted(set(values)))
     [value] = values
-    strict = operator in ("<", ">")
-    if operator in ("<", "<="):
-        return Allowed(place, None, high=_highest(value, step, strict))
-    return Allowed(place, None, low=-_highest(-value, step, strict))
+    below, above = _highest(value, step, operator != "<="), -_highest(-value, step, operator != ">=")
+    return {
+        "<": ((-math.inf, below),),
+        "<=": ((-math.inf, below),),
+        ">": ((above, math.inf),),
+        ">=": ((above, math.inf),),
+        "!=": ((-math.inf, below), (above, math.inf)),
+    }[operator]
 
 
 def _check_step(column: Column, value: float, step: float) -> None:
@@ -192,10 +179,5 @@ def _both(first: Allowed | None, second: Allowed) -> Allowed:
         return second
     if first.levels is not None and second.levels is not None:
         return replace(first, levels=tuple(i for i in first.levels if i in second.levels))
-    low, high = max(first.low, second.low), min(first.high, second.high)
-    some = [allowed.values for allowed in (first, second) if allowed.values is not None]
-    if not some:
-        return replace(first, low=low, high=high)
-    kept = tuple(v for v in some[0] if low <= v <= high and all(v in other for other in some))
-    low, high = (kept[0], kept[-1]) if kept else (math.inf, -math.inf)
-    return replace(first, low=low, high=high, values=kept)
+    both = ((max(a, c), min(b, d)) for (a, b), (c, d) in itertools.product(first.spans, second.spans))
+    return replace(first, spans=tuple((low, high) for low, high in both if low <= high))

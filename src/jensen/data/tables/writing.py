@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.layout import Layout
 from jensen.data.tables.read import PARQUET, SUFFIXES, TEXT, suffix_of
+from jensen.data.tables.storage import text_cells
 from jensen.errors import UserError
 from jensen.files import atomic, check_folder
 
@@ -96,14 +97,6 @@ class _TextWriter:
 
     def write_table(self, table: "pa.Table") -> None:
         for batch in table.to_batches(max_chunksize=1 << 16):
-            self._writer.writerows(zip(*(_as_text(column) for column in batch.columns), strict=True))
-
-
-def _as_text(cells: Any) -> list[str | None]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    texts: list[str | None] = pc.cast(cells, pa.string()).to_pylist()
-    return texts
+            self._writer.writerows(
+                zip(*(text_cells(column).to_pylist() for column in batch.columns), strict=True)
+            )
