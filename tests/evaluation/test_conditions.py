@@ -240,7 +240,7 @@ def test_the_largest_of_numbers_is_no_overflow() -> None:
     ("text", "words"),
     [
         ("sise = M", "did you mean size"),
-        ("sewen = 7", "did you mean seven"),
+        ("sevenn = 7", "did you mean seven"),
         ("zebra = 7", "there is no column 'zebra'; there are marital-status, hours per week, born, size, ok"),
         ("size = zebra", "has no level 'zebra'; it has S, M, L"),
         ("seven = 7", r"column 'seven' is left out of the model \(it was always 7\); rows cannot"),
