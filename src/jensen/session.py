@@ -31,7 +31,7 @@ from jensen.training.loop import TrainingData, train
 from jensen.training.state import Kept, TrainingState
 
 SAVE_SECONDS = 5.0
-"""A checkpoint is written at an epoch's end when so much time has passed since the last one."""
+"""A checkpoint is written after the first epoch, and then when so much time has passed since the last one."""
 SAVE_COST = 0.05
 """Seconds of writing that this is meant for; where it takes longer, the wait is longer in proportion."""
 EPOCH_ROWS = 1 << 16
@@ -216,7 +216,7 @@ def _fit(
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
-    due = time.monotonic() + SAVE_SECONDS
+    due = time.monotonic()
     kept = Kept(state)
 
     def after_epoch(state: TrainingState) -> None:

@@ -1,6 +1,7 @@
 """jensen sample RUN -n N -o FILE: new data."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ from jensen.cli.common import RunOptions, check_kept, say
 from jensen.cli.writing import check_data_suffix, data_writer
 from jensen.config.parse import parse
 from jensen.errors import UserError
+from jensen.files import check_space
+from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"-n is {options.num}; it must be at least 1")
     if options.seed < 0:
         raise UserError(f"--seed is {options.seed}; it must be 0 or more")
-    from jensen.evaluation import sample
+    from jensen.evaluation import sample_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
 
@@ -55,13 +58,13 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
     check_kept(options.out, run.settings.data)
+    check_space(options.out, options.num * math.prod(run.event_shape))  # a byte for each number, at least
     if run.settings.bound == "reconstruction":
         say("training did not use the prior (--bound reconstruction): draws from it may be unlike the data")
     if options.where is not None:
-        _write(run, _where(run, model, options), options)
+        _write(run, [_where(run, model, options)], options)
         return
-    x = sample(model, options.num, mean=options.mean, seed=options.seed)
-    _write(run, x, options)
+    _write(run, sample_blocks(model, options.num, mean=options.mean, seed=options.seed), options)
     given = ", ".join(run.settings.condition)
     say(
         f"{options.out}: {_kind(options)} of {options.run}"
@@ -76,9 +79,10 @@ def _kind(options: SampleOptions) -> str:
     return count(options.num, "decoder mean" if options.mean else "sample")
 
 
-def _write(run: "Run", x: "Tensor", options: SampleOptions) -> None:
-    with data_writer(run, options.out, mean=options.mean) as write:
-        write(x)
+def _write(run: "Run", blocks: "Iterable[Tensor]", options: SampleOptions) -> None:
+    with parts() as begin, data_writer(run, options.out, mean=options.mean) as write:
+        for x in told_of(blocks, begin("drawing rows", options.num)):
+            write(x)
 
 
 def _speckle(run: "Run", options: SampleOptions) -> str:

@@ -135,7 +135,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
 def report(run: "Run", *, as_json: bool) -> None:
     """Say where the run is and what its validation bound came to."""
     from jensen.config.rules import objective
-    from jensen.training.memory import peak_memory
+    from jensen.memory import peak_memory
 
     history = run.history()
     best = max(history, key=lambda line: line["validation_bound"])

@@ -15,12 +15,12 @@ from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.float32 import full_float32
+from jensen.memory import within_memory
 from jensen.mode import measuring, mode_kept
 from jensen.objectives import Bound
 from jensen.trace import Model, takes_two
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
-from jensen.training.memory import within_memory
 from jensen.training.plan import Plan
 from jensen.training.schedules import kl_weight
 from jensen.training.state import Record, TrainingState
@@ -102,7 +102,7 @@ def train(
     numbers = plan.num_samples * numbers_decoded(state.model)
     data = replace(data, validation=near(data.validation, device, numbers))
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
-    with within_memory(plan, state), mode_kept(slope):
+    with within_memory(lambda: _smaller(state, plan)), mode_kept(slope):
         engine = Engine(state, place(data.rows, device), slope, plan, say)
         if state.epoch == 0:
             engine.decide()
@@ -166,6 +166,13 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
         "validation_distortion": means[1] - data.log_det,
         "validation_rate": means[2],
     }
+
+
+def _smaller(state: TrainingState, plan: Plan) -> str:
+    """When memory ran out, and which settings to lower."""
+    samples = f" or --num-samples (now {plan.num_samples})" if plan.num_samples > 1 else ""
+    kept = "; the last checkpoint is kept" if state.epoch else ""
+    return f" in epoch {state.epoch + 1}: lower --batch-size (now {plan.batch_size}){samples}{kept}"
 
 
 def _check_validation(record: Record) -> None:
