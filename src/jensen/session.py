@@ -24,6 +24,7 @@ from jensen.data.tables.edits import write_schema
 from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
+from jensen.mode import learning
 from jensen.run import FREE, WRITTEN, OtherDataError, Run, UnwrittenError
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
@@ -40,6 +41,7 @@ VALIDATION_ROWS = 20_000
 """Validation rows, evenly spaced, on which each epoch is judged where the data are larger than memory."""
 
 
+@learning
 def start(
     settings: Settings,
     out: Path,
@@ -142,6 +144,7 @@ def _empty(out: Path) -> None:
         ) from None
 
 
+@learning
 def resume(
     path: Path,
     changes: dict[str, Any],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jensen.cli.common import RunOptions, check_kept, say
+from jensen.cli.common import RunOptions, check_kept, print_json, say
 from jensen.cli.writing import check_data_suffix, data_writer
 from jensen.config.parse import parse
 from jensen.errors import UserError
@@ -41,6 +41,8 @@ class SampleOptions(RunOptions):
     no row has them)."""
     seed: int = 0
     """Seed of the draws."""
+    json: bool = False
+    """Print one JSON object."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -62,7 +64,9 @@ def main(arguments: Sequence[str]) -> None:
     if run.settings.bound == "reconstruction":
         say("training did not use the prior (--bound reconstruction): draws from it may be unlike the data")
     if options.where is not None:
-        _write(run, [_where(run, model, options)], options)
+        x, figures = _where(run, model, options)
+        _write(run, [x], options)
+        _report(options, {"where": options.where, **figures})
         return
     _write(run, sample_blocks(model, options.num, mean=options.mean, seed=options.seed), options)
     given = ", ".join(run.settings.condition)
@@ -71,6 +75,13 @@ def main(arguments: Sequence[str]) -> None:
         + (f", for the {given} of training rows (--where chooses)" if given else "")
         + _speckle(run, options)
     )
+    _report(options, {})
+
+
+def _report(options: SampleOptions, figures: dict[str, Any]) -> None:
+    """What was drawn, and how likely its condition is, as JSON where that is asked for."""
+    if options.json:
+        print_json({"run": str(options.run), "out": str(options.out), "n": options.num, **figures})
 
 
 def _kind(options: SampleOptions) -> str:
@@ -91,8 +102,8 @@ def _speckle(run: "Run", options: SampleOptions) -> str:
     return "; true draws, noise included (--mean for decoder means)" if noisy and not options.mean else ""
 
 
-def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
-    """Rows that meet the condition; what they rest on is said."""
+def _where(run: "Run", model: "VAE", options: SampleOptions) -> "tuple[Tensor, dict[str, Any]]":
+    """Rows that meet the condition, and its figures; what they rest on is said."""
     from jensen.data.tables.where import parse_where
     from jensen.data.words import count
     from jensen.evaluation.conditions import sample_where
@@ -112,7 +123,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
         )
     contexts = _contexts(run, model, given, options)
     if not modelled and contexts is not None:
-        return _under(run, model, contexts, options)
+        return _under(run, model, contexts, options), {}
     if options.mean:
         raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
@@ -125,7 +136,8 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     say(f"effective sample size {size:,.0f}: so many different latents, of {drawn.proposed:,} proposed")
     if size < options.num:
         say(f"fewer than the {options.num:,} rows: rows that share a latent resemble each other")
-    return drawn.x
+    figure = {"value": drawn.probability, "standard_error": drawn.standard_error}
+    return drawn.x, {drawn.kind: figure, "effective_sample_size": size, "proposed": drawn.proposed}
 
 
 def _contexts(run: "Run", model: "VAE", given: list[Any], options: SampleOptions) -> "Tensor | None":

@@ -59,7 +59,7 @@ RULES: list[Rule] = [
     (
         lambda s: bool(s.condition) and s.prior == "vamp",
         lambda s: (
-            "--prior vamp is made of the encoder, which --condition gives more to read; use --prior mixture"
+            "--prior vamp is made of the encoder, which reads more with --condition; use --prior mixture"
         ),
     ),
     (
@@ -181,7 +181,7 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
             f"--condition {asked}: of {dataset.name}, which is no table, only the label can be given; write "
             "--condition label"
             if dataset.schema is None
-            else f"--condition {asked} is for tables with --likelihood columns, and {dataset.name} has "
+            else f"--condition {asked}: this is for tables with --likelihood columns, and {dataset.name} has "
             f"--likelihood {settings.likelihood}; leave one of them out"
         )
     if dataset.schema is None:
@@ -215,7 +215,9 @@ def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
                 f"{few(names)}"
             )
     if set(condition) == set(names):
-        raise UserError("--condition names every column and leaves none to model; leave one of them out")
+        raise UserError(
+            "all columns are in --condition, which leaves none to model; leave one of them out of it"
+        )
 
 
 def check_combination(settings: Settings) -> None:

@@ -26,7 +26,10 @@ LIMIT = 1 << 40
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
-    """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
+    """Everything that decides a run. Written, complete, as the first part of its config.yaml.
+
+    What a run refuses it names as the command line does: ``--latent-dim`` is ``latent_dim`` here.
+    """
 
     section: ClassVar[str] = "training"
 
