@@ -70,6 +70,20 @@ def check_folder(path: Path) -> None:
         )
 
 
+def check_space(path: Path, size: int) -> None:
+    """Refuse a file of ``size`` bytes or more for which its disk has no room, before the work that makes it.
+
+    Raises:
+        UserError: how much there is.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise UserError(
+            f"cannot write {path}: it would take {size / 1e9:,.0f} GB or more, and {free / 1e9:,.1f} GB are "
+            "free there; ask for fewer rows, or give another path"
+        )
+
+
 def sweep(path: Path) -> None:
     """Remove the temporary files of `atomic` that killed writers of ``path`` have left beside it."""
     path = Path(os.path.realpath(path))

@@ -25,6 +25,10 @@ def mode_kept(*models: object) -> Iterator[None]:
             module.training = training
 
 
+learning = torch.inference_mode(False)
+"""Decorator: gradients are taken inside, also where the caller is in ``no_grad`` or ``inference_mode``."""
+
+
 @contextmanager
 def measuring(*models: object) -> Iterator[None]:
     """Inside, the models are in evaluation mode, float32 convolutions in float32, and no gradients are taken.

@@ -25,6 +25,7 @@ from jensen.data.words import count
 from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.folder import begin, check_free, holds_any, take_back
+from jensen.mode import learning
 from jensen.run import FREE, WRITTEN, OtherDataError, Run, UnwrittenError
 from jensen.tensors import save_tensors
 from jensen.training.device import choose_device
@@ -32,7 +33,7 @@ from jensen.training.loop import TrainingData, train
 from jensen.training.state import Kept, TrainingState
 
 SAVE_SECONDS = 5.0
-"""A checkpoint is written at an epoch's end when so much time has passed since the last one."""
+"""A checkpoint is written after the first epoch, and then when so much time has passed since the last one."""
 SAVE_COST = 0.05
 """Seconds of writing that this is meant for; where it takes longer, the wait is longer in proportion."""
 EPOCH_ROWS = 1 << 16
@@ -41,6 +42,7 @@ VALIDATION_ROWS = 20_000
 """Validation rows, evenly spaced, on which each epoch is judged where the data are larger than memory."""
 
 
+@learning
 def start(
     settings: Settings,
     out: Path,
@@ -142,6 +144,7 @@ def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]
     return settings, notes
 
 
+@learning
 def resume(
     path: Path,
     changes: dict[str, Any],
@@ -237,7 +240,7 @@ def _fit(
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
-    due = time.monotonic() + (SAVE_SECONDS if replaces is None else 0)
+    due = time.monotonic()
     kept = Kept(state)
 
     def after_epoch(state: TrainingState) -> None:

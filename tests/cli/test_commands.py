@@ -214,7 +214,13 @@ def test_resume_goes_on_where_the_run_ended(here: Path, tmp_path: Path, call: Ca
     for data in ((), ("d.npy",), (str(here / "d.npy"),)):  # the data may be named again, as before or in full
         status, _, said = call("train", *data, "--resume", str(run))
         assert (status, said.count("\n")) == (0, 1)
-        assert "no epoch was left to train" in said
+        assert (
+            said == f"no epoch was left to train; {run} has 3 epochs, and --epochs is 3: raise it to go on\n"
+        )
+    said = call("train", "--resume", str(run), "--epochs", "2")[2]
+    assert said == f"no epoch was left to train; {run} has 3 epochs, and --epochs is 2: raise it to go on\n"
+    said = call("train", "--resume", str(run), "--epochs", "9", "--max-time", "0.001")[2]
+    assert said == "no epoch was left to train; raise --patience or --max-time to go on\n"
 
 
 def test_paths_with_spaces_and_of_any_alphabet(

@@ -139,6 +139,63 @@ def test_a_frame_after_an_array_is_taken_by_its_places(kind: str) -> None:
         vae.transform(frame_of(kind, HOLES, d=1.0))
 
 
+@pytest.mark.parametrize("kind", FRAMES)
+def test_an_array_after_a_frame_of_numbers_is_taken_by_its_places(kind: str) -> None:
+    coins = DRAW.integers(2, size=len(HOLES))
+    frame, x = frame_of(kind, HOLES, coin=coins, truth=coins > 0), np.column_stack([HOLES, coins, coins])
+    vae = VariationalAutoencoder(2, **SMALL).fit(frame)
+    imputer = VAEImputer(**IMPUTER).fit(frame)
+    for work in (vae.transform, vae.score_samples):
+        with pytest.warns(UserWarning, match="X does not have valid feature names"):
+            found = work(x)
+        assert np.array_equal(found, work(frame))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        filled = imputer.transform(x)
+    assert np.array_equal(filled[:, :3], numbers_of(imputer.transform(frame)))
+    with (
+        pytest.raises(ValueError, match="5 features"),
+        pytest.warns(UserWarning, match="X does not have valid feature names"),
+    ):
+        vae.transform(x[:, :4])
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("more", [["u", "v"] * 30, pd.date_range("2020-01-01", periods=60)])
+def test_an_array_after_a_frame_of_other_things_is_refused(kind: str, more: Any) -> None:
+    vae = VariationalAutoencoder(2, **SMALL).fit(frame_of(kind, ROWS, other=more))
+    with pytest.raises(UserError, match=rf"^fitted on a {kind} frame, whose column 'other' is of no numbers"):
+        vae.transform(np.column_stack([ROWS, ROWS[:, 0]]))
+
+
+@pytest.mark.parametrize("more", ["u", pd.Timestamp("2020-01-01")])
+def test_objects_that_are_no_numbers_are_refused_in_a_line(more: Any) -> None:
+    objects = pd.DataFrame(ROWS).assign(other=[more] * len(ROWS)).to_numpy()
+    with pytest.raises((UserError, TypeError), match=r"X is an array of objects .*; give a frame"):
+        VariationalAutoencoder(**SMALL).fit(objects)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
+def test_two_columns_of_one_name_are_refused(kind: str) -> None:
+    twice: Any = pd.DataFrame(ROWS, columns=["a", "a", "b"])
+    if kind == "pyarrow":
+        twice = pa.Table.from_arrays([pa.array(x) for x in ROWS.T], names=["a", "a", "b"])
+    with pytest.raises(UserError, match="^X has 2 columns called 'a'; rename all but one, or drop them$"):
+        VariationalAutoencoder(**SMALL).fit(twice)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_fit_takes_gradients_also_where_they_are_off(off: Any) -> None:
+    expected = VariationalAutoencoder(2, **SMALL).fit(ROWS).transform(ROWS)
+    with off():
+        found = VariationalAutoencoder(2, **SMALL).fit(ROWS).transform(ROWS)
+    assert np.array_equal(found, expected)
+
+
+def test_widths_may_be_an_array() -> None:
+    vae = VariationalAutoencoder(2, **SMALL | {"hidden": np.array([5, 4])}).fit(ROWS)
+    assert vae.fitted_.settings.hidden == (5, 4)
+
+
 @pytest.mark.parametrize("given", FRAMES)
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames_of_another_library_than_were_fitted(kind: str, given: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jensen.errors import UserError
@@ -31,12 +32,65 @@ SMALL: dict[str, Any] = {"hidden": (4,), "epochs": 1}
             {"options": {"kl_warmup": 3}, "bound": "iwae"},
             "kl_warmup=3 needs bound='elbo', not iwae; leave one of them out",
         ),
+        (VariationalAutoencoder, {"latent_dim": "2"}, "latent_dim is '2'; it must be a whole number"),
+        (VariationalAutoencoder, {"latent_dim": True}, "latent_dim is True; it must be a whole number"),
+        (VariationalAutoencoder, {"lr": "0.1"}, "lr is '0.1'; it must be a number"),
+        (
+            VariationalAutoencoder,
+            {"importance_samples": 0},
+            "importance_samples is 0; give a whole number of at least 1",
+        ),
+        (
+            VariationalAutoencoder,
+            {"options": 3},
+            "options is 3; give a dict of settings by name, such as {'activation': 'gelu'}",
+        ),
+        (
+            VAEImputer,
+            {"options": "abc"},
+            "options is 'abc'; give a dict of settings by name, such as {'activation': 'gelu'}",
+        ),
+        (
+            VAEOutlierDetector,
+            {"contamination": "auto"},
+            "contamination is 'auto'; give a share above 0 and up to 0.5",
+        ),
+        (VAEOutlierDetector, {"power": "x"}, "power is 'x'; give a number above 0 and up to 1, or None"),
+        (
+            VariationalAutoencoder,
+            {"posterior": "point", "bound": "elbo"},
+            "bound='elbo' needs a density, and a point posterior has none; use bound='reconstruction', or "
+            "another posterior",
+        ),
+        (
+            VariationalAutoencoder,
+            {"posterior": "low-rank", "options": {"rank": 30}},
+            "rank=30 is more than the 8 of latent_dim; use rank=8, or posterior='full'",
+        ),
+        (
+            VariationalAutoencoder,
+            {"options": {"condition": "zz"}},
+            "condition='zz': there is no such column; the columns are x0, x1, x2",
+        ),
+        (
+            VariationalAutoencoder,
+            {"options": {"condition": ["x0", "x1", "x2"]}},
+            "all columns are in condition, which leaves none to model; leave one of them out of it",
+        ),
     ],
 )
 def test_a_parameter_is_named_as_python_does(kind: Any, given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
         kind(**SMALL | given).fit(ROWS)
     assert str(caught.value) == said
+
+
+def test_mends_that_are_of_files_are_not_offered() -> None:
+    with pytest.raises(UserError, match=r"needs them: use X of zeros and ones, or likelihood='normal'$"):
+        VariationalAutoencoder(**SMALL, likelihood="bernoulli").fit(ROWS)
+    mixed = pd.DataFrame(ROWS).assign(word=["a", "b"] * 20)
+    with pytest.raises(UserError, match=r"leave likelihood out, or leave that column out of X$"):
+        VariationalAutoencoder(**SMALL, likelihood="normal").fit(mixed)
 
 
 def test_words_of_a_sentence_are_no_values() -> None:

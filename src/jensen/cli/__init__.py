@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from jensen._version import __version__
 from jensen.errors import UserError, did_you_mean
+from jensen.memory import within_memory
 
 COMMANDS = {
     "train": "train a VAE on a data set or file, into a run's folder",
@@ -22,6 +23,18 @@ COMMANDS = {
     "impute": "fill the missing cells of a table, or draw them several times over",
     "report": "one self-contained HTML page about a run",
 }
+
+LOWER = {
+    "train": "lower --batch-size, --num-samples, --hidden or --latent-dim",
+    "evaluate": "lower --num-samples or --limit",
+    "sample": "lower -n",
+    "encode": "give the rows in several files",
+    "reconstruct": "give the rows in several files",
+    "score": "lower --num-samples, or give the rows in several files",
+    "impute": "lower --num-samples or --draws, or give the rows in several files",
+    "report": "lower --num-samples or --limit",
+}
+"""What takes less memory."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a standard output that takes no more."""
@@ -139,7 +152,8 @@ def _run(words: list[str]) -> None:
     elif words[0] == "--version":
         print(f"jensen {__version__}")
     elif words[0] in COMMANDS:
-        importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
+        with within_memory(lambda: f"; {LOWER[words[0]]}"):
+            importlib.import_module(f"jensen.cli.{words[0]}").main(words[1:])
     else:
         near = did_you_mean(words[0], COMMANDS)
         raise UserError(f"unknown command {words[0]!r}{near}; the commands are {', '.join(COMMANDS)}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.cli.common import RowsOptions, check_kept, rows_for, say
+from jensen.cli.common import RowsOptions, check_kept, print_json, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
 from jensen.progress import parts, told_of
@@ -33,6 +33,8 @@ class ImputeOptions(RowsOptions):
     """Importance samples of each row, K."""
     seed: int = 0
     """Seed of all draws."""
+    json: bool = False
+    """Print one JSON object."""
 
     def __post_init__(self) -> None:
         """Refuse counts below one."""
@@ -80,6 +82,10 @@ def main(arguments: Sequence[str]) -> None:
         if options.draws is None
         else "drawn from the posterior"
     )
+    if options.json:
+        kept = {"given": missing.given, "unknown": unknown, **done.left}
+        named = {"run": str(options.run), "out": [str(out) for out in outs]}
+        print_json(named | {"cells": done.cells, "rows": done.rows, "left": kept})
     for out in outs:
         say(f"{out}: {count(done.cells, 'missing cell')} in {count(done.rows, 'row')} {how}")
 

@@ -1,16 +1,19 @@
 """jensen sample RUN -n N -o FILE: new data."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jensen.cli.common import RunOptions, check_kept, say
+from jensen.cli.common import RunOptions, check_kept, print_json, say
 from jensen.cli.writing import check_data_suffix, data_writer
 from jensen.config.parse import parse
 from jensen.errors import UserError
+from jensen.files import check_space
+from jensen.progress import parts, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +41,8 @@ class SampleOptions(RunOptions):
     each and no row has them)."""
     seed: int = 0
     """Seed of the draws."""
+    json: bool = False
+    """Print one JSON object."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"-n is {options.num}; it must be at least 1")
     if options.seed < 0:
         raise UserError(f"--seed is {options.seed}; it must be 0 or more")
-    from jensen.evaluation import sample
+    from jensen.evaluation import sample_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device
 
@@ -55,19 +60,28 @@ def main(arguments: Sequence[str]) -> None:
     model = run.model(choose_device(options.device))
     check_data_suffix(run, options.out)
     check_kept(options.out, run.settings.data)
+    check_space(options.out, options.num * math.prod(run.event_shape))  # a byte for each number, at least
     if run.settings.bound == "reconstruction":
         say("training did not use the prior (--bound reconstruction): draws from it may be unlike the data")
     if options.where is not None:
-        _write(run, _where(run, model, options), options)
+        x, figures = _where(run, model, options)
+        _write(run, [x], options)
+        _report(options, {"where": options.where, **figures})
         return
-    x = sample(model, options.num, mean=options.mean, seed=options.seed)
-    _write(run, x, options)
+    _write(run, sample_blocks(model, options.num, mean=options.mean, seed=options.seed), options)
     given = ", ".join(run.settings.condition)
     say(
         f"{options.out}: {_kind(options)} of {options.run}"
         + (f", for the {given} of training rows (--where chooses)" if given else "")
         + _speckle(run, options)
     )
+    _report(options, {})
+
+
+def _report(options: SampleOptions, figures: dict[str, Any]) -> None:
+    """What was drawn, and how likely its condition is, as JSON where that is asked for."""
+    if options.json:
+        print_json({"run": str(options.run), "out": str(options.out), "n": options.num, **figures})
 
 
 def _kind(options: SampleOptions) -> str:
@@ -76,9 +90,10 @@ def _kind(options: SampleOptions) -> str:
     return count(options.num, "decoder mean" if options.mean else "sample")
 
 
-def _write(run: "Run", x: "Tensor", options: SampleOptions) -> None:
-    with data_writer(run, options.out, mean=options.mean) as write:
-        write(x)
+def _write(run: "Run", blocks: "Iterable[Tensor]", options: SampleOptions) -> None:
+    with parts() as begin, data_writer(run, options.out, mean=options.mean) as write:
+        for x in told_of(blocks, begin("drawing rows", options.num)):
+            write(x)
 
 
 def _speckle(run: "Run", options: SampleOptions) -> str:
@@ -87,8 +102,8 @@ def _speckle(run: "Run", options: SampleOptions) -> str:
     return "; true draws, noise included (--mean for decoder means)" if noisy and not options.mean else ""
 
 
-def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
-    """Rows that meet the condition; what they rest on is said."""
+def _where(run: "Run", model: "VAE", options: SampleOptions) -> "tuple[Tensor, dict[str, Any]]":
+    """Rows that meet the condition, and its figures; what they rest on is said."""
     from jensen.data.tables.where import parse_where
     from jensen.data.words import count
     from jensen.evaluation.conditions import sample_where
@@ -108,7 +123,7 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
         )
     contexts = _contexts(run, model, given, options)
     if not modelled and contexts is not None:
-        return _under(run, model, contexts, options)
+        return _under(run, model, contexts, options), {}
     if options.mean:
         raise UserError("--where draws rows, and --mean writes none that was drawn; leave one of them out")
     drawn = sample_where(model, options.num, modelled, contexts=contexts, seed=options.seed)
@@ -121,7 +136,8 @@ def _where(run: "Run", model: "VAE", options: SampleOptions) -> "Tensor":
     say(f"effective sample size {size:,.0f}: so many different latents, of {drawn.proposed:,} proposed")
     if size < options.num:
         say(f"fewer than the {options.num:,} rows: rows that share a latent resemble each other")
-    return drawn.x
+    figure = {"value": drawn.probability, "standard_error": drawn.standard_error}
+    return drawn.x, {drawn.kind: figure, "effective_sample_size": size, "proposed": drawn.proposed}
 
 
 def _contexts(run: "Run", model: "VAE", given: list[Any], options: SampleOptions) -> "Tensor | None":

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jensen.cli.common import Beside, RowsOptions, rows_for, say
+from jensen.cli.common import Beside, RowsOptions, print_json, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
 from jensen.progress import parts, told_of
@@ -38,6 +38,8 @@ class ScoreOptions(RowsOptions):
     latents, add up to log_px. A column that is called like one of the above becomes "NAME (column)"."""
     seed: int = 0
     """Seed of the importance samples: the same scores at every call."""
+    json: bool = False
+    """Print one JSON object."""
 
     def __post_init__(self) -> None:
         """Refuse counts below one."""
@@ -88,8 +90,30 @@ def main(arguments: Sequence[str]) -> None:
         f"{options.out}: {count(rows, 'row')}, log p(x{given}) by {options.num_samples:,} importance "
         f"samples, mean {seen.log_px.mean():.2f} nats of the data as given; {among}"
     )
-    for caution in _cautions(run, dataset, seen, options):
+    cautions = list(_cautions(run, dataset, seen, options))
+    for caution in cautions:
         say(f"caution: {caution}")
+    if options.json:
+        print_json(_figures(options, seen, cautions, None if reference is None else len(reference)))
+
+
+def _figures(
+    options: ScoreOptions, seen: "_Seen", cautions: list[str], reference: int | None
+) -> dict[str, Any]:
+    """What is said of the scores of all rows, for JSON."""
+    from jensen.evaluation import estimate
+
+    return {
+        "run": str(options.run),
+        "out": str(options.out),
+        "unit": "nats",
+        "n": len(seen.log_px),
+        "log_px": estimate(seen.log_px).to_dict(),
+        "num_samples": options.num_samples,
+        "effective_sample_size": seen.size,
+        "reference": reference,
+        "cautions": cautions,
+    }
 
 
 class _Seen:

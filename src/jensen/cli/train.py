@@ -102,8 +102,16 @@ def _go_on(run: Path, base: Settings, options: TrainOptions, show: "Show") -> "R
     changes = {k: v for k, v in given.items() if v != getattr(base, k)}
     resumed = session.resume(run, changes, on_epoch=on_epoch, on_choice=say)
     if not trained:
-        say("no epoch was left to train; raise --epochs, --patience or --max-time to go on")
+        say(f"no epoch was left to train; {_to_go_on(resumed)}")
     return resumed
+
+
+def _to_go_on(run: "Run") -> str:
+    """What keeps a run that is resumed from going on, and the option to raise."""
+    done, limit = len(run.history()), run.settings.epochs or 0
+    if done >= limit:
+        return f"{run.path} has {done} epochs, and --epochs is {limit}: raise it to go on"
+    return "raise --patience or --max-time to go on"
 
 
 def _name(data: str) -> str:
@@ -142,7 +150,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
 def report(run: "Run", *, as_json: bool) -> None:
     """Say where the run is and what its validation bound came to."""
     from jensen.config.rules import objective
-    from jensen.training.memory import peak_memory
+    from jensen.memory import peak_memory
 
     history = run.history()
     best = max(history, key=lambda line: line["validation_bound"])

@@ -84,17 +84,28 @@ def _table_writer(
     run: "Run", path: Path, given: "Callable[[Tensor], Any]", dataset: "Dataset | None"
 ) -> "Iterator[Write]":
     """A table with the columns of the one that was given, of which that with the names is filled."""
+    import torch
+
     from jensen.data.tables.codec import decode_table
     from jensen.data.tables.writing import table_writer
+    from jensen.data.writers import PIECE
 
     schema, done = run.schema, 0
     assert schema is not None
     cells = None if dataset is None else _cells_of_names(dataset, schema)
 
+    held: list[Tensor] = []
     with table_writer(path) as write:
 
         def take(x: "Tensor") -> None:
+            held.append(x)
+            if sum(map(len, held)) >= PIECE:
+                flush()
+
+        def flush() -> None:  # few rows at a time would be a row group of Parquet each
             nonlocal done
+            x = torch.cat(held)
+            held.clear()
             table = decode_table(given(x), schema)
             if dataset is not None and cells is not None:
                 place = table.column_names.index(dataset.names_are)
@@ -103,6 +114,8 @@ def _table_writer(
             write(table)
 
         yield take
+        if held:
+            flush()
 
 
 def _cells_of_names(dataset: "Dataset", schema: Any) -> Any:

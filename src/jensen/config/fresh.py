@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 
 from jensen.config.build import build_model, rows_needed
+from jensen.config.choices import write_names
 from jensen.config.settings import Settings
 from jensen.data import Dataset, Preparation
 from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.errors import UserError
+from jensen.memory import within_memory
 from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import MOST_CONTEXTS
 
@@ -16,16 +18,23 @@ def fresh_model(settings: Settings, dataset: Dataset, preparation: Preparation) 
     """The model with its initial weights, which depend on the seed and the data alone, on the CPU.
 
     Raises:
-        UserError: a closed-form KL is needed, and there is none.
+        UserError: a closed-form KL is needed, and there is none; or the memory does not suffice.
     """
-    rows = _starting_rows(settings, dataset, preparation)
-    with seeded(derive_seed(settings.seed, "weights")):
-        model = build_model(settings, dataset.event_shape, preparation, rows)
-        _check_kl(model, settings, rows[:1])
-    if isinstance(model, ConditionalVAE):
-        with seeded(derive_seed(settings.seed, "contexts")):
-            model.contexts.remember(_contexts(dataset, preparation, model))
+    with within_memory(lambda: _smaller(settings)):
+        rows = _starting_rows(settings, dataset, preparation)
+        with seeded(derive_seed(settings.seed, "weights")):
+            model = build_model(settings, dataset.event_shape, preparation, rows)
+            _check_kl(model, settings, rows[:1])
+        if isinstance(model, ConditionalVAE):
+            with seeded(derive_seed(settings.seed, "contexts")):
+                model.contexts.remember(_contexts(dataset, preparation, model))
     return model
+
+
+def _smaller(settings: Settings) -> str:
+    """When memory ran out, and which settings to lower."""
+    widths = f"--hidden (now {write_names(map(str, settings.hidden))}) or " if settings.hidden else ""
+    return f" for the weights: lower {widths}--latent-dim (now {settings.latent_dim})"
 
 
 def _starting_rows(settings: Settings, dataset: Dataset, preparation: Preparation) -> Tensor:

@@ -59,7 +59,7 @@ RULES: list[Rule] = [
     (
         lambda s: bool(s.condition) and s.prior == "vamp",
         lambda s: (
-            "--prior vamp is made of the encoder, which --condition gives more to read; use --prior mixture"
+            "--prior vamp is made of the encoder, which reads more with --condition; use --prior mixture"
         ),
     ),
     (
@@ -179,7 +179,7 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
         return
     if settings.condition:
         raise UserError(
-            f"--condition {','.join(settings.condition)} is for tables with --likelihood columns, and "
+            f"--condition {','.join(settings.condition)}: this is for tables with --likelihood columns, and "
             f"{dataset.name} has --likelihood {settings.likelihood}; leave one of them out"
         )
     text = [column.name for column in dataset.schema.modelled if not column.numeric]
@@ -214,7 +214,9 @@ def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
                 f"{few(names)}"
             )
     if set(condition) == set(names):
-        raise UserError("--condition names every column and leaves none to model; leave one of them out")
+        raise UserError(
+            "all columns are in --condition, which leaves none to model; leave one of them out of it"
+        )
 
 
 def check_combination(settings: Settings) -> None:

@@ -20,10 +20,16 @@ from jensen.errors import UserError, check_options, did_you_mean, nearest
 from jensen.files import atomic, read_yaml_text, write_yaml_text, yaml_fault
 from jensen.training.plan import Plan
 
+LIMIT = 1 << 40
+"""Below it are the sizes of a model. Torch takes minutes to refuse a size that 64 bits do not hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
-    """Everything that decides a run. Written, complete, as the first part of its config.yaml."""
+    """Everything that decides a run. Written, complete, as the first part of its config.yaml.
+
+    What a run refuses it names as the command line does: ``--latent-dim`` is ``latent_dim`` here.
+    """
 
     section: ClassVar[str] = "training"
 
@@ -49,7 +55,13 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         )
         check_options(self, "latent_dim rank components inner_steps", lambda v: v >= 1, "at least 1")
         check_options(self, "categories", lambda v: v >= 2, "at least 2")
+        check_options(
+            self, "latent_dim rank components categories", lambda v: v < LIMIT, f"less than {LIMIT:,}"
+        )
         check_options(self, "hidden", lambda widths: min(widths or [1]) >= 1, "widths of at least 1")
+        check_options(
+            self, "hidden", lambda widths: max(widths or [1]) < LIMIT, f"widths of less than {LIMIT:,}"
+        )
         check_options(self, "sigma temperature inner_lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "beta free_bits", lambda v: 0 <= v < inf, "a number of 0 or more")
         check_options(self, "hide", lambda v: 0 <= v <= 1, "from 0 to 1")

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -63,12 +63,29 @@ class VAEBase(BaseEstimator):
     container_: Container
     seed_: int
     verbose: int
+    importance_samples: int
+    options: dict[str, Any] | None
     _batches = 20
     """Batches of a pass over few rows, where ``batch_size`` is left out."""
+
+    def _check_parameters(self) -> None:
+        """Refuse values of what are no settings of training, or no mapping of those.
+
+        Raises:
+            UserError: what was given, and what is allowed.
+        """
+        samples, options = self.importance_samples, self.options
+        if not isinstance(samples, int | np.integer) or samples < 1:
+            raise UserError(f"importance_samples is {samples!r}; give a whole number of at least 1")
+        if not isinstance(options, Mapping | None):
+            raise UserError(
+                f"options is {options!r}; give a dict of settings by name, such as {{'activation': 'gelu'}}"
+            )
 
     @alone
     def _fit(self, rows: Any, before: Fitted | None = None, *, epochs: int | None = None) -> Array:
         """Train on rows that `_checked` gave, and give their codes."""
+        self._check_parameters()
         if before is None:
             self.container_ = self._contain(rows)
         codes = self.container_.encode(rows)
@@ -95,7 +112,7 @@ class VAEBase(BaseEstimator):
     def _options(self, codes: Array) -> dict[str, Any]:
         """The settings of a fit to ``codes``: parameters, and ``options`` above them."""
         options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
-        options |= dict(getattr(self, "options", None) or {})
+        options |= dict(self.options or {})
         if options.get("batch_size") is None:
             options["batch_size"] = int(np.clip(len(codes) // self._batches, 16, 128))
         return options
@@ -107,7 +124,8 @@ class VAEBase(BaseEstimator):
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """``X`` after scikit-learn's checks of names, numbers and shape: a frame, or an array of float64.
 
-        After a fit to an array a frame is taken as one, its columns by their places.
+        After a fit to an array a frame is taken as one, its columns by their places; so is an array after a
+        fit to a frame of numbers.
 
         Raises:
             ValueError: no rows, one row to fit, infinite numbers, or other columns than were fitted.
@@ -115,6 +133,8 @@ class VAEBase(BaseEstimator):
         if not reset:
             check_is_fitted(self, "fitted_")
         X = as_rows(X)
+        if kind_of(X) == "array" and not reset and self.container_.kind != "array":
+            self.container_.check_array()
         if kind_of(X) == "array" or (not reset and self.container_.kind == "array"):
             return validate_data(
                 self,

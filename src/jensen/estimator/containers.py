@@ -1,5 +1,6 @@
 """What users hand over (arrays, frames) as codes of a schema, and codes as what they handed over."""
 
+import re
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,6 +59,19 @@ class Container:
         """Whether all columns are numbers."""
         return all(column.numeric for column in self.schema.modelled)
 
+    def check_array(self) -> None:
+        """Refuse an array after a frame of which a column is no numbers; else places stand for names.
+
+        Raises:
+            UserError: which column.
+        """
+        for column in self.schema.columns:
+            if not _numbers(column):
+                raise UserError(
+                    f"fitted on a {self.kind} frame, whose column {column.name!r} is of no numbers, and "
+                    "given an array; give a frame with the same columns"
+                )
+
     def encode(self, data: Any) -> Array:
         """Rows as codes ``[N, C]``; categories that the schema lacks are missing, and said in warnings.
 
@@ -65,10 +79,6 @@ class Container:
             UserError: they have other columns, or of other types.
         """
         if kind_of(data) == "array":
-            if self.kind != "array":
-                raise UserError(
-                    f"fitted on a {self.kind} frame, and given an array; give a frame with the same columns"
-                )
             encoded = _encode_array(np.asarray(data, dtype=np.float64), self.schema)
         else:
             encoded = encode_table(to_arrow(data), self.schema, name="X")
@@ -98,7 +108,7 @@ class Container:
         """Rows with their missing cells, and nothing else, from complete codes ``[N, C]``."""
         kind = kind_of(rows)
         if kind == "array":
-            return np.where(np.isnan(rows), self.decode(codes), rows)
+            return np.where(np.isnan(rows), _decode_array(codes, self.schema), rows)
         if kind == "pandas":
             own = self.kind == "pandas"
             return _fill_pandas(
@@ -144,6 +154,12 @@ def _like(labels: tuple[Any, ...]) -> Any:
     import pandas
 
     return pandas.Index(list(labels))
+
+
+def _numbers(column: Column) -> bool:
+    """Whether the cells of a column, and its levels, are numbers, as they are in an array."""
+    stored = re.match("u?int|float|halffloat|double|bool", column.storage)
+    return stored is not None and column.type != "date"
 
 
 def as_numbers(schema: Schema) -> Schema:

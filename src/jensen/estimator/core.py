@@ -21,8 +21,9 @@ from jensen.data import Dataset, Preparation, fit_preparation
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
-from jensen.estimator.words import in_python
+from jensen.estimator.words import in_python, numbers_wanted
 from jensen.figures.epochs import plain_lines
+from jensen.mode import learning
 from jensen.models import VAE
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import Record, TrainingState
@@ -116,6 +117,7 @@ def unseen(state: TrainingState) -> None:
 
 
 @in_python()
+@learning
 def fit(
     codes: Array,
     schema: Schema,
@@ -195,7 +197,6 @@ def _dataset(codes: Array, schema: Schema, settings: Settings) -> Dataset:
     )
 
 
-@in_python()
 def settings_of(options: dict[str, Any], seed: int) -> Settings:
     """Settings from the parameters of an estimator.
 
@@ -205,5 +206,11 @@ def settings_of(options: dict[str, Any], seed: int) -> Settings:
     for name in options:
         if why := ELSEWHERE.get(name.replace("-", "_")):
             raise UserError(f"options has {name!r}, which {why}")
-    given = {"data": "X", "seed": seed, "device": "cpu", **options}
-    return settings_from(given, "jensen")
+    given = {
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in options.items()
+    }
+    for name, value in given.items():
+        if (kind := numbers_wanted(name)) and isinstance(value, str | bool):
+            raise UserError(f"{name} is {value!r}; it must be {kind}")
+    with in_python():
+        return settings_from({"data": "X", "seed": seed, "device": "cpu", **given}, "jensen")

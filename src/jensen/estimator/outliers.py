@@ -25,6 +25,14 @@ TAIL = 0.1
 """Share of the rows fitted below one spread under the median of a score."""
 
 
+REAL = (int, float, np.integer, np.floating)
+
+
+def _within(value: Any, most: float) -> bool:
+    """Whether a parameter is a number above 0 and up to ``most``."""
+    return isinstance(value, REAL) and not isinstance(value, bool) and 0 < value <= most
+
+
 class VAEOutlierDetector(OutlierMixin, VAEBase):
     """Rows are outliers when they are unlikely, or when latents that are common explain them badly.
 
@@ -38,6 +46,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
     Args:
         contamination: the share of outliers among the rows fitted, in (0, 0.5]; it sets the threshold only.
+            There is no "auto": nothing in the scores says where outliers begin.
         power: t in (0, 1] to score by S_t alone, in nats of the data as given; None for the lower of the two.
         latent_dim: M; None for the number of columns, and 8 at most.
         hidden: widths of the hidden layers.
@@ -100,10 +109,10 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         Raises:
             ValueError: X cannot be used, or a parameter; the message says how to mend it.
         """
-        if not 0 < self.contamination <= 0.5:
-            raise UserError(f"contamination is {self.contamination}; give a share above 0 and up to 0.5")
-        if self.power is not None and not 0 < self.power <= 1:
-            raise UserError(f"power is {self.power}; give a number above 0 and up to 1, or None")
+        if not _within(self.contamination, 0.5):
+            raise UserError(f"contamination is {self.contamination!r}; give a share above 0 and up to 0.5")
+        if self.power is not None and not _within(self.power, 1):
+            raise UserError(f"power is {self.power!r}; give a number above 0 and up to 1, or None")
         codes = self._fit(self._checked(X, reset=True))
         if self._say:
             self._say(f"scoring {count(len(codes), 'row')}")

@@ -10,6 +10,12 @@ from jensen.errors import UserError
 
 HINTS = get_type_hints(Settings)
 NUMBER = r"-?[\d.]+(e-?\d+)?"
+PHRASES = {
+    "--binarize dynamic or static": "X of zeros and ones",
+    "make the column's type ignore with --schema": "leave that column out of X",
+    "give it another type with --schema": "give X with that column changed",
+}
+"""Mends that are of files and images, and what they are for rows in memory."""
 
 
 @contextmanager
@@ -24,8 +30,12 @@ def in_python() -> Iterator[None]:
 def translate(message: str) -> str:
     """A line about options, ``--free-bits 3``, as one about parameters, ``free_bits=3``."""
     message = message.removesuffix(" (see jensen --help)")
+    for phrase, meant in PHRASES.items():
+        message = message.replace(phrase, meant)
     message = re.sub(rf" is '({NUMBER})';", r" is \1;", message)
-    return re.sub(r"(?<![\w-])--(?P<name>[a-z][a-z_-]*)(?: (?P<value>[\w.-]+))?", _parameter, message)
+    return re.sub(
+        r"(?<![\w-])--(?P<name>[a-z][a-z_-]*)(?: (?P<value>[\w.-]+)(?P<colon>:)?)?", _parameter, message
+    )
 
 
 def _parameter(option: re.Match[str]) -> str:
@@ -33,6 +43,16 @@ def _parameter(option: re.Match[str]) -> str:
     name, value = option["name"].replace("-", "_"), option["value"]
     if value is None:
         return name
-    if value in get_args(HINTS.get(name)):
-        return f"{name}={value!r}"
-    return f"{name}={value}" if re.fullmatch(NUMBER, value) else f"{name} {value}"
+    colon = option["colon"] or ""
+    if re.fullmatch(NUMBER, value):
+        return f"{name}={value}{colon}"
+    is_value = colon or value in get_args(HINTS.get(name))
+    return f"{name}={value!r}{colon}" if is_value else f"{name} {value}"
+
+
+def numbers_wanted(name: str) -> str:
+    """What a parameter must be that is a number, in words; nothing for others."""
+    kinds = {HINTS.get(name.replace("-", "_")), *get_args(HINTS.get(name.replace("-", "_")))}
+    if str in kinds or Ellipsis in kinds:
+        return ""
+    return "a whole number" if int in kinds else "a number" if float in kinds else ""

@@ -6,7 +6,7 @@ from typing import Any
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import Latents, encode, rate_per_dimension
 from jensen.evaluation.log_likelihood import evaluate, importance_weighted
-from jensen.evaluation.samples import reconstruct, sample
+from jensen.evaluation.samples import reconstruct, sample, sample_blocks
 
 _LATER = (
     "aggregate",
@@ -32,6 +32,7 @@ __all__ = [
     "rate_per_dimension",
     "reconstruct",
     "sample",
+    "sample_blocks",
 ]
 
 

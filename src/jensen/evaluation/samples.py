@@ -1,6 +1,7 @@
 """New data, and reconstructions of given data."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,20 @@ def sample(
     The same seed gives the same draws; torch's global generator is left as it was. A ``context`` ``[n, ...]``
     is for conditional models.
     """
+    return torch.cat(list(sample_blocks(model, n, context=context, mean=mean, seed=seed)))
+
+
+def sample_blocks(
+    model: Model, n: int, *, context: Tensor | None = None, mean: bool = False, seed: int = 0
+) -> Iterator[Tensor]:
+    """What `sample` gives, block after block; whoever draws between two blocks changes the second."""
     check_count("n", n)
-    with measuring(model), seeded(seed):
-        sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
-        parts: Iterable[Tensor | None] = [None] * len(sizes) if context is None else context.split(ROWS)
-        drawn = [model.sample(size, context=c, mean=mean) for size, c in zip(sizes, parts, strict=True)]
-        return torch.cat([x.cpu() for x in drawn])
+    contexts = itertools.repeat(None) if context is None else context.split(ROWS)
+    with seeded(seed):
+        for start, c in zip(range(0, n, ROWS), contexts, strict=context is not None):
+            with measuring(model):
+                x = model.sample(min(ROWS, n - start), context=c, mean=mean).cpu()
+            yield x
 
 
 def reconstruct(

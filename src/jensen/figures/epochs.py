@@ -38,6 +38,8 @@ def figures(state: TrainingState, brief: bool = False) -> str:
     name = objective(plan) if isinstance(plan, Settings) else "bound"
     rate = line["validation_rate"]
     said = "none" if math.isnan(rate) else f"{rate:.2f}"  # a point posterior has no rate
+    if rate < 0:  # no KL is
+        said += " by Monte Carlo"
     bounds = f"{name}: train {line['train_bound']:.2f}, validation {line['validation_bound']:.2f} nats"
     if brief:
         return bounds

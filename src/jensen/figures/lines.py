@@ -105,11 +105,12 @@ def _filled(figures: Figures) -> dict[str, Any]:
     """What stands in the braces of names and estimators."""
     k = f"{figures['iwae']['num_samples']:,}"
     annealed = figures.get("ais", {})
+    below = ": no KL is below 0, its estimate is by chance" if figures["rate"]["value"] < 0 else ""
     drawn = measured(figures, "elbo")
     return {
         "k": k,
         "distortion": f"-E_q log p(x|z), K = {k}" if drawn else "-log p(x|z) at the one z of each row",
-        "kl": "in closed form" if figures["rate"]["exact"] else f"by Monte Carlo, K = {k}",
+        "kl": "in closed form" if figures["rate"]["exact"] else f"by Monte Carlo, K = {k}{below}",
         "steps": figures.get("refined", {}).get("steps"),
         "chains": annealed.get("chains"),
         "temperatures": annealed.get("temperatures"),

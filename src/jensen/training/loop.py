@@ -15,12 +15,12 @@ from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.float32 import full_float32
-from jensen.mode import measuring, mode_kept
+from jensen.memory import within_memory
+from jensen.mode import learning, measuring, mode_kept
 from jensen.objectives import Bound
 from jensen.trace import Model, takes_two
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
-from jensen.training.memory import within_memory
 from jensen.training.plan import Plan
 from jensen.training.schedules import kl_weight
 from jensen.training.state import Record, TrainingState
@@ -67,6 +67,7 @@ class TrainingData:
             raise ValueError(f"validation is a {type(self.validation).__name__}; {HELD_OUT}")
 
 
+@learning
 @full_float32()
 def train(
     state: TrainingState,
@@ -102,7 +103,7 @@ def train(
     numbers = plan.num_samples * numbers_decoded(state.model)
     data = replace(data, validation=near(data.validation, device, numbers))
     slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
-    with within_memory(plan, state), mode_kept(slope):
+    with within_memory(lambda: _smaller(state, plan)), mode_kept(slope):
         engine = Engine(state, place(data.rows, device), slope, plan, say)
         if state.epoch == 0:
             engine.decide()
@@ -132,6 +133,8 @@ def train(
             seconds = time.perf_counter() - began
             record |= {"seconds": state.seconds + seconds, "compiling": compiling}
             state.advance(record, seconds)
+            if plan.max_time is not None and state.epoch == 1 and state.seconds > plan.max_time:
+                say(_too_long(state.seconds, plan.max_time, engine.seen))
             engine.decide()
             state.stopped = _reason_to_stop(state, plan)
             on_epoch(state)
@@ -166,6 +169,22 @@ def validate(model: nn.Module, data: TrainingData, bound: Bound, plan: Plan) -> 
         "validation_distortion": means[1] - data.log_det,
         "validation_rate": means[2],
     }
+
+
+def _too_long(seconds: float, limit: float, rows: int) -> str:
+    """What to do where the first epoch, which always runs to its end, goes beyond the time limit."""
+    fitting = max(1, int(rows * limit / seconds))
+    return (
+        f"the first epoch took {seconds:.0f} s, longer than --max-time {limit:g}, as no epoch is cut "
+        f"short; --epoch-rows {fitting} would make epochs of about {limit:g} s"
+    )
+
+
+def _smaller(state: TrainingState, plan: Plan) -> str:
+    """When memory ran out, and which settings to lower."""
+    samples = f" or --num-samples (now {plan.num_samples})" if plan.num_samples > 1 else ""
+    kept = "; the last checkpoint is kept" if state.epoch else ""
+    return f" in epoch {state.epoch + 1}: lower --batch-size (now {plan.batch_size}){samples}{kept}"
 
 
 def _check_validation(record: Record) -> None:

@@ -1,40 +1,45 @@
-"""Memory: when it does not suffice, which setting to lower; and how much was used."""
+"""Memory: when it does not suffice, which setting to lower; and how much was used. Free of torch."""
 
+import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from jensen.errors import UserError
-from jensen.training.plan import Plan
-from jensen.training.state import TrainingState
+
+SHORTAGES = (
+    "can't allocate memory",
+    "out of memory",
+    "Storage size calculation overflowed",
+)
+"""What torch says, in errors of several types, where there is no memory or no number for so much of it."""
 
 
 @contextmanager
-def within_memory(plan: Plan, state: TrainingState) -> Iterator[None]:
+def within_memory(mend: Callable[[], str]) -> Iterator[None]:
     """Running out of memory inside becomes an error that names the setting to lower.
+
+    Args:
+        mend: says when it happened, and what to do: what follows "memory ran out".
 
     Raises:
         UserError: the memory of the device, or of the machine, does not suffice.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
         if not _is_shortage(error):
             raise
-        samples = f" or --num-samples (now {plan.num_samples})" if plan.num_samples > 1 else ""
-        kept = "; the last checkpoint is kept" if state.epoch else ""
-        raise UserError(
-            f"memory ran out in epoch {state.epoch + 1}: lower --batch-size (now {plan.batch_size})"
-            f"{samples}{kept}"
-        ) from None
+        raise UserError(f"memory ran out{mend()}") from None
 
 
 def _is_shortage(error: Exception) -> bool:
     """Whether an error means that there is no memory left (on a CPU torch has no type of its own for it)."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, UserError):
+        return False
+    full = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return full or isinstance(error, MemoryError) or any(said in str(error) for said in SHORTAGES)
 
 
 def peak_memory() -> int | None:
