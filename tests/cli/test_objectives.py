@@ -22,8 +22,9 @@ def test_a_runs_config_can_be_started_from_and_changed(rows: str, call: Call, tm
     done(call, "train", rows, "--out", str(run), *QUICK, "--bound", "beta", "--beta", "4")
     assert read_settings(config).baseline == "auto", "what does nothing is not chosen"
     done(call, "train", "--resume", str(run), "--epochs", "2")
-    # An earlier jensen wrote a baseline where there was none.
-    config.write_text(config.read_text().replace("baseline: auto", "baseline: running-mean"))
+    # An earlier jensen wrote a baseline where there was none, and kept no record of what it had chosen.
+    text = config.read_text().replace("baseline: auto", "baseline: running-mean")
+    config.write_text(text.replace("\n  chosen:", "\n  unknown:"))
     started = ("train", "--config", str(config), "--out", again, "--bound", "elbo")
     status, _, said = call(*started, "--beta", "2")
     assert (status, "--beta 2 has no effect with --bound elbo; add" in said) == (2, True)

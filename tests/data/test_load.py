@@ -272,7 +272,7 @@ def test_not_finite(tmp_path: Path) -> None:
     ],
 )
 def test_options_out_of_range(options: dict[str, float]) -> None:
-    assert next(iter(options)) in refused("digits", **options)
+    assert next(iter(options)).replace("_", "-") in refused("digits", **options)
 
 
 @pytest.mark.parametrize("fractions", [(0.1, 0.1), (0.49, 0.5), (0.9, 0.05)])

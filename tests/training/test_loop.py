@@ -170,7 +170,7 @@ def test_a_state_saved_is_the_state_loaded(model: VAE, tmp_path: Path) -> None:
     torch.manual_seed(9)
     other = VAE(priors.StandardNormal(M), model.encoder, model.decoder)
     loaded = TrainingState.load(path, other, plan, config="settings")
-    assert loaded.history == state.history == TrainingState.read_history(path)
+    assert loaded.history == state.history == TrainingState.read_history(path, "settings")
     assert (loaded.best_value, loaded.best_epoch, loaded.seconds) == (
         state.best_value, state.best_epoch, state.seconds,
     )  # fmt: skip

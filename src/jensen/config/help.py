@@ -10,6 +10,8 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
+from jensen.config.choices import EMPTY
+
 
 def sections(kind: type) -> dict[str, list[str]]:
     """The names of a dataclass's options by section; those that are in none come first, under no title.
@@ -66,4 +68,4 @@ def shown(kind: type) -> type:
 
 
 def _default(label: str) -> str:
-    return "" if label in ("None", "False", "''") else f"(default: {label})"
+    return "" if label in ("None", "False", "''", f"'{EMPTY}'") else f"(default: {label})"

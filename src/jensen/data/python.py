@@ -66,10 +66,10 @@ def plain(data: Any) -> Any:
     from torch import Tensor
     from torch.utils.data import Dataset
 
-    if mend := _leading_to_rows(data):
-        raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
     if sparse.issparse(data):
         return data.toarray()
+    if mend := _leading_to_rows(data):
+        raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
     if isinstance(data, Tensor):
         return _numbers_of(data)
     if isinstance(data, Dataset):
