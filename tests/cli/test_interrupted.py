@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,6 +75,24 @@ def test_ctrl_c_amid_an_epoch_keeps_the_whole_epochs(
     for name in ("model.safetensors", "checkpoint/state.safetensors"):
         one, other = load_tensors(whole / name)[0], load_tensors(stopped / name)[0]
         assert all(torch.equal(one[key], other[key]) for key in one), name
+
+
+def test_a_run_that_is_killed_after_its_first_epoch_has_weights(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    """Nothing is written once a process is killed: what is there after the first epoch is all."""
+    run, seen = tmp_path / "run", list[int]()
+    advance = TrainingState.advance
+
+    def second(state: TrainingState, *given: Any) -> None:
+        if state.epoch == 1 and not seen:
+            seen.append(len(Run.open(run).history()))
+            Run.open(run).model()
+        advance(state, *given)
+
+    monkeypatch.setattr(TrainingState, "advance", second)
+    assert call("train", str(trained / "d.npy"), *TRAIN, "--out", str(run))[0] == 0
+    assert seen == [1]
 
 
 def test_sigterm_keeps_the_whole_epochs_as_ctrl_c_does(

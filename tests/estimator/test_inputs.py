@@ -179,7 +179,7 @@ def test_two_columns_of_one_name_are_refused(kind: str) -> None:
     twice: Any = pd.DataFrame(ROWS, columns=["a", "a", "b"])
     if kind == "pyarrow":
         twice = pa.Table.from_arrays([pa.array(x) for x in ROWS.T], names=["a", "a", "b"])
-    with pytest.raises(UserError, match="^X has 2 columns called 'a'; rename all but one, or drop them$"):
+    with pytest.raises(UserError, match=r"^X has 2 columns called 'a'; rename all but one, or drop them$"):
         VariationalAutoencoder(**SMALL).fit(twice)
 
 

@@ -88,7 +88,7 @@ def test_a_parameter_is_named_as_python_does(kind: Any, given: dict[str, Any], s
 def test_mends_that_are_of_files_are_not_offered() -> None:
     with pytest.raises(UserError, match=r"needs them: use X of zeros and ones, or likelihood='normal'$"):
         VariationalAutoencoder(**SMALL, likelihood="bernoulli").fit(ROWS)
-    mixed = pd.DataFrame(ROWS).assign(word=["a", "b"] * 20)
+    mixed = pd.DataFrame(ROWS, columns=list("abc")).assign(word=["a", "b"] * 20)
     with pytest.raises(UserError, match=r"leave likelihood out, or leave that column out of X$"):
         VariationalAutoencoder(**SMALL, likelihood="normal").fit(mixed)
 

@@ -4,7 +4,8 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from jensen.config import Settings
 from jensen.config.evaluation import EvaluationSettings
 from jensen.errors import UserError
 from jensen.figures import evaluate_run
+from jensen.figures.epochs import figures as epoch_figures
 from jensen.figures.lines import KINDS, lines
 from jensen.report.table import bounds, typeset
 from jensen.run import Run
@@ -55,6 +57,20 @@ class Told:
             self.pieces[what] += 1
 
         return advance
+
+
+def test_a_negative_rate_is_said_to_be_an_estimate(counts: Run) -> None:
+    figures = evaluate_run(counts, counts.dataset(), EvaluationSettings(**FEW), aggregate_too=False)
+    exact = figures | {"rate": figures["rate"] | {"exact": True}}
+    rate = figures["rate"] | {"exact": False, "value": -0.41}
+    said = {line.key: line.how for line in lines(figures | {"rate": rate})}["rate"]
+    assert said.endswith("by Monte Carlo, K = 3: no KL is below 0, its estimate is by chance")
+    assert "by chance" not in {line.key: line.how for line in lines(exact)}["rate"]
+    history = [{"train_bound": -3.0, "validation_bound": -2.0, "validation_distortion": 2.4}]
+    plan = SimpleNamespace(plan=counts.settings)
+    for rate_of, shown in ((-0.4, "rate -0.40 by Monte Carlo)"), (0.4, "rate 0.40)")):
+        line = history[0] | {"validation_rate": rate_of, "rows_per_second": 9.0}
+        assert shown in epoch_figures(cast(Any, SimpleNamespace(history=[line], learning_rate=plan)))
 
 
 @pytest.mark.parametrize("limit", [None, 30])

@@ -1,5 +1,6 @@
 """Train_VAE, on models small enough to follow."""
 
+import copy
 import json
 import math
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from jensen.networks import mlp
 from jensen.objectives import Bound, beta, elbo, elbo_monte_carlo, iwae, pathwise
 from jensen.tensors import load_tensors, save_tensors
 from jensen.training.held_out import near
-from jensen.training.loop import TrainingData, _cause_of_divergence, train, validate
+from jensen.training.loop import TrainingData, _cause_of_divergence, _too_long, train, validate
 from jensen.training.plan import Plan
 from jensen.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.state import TrainingState
@@ -116,6 +117,26 @@ def test_the_time_limit_ends_training_between_epochs(model: VAE) -> None:
     assert 0 < state.epoch < 10_000
     assert state.seconds < 3
     assert state.stopped == "the time limit of 0.3 s"
+
+
+@pytest.mark.parametrize("limit", [1e-6, 60.0])
+def test_a_first_epoch_beyond_the_time_limit_names_the_mend(model: VAE, limit: float) -> None:
+    data, said, plan = rows(), list[str](), Plan(epochs=1, max_time=limit)
+    train(TrainingState.start(model, plan), data, elbo, pathwise, plan, say=said.append)
+    lines = [line for line in said if "--max-time" in line]
+    assert len(lines) == (limit < 1)
+    if lines:
+        assert lines[0].startswith("the first epoch took ")
+        assert lines[0].endswith("--epoch-rows 1 would make epochs of about 1e-06 s")
+    assert "--epoch-rows 90 " in _too_long(111.0, 5.0, 2000), "2,000 rows take 111 s, and 90 take 5"
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_train_takes_gradients_also_where_they_are_off(model: VAE, off: Any) -> None:
+    expected = run(copy.deepcopy(model), rows(), Plan(epochs=1)).history
+    with off():
+        found = run(model, rows(), Plan(epochs=1)).history
+    assert found[0]["validation_bound"] == expected[0]["validation_bound"]
 
 
 def test_divergence_names_its_cause(model: VAE) -> None:

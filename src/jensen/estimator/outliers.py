@@ -30,7 +30,7 @@ REAL = (int, float, np.integer, np.floating)
 
 def _within(value: Any, most: float) -> bool:
     """Whether a parameter is a number above 0 and up to ``most``."""
-    return isinstance(value, REAL) and not isinstance(value, bool) and 0 < value <= most
+    return isinstance(value, REAL) and not isinstance(value, bool) and bool(0 < value <= most)
 
 
 class VAEOutlierDetector(OutlierMixin, VAEBase):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UserError
+from jensen.mode import learning
 from jensen.tensors import load_tensors, save_tensors
 from jensen.training.optimizer import Optimizer, build_optimizer
 from jensen.training.plan import Plan
@@ -47,6 +48,7 @@ class TrainingState:
     order of the rows, the draws and the KL warm-up go on from where they ended."""
 
     @classmethod
+    @learning
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
         """A fresh state at epoch 0."""
         return cls(model, build_optimizer(model, plan), LearningRate(plan), memory or nn.Module())
