@@ -217,8 +217,6 @@ def test_resume_goes_on_where_the_run_ended(here: Path, tmp_path: Path, call: Ca
         assert (
             said == f"no epoch was left to train; {run} has 3 epochs, and --epochs is 3: raise it to go on\n"
         )
-    said = call("train", "--resume", str(run), "--epochs", "2")[2]
-    assert said == f"no epoch was left to train; {run} has 3 epochs, and --epochs is 2: raise it to go on\n"
     said = call("train", "--resume", str(run), "--epochs", "9", "--max-time", "0.001")[2]
     assert said == "no epoch was left to train; raise --patience or --max-time to go on\n"
 
