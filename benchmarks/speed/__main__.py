@@ -112,7 +112,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What is timed round by round, of an earlier run and of this; all else as it is now.
+    """What is timed round by round, of an earlier run and of this; all else as this run has it, if it has it.
 
     A machine has moods of minutes (`docs/performance.md`): all rounds of a batch size in one run share one.
     """
@@ -126,7 +126,7 @@ def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             timed = new[name] if name == "floor" else {"seconds": new[name]["seconds"]}
             new[name] |= {part: old[name][part] + rounds for part, rounds in timed.items()}
     now["options"]["rounds"] += before["options"]["rounds"]
-    return now | {"runs": before.get("runs", 1) + 1}
+    return before | now | {"runs": before.get("runs", 1) + 1}
 
 
 def main() -> None:
