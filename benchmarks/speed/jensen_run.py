@@ -30,7 +30,7 @@ def settings_of(task: Task) -> Settings:
         device=task.device,
         seed=task.seed,
     )
-    return parse(Settings, to_arguments(task.options, "data"), "jensen train", settings)
+    return parse(Settings, to_arguments(task.options, Settings, "data"), "jensen train", settings)
 
 
 def contestant(name: str, task: Task, turns: Turns) -> None:
