@@ -66,7 +66,7 @@ def plain(data: Any) -> Any:
     from torch import Tensor
     from torch.utils.data import Dataset
 
-    if sparse.issparse(data):
+    if sparse.issparse(data):  # first: some sparse matrices are mappings too
         return data.toarray()
     if mend := _leading_to_rows(data):
         raise UserError(f"X is of type {type(data).__name__}, which is no rows in memory; give {mend}")
