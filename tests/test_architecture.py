@@ -21,7 +21,7 @@ GROUND = {"trace", "distributions", "networks", "data"}
 MODELS = GROUND | {"families", "priors", "models"}
 LOOPS = MODELS | {"objectives", "chunks", "training", "evaluation"}
 SETTINGS = LOOPS | {"config", "recipes"}
-RUNS = SETTINGS | {"run", "folder", "session", "figures", "scores"}
+RUNS = SETTINGS | {"run", "folder", "saving", "session", "figures", "scores"}
 FACES = RUNS | {"estimator"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set() for room in FREE},
@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": LOOPS | {"config"},
     "run": SETTINGS,
     "folder": SETTINGS | {"run"},
-    "session": SETTINGS | {"run", "folder"},
+    "saving": SETTINGS | {"run"},
+    "session": SETTINGS | {"run", "folder", "saving"},
     "figures": SETTINGS | {"run"},
     "scores": SETTINGS | {"run"},
     "estimator": RUNS,
@@ -247,3 +248,7 @@ def test_the_import_law_permits(module: str, line: str) -> None:
 def test_the_pickle_law_sees(line: str) -> None:
     tree = ast.parse(line)
     assert len(picklers(tree, list(imports(tree, "jensen.files", is_package=False)))) == 1
+
+
+def test_the_types_are_shipped() -> None:
+    assert (PACKAGE / "py.typed").exists()  # else mypy takes all that users import for Any (PEP 561)

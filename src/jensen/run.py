@@ -6,8 +6,6 @@ on validation data), ``checkpoint/`` (all that resuming needs), ``metrics.jsonl`
 The checkpoint is written first: from it, resuming writes the others anew.
 """
 
-import dataclasses
-import hashlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -20,9 +18,11 @@ from torch import Tensor
 
 from jensen.config.build import build_model
 from jensen.config.data import load_dataset
+from jensen.config.identity import MOVED, identity
 from jensen.config.settings import Settings, read_run_settings, read_yaml
 from jensen.config.tables import places_given
 from jensen.data import Dataset, Preparation, evaluation_blocks
+from jensen.data.arrays import place_names
 from jensen.data.dataset import describe
 from jensen.data.seeds import seeded
 from jensen.data.sources import is_there
@@ -35,20 +35,6 @@ from jensen.training.state import Record, TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
-BEFORE = {
-    "network": "mlp",
-    "hidden": (200, 200),
-    "posterior": "diagonal",
-    "batch_size": 128,
-    "lr": 1e-3,
-    "lr_schedule": "plateau",
-}
-"""Defaults of an earlier jensen where today's differ: left out of a run's identity, as they were then."""
-MOVED = "moved_from"
-"""Where in `recorded` the path is that the data had when training began, if they have another now."""
-FREE = ("epochs", "max_time", "patience", "device", "data_dir", "compile")
-"""Settings that may differ between the sessions of one run: they do not change what an epoch computes, but
-for rounding, and for the cosine schedule, which spreads over the epochs."""
 
 
 class UnwrittenError(UserError):
@@ -121,22 +107,8 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """Digest of all in config.yaml that the weights depend on, kept beside the weights.
-
-        A setting that has its default (or the one that it once had, its "was") is left out, so that a later
-        jensen with one more setting still knows its older runs. The data are those of their digest, wherever
-        they are now, so that their path is the one that training began with.
-        """
-        recorded = {**self.recorded}
-        begun = self.settings.replace(data=recorded.pop(MOVED, self.settings.data))
-        settings = {
-            field.name: str(value)
-            for field in dataclasses.fields(begun)
-            if field.name not in FREE
-            and (value := getattr(begun, field.name)) != BEFORE.get(field.name, field.default)
-        }
-        content = json.dumps([settings, recorded], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        """Digest of all in config.yaml that the weights depend on, kept beside the weights."""
+        return identity(self.settings, self.recorded)
 
     @property
     def schema(self) -> Schema | None:
@@ -153,6 +125,13 @@ class Run:
     def features(self) -> tuple[str, ...]:
         """What the numbers of a row are called, such as genes; empty where the data had no names for them."""
         return tuple(map(str, self.recorded.get("features") or ()))
+
+    @property
+    def names(self) -> list[str]:
+        """What the numbers of a datum are called: columns of a table, features, or by their places."""
+        if self.schema is not None:
+            return [column.name for column in self.schema.modelled]
+        return [*self.features] or place_names(self.event_shape)
 
     @property
     def places_given(self) -> list[int]:

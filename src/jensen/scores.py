@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
@@ -74,15 +73,9 @@ def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
 
 
 def column_names(run: Run) -> list[str]:
-    """The names of the columns of a datum: those of the table, of its features, or their places.
-
-    A place is that among the numbers of a datum: x0, x1, ..., in an image x3_12 for row 3, column 12.
-    """
-    if run.schema is not None:
-        return [c.name for c in run.schema.modelled if c.name not in run.settings.condition]
-    if run.features:
-        return [*run.features]
-    return ["x" + "_".join(map(str, place)) for place in np.ndindex(*run.event_shape)]
+    """The names of the columns of a datum that the model has a likelihood of, as in `Run.names`."""
+    given = () if run.schema is None else run.settings.condition
+    return [name for name in run.names if name not in given]
 
 
 def reference_scores(run: Run, model: VAE, *, num_samples: int, seed: int, begin: Begin = unseen) -> Tensor:

@@ -1,8 +1,6 @@
 """Training sessions: a run begun, or gone on with, from data to weights on disk."""
 
-import contextlib
 import shlex
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from jensen._version import __version__
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.data import load_dataset
 from jensen.config.fresh import fresh_model
+from jensen.config.identity import FREE
 from jensen.config.names import SUPPORT
 from jensen.config.resolve import resolve
 from jensen.config.settings import CHOSEN, Settings, chosen, write_config
@@ -26,16 +25,12 @@ from jensen.errors import UserError
 from jensen.files import sweep
 from jensen.folder import begin, check_free, holds_any, take_back
 from jensen.mode import learning
-from jensen.run import FREE, WRITTEN, OtherDataError, Run, UnwrittenError
-from jensen.tensors import save_tensors
+from jensen.run import WRITTEN, OtherDataError, Run
+from jensen.saving import Saving
 from jensen.training.device import choose_device
 from jensen.training.loop import TrainingData, train
-from jensen.training.state import Kept, TrainingState
+from jensen.training.state import TrainingState
 
-SAVE_SECONDS = 5.0
-"""A checkpoint is written after the first epoch, and then when so much time has passed since the last one."""
-SAVE_COST = 0.05
-"""Seconds of writing that this is meant for; where it takes longer, the wait is longer in proportion."""
 EPOCH_ROWS = 1 << 16
 """Rows of an epoch where the data are larger than memory, unless --epoch-rows says otherwise."""
 VALIDATION_ROWS = 20_000
@@ -240,40 +235,23 @@ def _fit(
         validation=lambda: run.blocks(held_out, "validation"),
         log_det=run.log_det,
     )
-    due = time.monotonic()
-    kept = Kept(state)
+    estimator = build_estimator(settings, state.memory)
+    saving = Saving(run, state, replaces)
 
     def after_epoch(state: TrainingState) -> None:
-        nonlocal due, replaces
-        kept.take()
-        if replaces is not None:
-            replaces()
-            replaces = None
-        if (began := time.monotonic()) >= due:
-            run.save(state)
-            now = time.monotonic()
-            due = now + SAVE_SECONDS * max(1.0, (now - began) / SAVE_COST)
+        saving.after_epoch(state)
         on_epoch(state)
 
-    estimator = build_estimator(settings, state.memory)
     try:
         train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
         run.save(state)
     except UserError as error:
-        # Diverged: the optimizer's state is of no use, the best weights are. But where no checkpoint found
-        # room, weights alone would be a run that can neither go on nor be begun anew.
-        room = run.checkpoint.exists() or not isinstance(error, UnwrittenError)
-        if replaces is None and state.best and room:
-            with contextlib.suppress(UserError):  # what went wrong first is what the user must know
-                save_tensors(run.path / "model.safetensors", state.best, {"config": run.identity})
+        saving.failed(state, error)
         raise
     except KeyboardInterrupt as interrupt:
-        done = kept.put_back()
-        if replaces is not None:  # the run before is still there, as it was
+        if (epochs := saving.interrupted()) is None:
             raise
-        if done.epoch:
-            run.save(done)
-        raise type(interrupt)(_how_to_go_on(run, done.epoch)) from None
+        raise type(interrupt)(_how_to_go_on(run, epochs)) from None
     return run
 
 

@@ -164,7 +164,7 @@ def test_rows_too_large_once_they_are_scaled(command: str, trained: Path, refuse
         message = refused(f"{command} run large.npy -o new.npy")
     finally:
         (trained / "large.npy").unlink()
-    assert "large.npy has values in row 3 that are too large for float32" in message
+    assert "large.npy has values in row 3 (counted from 0) that are too large for float32" in message
 
 
 @pytest.mark.parametrize(("line", "given", "mend"), TRAIN)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-import jensen.session
+import jensen.saving
 from jensen.errors import UserError
 from jensen.run import Run
 from jensen.tensors import load_tensors
@@ -57,7 +57,7 @@ def test_ctrl_c_amid_an_epoch_keeps_the_whole_epochs(
     interrupt_at: Callable[..., None],
     call: Call,
 ) -> None:
-    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", save_seconds)
+    monkeypatch.setattr(jensen.saving, "SAVE_SECONDS", save_seconds)
     whole, stopped = tmp_path / "whole", tmp_path / "stop ped"
     words = (str(trained / "d.npy"), *TRAIN, "--epochs", "4", "--batch-size", "16", *more)
     assert call("train", *words, "--out", str(whole))[0] == 0
@@ -171,7 +171,7 @@ def test_a_run_that_never_had_room_for_a_checkpoint_is_begun_anew_by_resuming(
     def fails(self: TrainingState, path: Path, config: str = "") -> None:
         raise UserError(f"cannot write {path}: No space left on device; give another path")
 
-    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", save_seconds)
+    monkeypatch.setattr(jensen.saving, "SAVE_SECONDS", save_seconds)
     words = (str(trained / "d.npy"), *TRAIN)
     with monkeypatch.context() as full:
         full.setattr(TrainingState, "save", fails)

@@ -60,7 +60,7 @@ def test_a_reconstructed_image_keeps_the_name_of_its_file(call: Call, tmp_path: 
     done(call, "reconstruct", run, data, "-o", str(out))
     done(call, "encode", run, data, "-o", str(tmp_path / "z.csv"))
     read = pd.read_csv(out)
-    assert list(read)[:3] == ["image", "label", "x0"]
+    assert list(read)[:3] == ["image", "label", "x0_0"]
     assert read.image.tolist() == pd.read_csv(tmp_path / "z.csv").image.tolist()
     assert (read.image.str.split("/").str[-2] == read.label).all()
     for ending in ("npy", "png", "npz"):

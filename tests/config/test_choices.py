@@ -127,6 +127,8 @@ def test_every_choice_trains_and_is_measured(
 REFUSED = [
     ({"posterior": "point", "bound": "elbo"}, "reconstruction"),
     ({"posterior": "point", "bound": "iwae"}, "reconstruction"),
+    ({"posterior": "point", "prior": "mixture"}, "--prior mixture would learn; leave --prior out"),
+    ({"bound": "reconstruction", "prior": "flow"}, "--prior flow"),
     ({"posterior": "categorical", "estimator": "pathwise"}, "score-function"),
     ({"posterior": "categorical", "prior": "standard"}, "--prior"),
     ({"estimator": "score-function", "baseline": "leave-one-out", "num_samples": 1}, "--num-samples 2"),
@@ -285,3 +287,10 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)
     assert run.settings.bound == "reconstruction"
     assert any("reconstruction" in sentence for sentence in said)
+    _, said = resolve(Settings(data=images, posterior="low-rank", latent_dim=1), load(images))
+    assert any("--rank 1" in sentence for sentence in said)
+
+
+def test_a_prior_that_nothing_teaches_is_not_chosen(table: str) -> None:
+    settings, _ = resolve(Settings(data=table, bound="reconstruction", posterior="diagonal"), load(table))
+    assert settings.prior == "standard"

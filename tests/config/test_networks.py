@@ -166,7 +166,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
         data=str(pictures / "grey.npy"), network=network, **SMALL, epochs=3, batch_size=16, patience=0
     )
     whole = start(settings, tmp_path / "whole")
-    monkeypatch.setattr("jensen.session.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("jensen.saving.SAVE_SECONDS", 0.0)
     with pytest.raises(StoppedError):
         start(settings, tmp_path / "cut", on_epoch=stop_after(2))
     assert_equal(resume(tmp_path / "cut", {}), whole)

@@ -15,8 +15,8 @@ from scipy import sparse
 from torch.utils.data import IterableDataset, TensorDataset
 
 from jensen.data import load, store
-from jensen.data.python import as_rows
 from jensen.errors import UserError
+from jensen.estimator.rows import as_rows
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 2

@@ -66,7 +66,7 @@ def test_training_says_where_a_strange_number_is(tmp_path: Path) -> None:
     x = DRAW.normal(size=(60, 3))
     x[17, 1] = 1e30
     np.save(tmp_path / "x.npy", x)
-    assert "column 'x1': row 17 has 1e+30, far from all others (" in said("x.npy")
+    assert "column 'x1': row 17 (counted from 0) has 1e+30, far from all others (" in said("x.npy")
     rows = [f"{age:.0f},{weight:.2f}" for age, weight in zip([*AGES[:40], 999, 999], AGES, strict=False)]
     (tmp_path / "t.csv").write_text("\n".join(["age,weight", *rows]) + "\n")
     found = said("t.csv")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-import jensen.session
+import jensen.saving
 import jensen.training.engine
 import jensen.training.worth
 from jensen.config import Settings
@@ -348,7 +348,7 @@ def test_a_run_that_is_surely_long_is_compiled_at_once() -> None:
 @pytest.fixture
 def eager_to_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling pays from the third epoch on, and rounds differently."""
-    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(jensen.saving, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(jensen.training.engine, "is_short", lambda steps: False)
     monkeypatch.setattr(
         jensen.training.engine, "is_worth_it", lambda work, steps, epoch, plan, device: epoch >= 2

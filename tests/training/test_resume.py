@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-import jensen.session
+import jensen.saving
 import jensen.training.schedules
 from jensen.config import Settings
 from jensen.errors import UserError
@@ -78,7 +78,7 @@ CASES: dict[str, dict[str, Any]] = {
 def test_stopped_anywhere_equals_never_stopped(
     name: str, rows: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(jensen.saving, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(jensen.training.schedules, "PLATEAU_PATIENCE", 1)
     changes = CASES[name]
     data = rows["grey" if "binarize" in changes else "normal"]
@@ -98,7 +98,7 @@ def test_stopped_anywhere_equals_never_stopped(
 def test_stopped_twice_equals_never_stopped(
     rows: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jensen.session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(jensen.saving, "SAVE_SECONDS", 0.0)
     settings = Settings(data=rows["normal"], epochs=6, **SMALL)
     with pytest.raises(StoppedError):
         start(settings, tmp_path / "a", on_epoch=stop_after(2))
@@ -156,10 +156,11 @@ def test_a_setting_edited_in_the_config_is_noticed(rows: dict[str, str], tmp_pat
 KILLER = """
 import os, signal, sys, time
 from pathlib import Path
+import jensen.saving
 import jensen.session
 from jensen.config import read_settings
 
-jensen.session.SAVE_SECONDS = 0.0
+jensen.saving.SAVE_SECONDS = 0.0
 settings, folder = read_settings(Path(sys.argv[1])), Path(sys.argv[2])
 jensen.session.start(settings, folder / "warm")
 began = time.monotonic()

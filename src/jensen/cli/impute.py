@@ -1,6 +1,6 @@
 """jensen impute RUN DATA -o FILE: the missing cells of a table, filled."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,14 +69,9 @@ def main(arguments: Sequence[str]) -> None:
         blocks = (missing.count(x).to(device) for x in told_of(run.blocks(dataset, "all"), told))
         filled = filled_blocks(model, blocks, run.schema, options)
         done = fill_file(Path(options.data), outs, filled, run.schema)
-    if missing.given:
-        given = ", ".join(run.settings.condition)
-        say(f"{options.data}: {count(missing.given, 'missing cell')} of {given}, which are given, left as is")
-    if unknown := missing.cells + done.constant - done.cells:
-        say(f"{options.data}: {count(unknown, 'cell')} of categories that training had not, left as is")
-    for name, left in done.left.items():
-        if left:
-            say(f"{options.data}: {count(left, 'missing cell')} of {name}, which is not modelled, left as is")
+    unknown = missing.cells + done.constant - done.cells
+    for sentence in _left_as_is(run.settings.condition, missing.given, unknown, done.left):
+        say(f"{options.data}: {sentence}, left as is")
     how = (
         "filled, posterior means and likeliest levels"
         if options.draws is None
@@ -88,6 +83,21 @@ def main(arguments: Sequence[str]) -> None:
         print_json(named | {"cells": done.cells, "rows": done.rows, "left": kept})
     for out in outs:
         say(f"{out}: {count(done.cells, 'missing cell')} in {count(done.rows, 'row')} {how}")
+
+
+def _left_as_is(
+    names: Sequence[str], given: int, unknown: int, not_modelled: Mapping[str, int]
+) -> Iterator[str]:
+    """Which cells were not filled and why: so many of each kind, of the columns ``names`` that are given."""
+    from jensen.data.words import count
+
+    if given:
+        yield f"{count(given, 'missing cell')} of {', '.join(names)}, which are given"
+    if unknown:
+        yield f"{count(unknown, 'cell')} of categories that training had not"
+    for name, cells in not_modelled.items():
+        if cells:
+            yield f"{count(cells, 'missing cell')} of {name}, which is not modelled"
 
 
 def filled_blocks(

@@ -58,11 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.training.device import choose_device
 
     run = Run.open(options.run)
-    if run.settings.posterior == "point":
-        raise UserError(
-            f"{run.path} has a point posterior, without a density, and no log p(x) can be had from it; train "
-            "with another --posterior"
-        )
+    _check_density(run)
     device = choose_device(options.device)
     model = run.model(device)
     check_suffix(options.out, (1,))
@@ -95,6 +91,15 @@ def main(arguments: Sequence[str]) -> None:
         say(f"caution: {caution}")
     if options.json:
         print_json(_figures(options, seen, cautions, None if reference is None else len(reference)))
+
+
+def _check_density(run: "Run") -> None:
+    """Refuse a run without log p(x)."""
+    if run.settings.posterior == "point":
+        raise UserError(
+            f"{run.path} has a point posterior, without a density, and no log p(x) can be had from it; train "
+            "with another --posterior"
+        )
 
 
 def _figures(

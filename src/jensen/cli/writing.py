@@ -1,6 +1,5 @@
 """Writing rows as the data were given: what `jensen sample` and `jensen reconstruct` share."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,9 +65,8 @@ def _array_writer(
     from jensen.data.labels import LABEL
 
     labels = run.preparation.labels
-    columns = run.features or [f"x{i}" for i in range(math.prod(run.event_shape))]
     # An .npz file has the rows as "x".
-    taken = [*columns, LABEL, *(() if labels is None else labels.levels), "x"]
+    taken = [*run.names, LABEL, *(() if labels is None else labels.levels), "x"]
     beside = None if dataset is None else Beside(dataset, taken)
 
     def texts(x: "Tensor") -> dict[str, Any]:

@@ -216,4 +216,5 @@ class ObjectiveSettings:
     """Inner steps for each batch; left out: 50 for two-tier, 10 for semi-amortized. With fewer than about
     50, two-tier posteriors stop short and bias the decoder."""
     inner_lr: float | None = None
-    """Step size of the inner maximisation; left out: 0.4 for two-tier, 0.1 for semi-amortized."""
+    """Step size of the inner maximisation; left out: 0.4 for two-tier, 0.1 for semi-amortized. Diagonal
+    and full posteriors take natural steps, a whole one while it is 0.1 or more."""

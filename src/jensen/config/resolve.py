@@ -84,7 +84,8 @@ def _objective(s: Settings, said: list[str]) -> Settings:
     """The settings with prior, bound, estimator, baseline and inner loop chosen."""
     if s.prior == "auto":
         # A learned prior follows the aggregate posterior, so that samples of a table have its shapes.
-        learned = s.likelihood == "columns" and s.posterior != "point" and s.kl != "closed-form"
+        trained = s.posterior != "point" and s.bound != "reconstruction"
+        learned = s.likelihood == "columns" and trained and s.kl != "closed-form"
         plain = "mixture" if learned else "standard"
         s = s.replace(prior="categorical" if s.posterior in CATEGORICAL else plain)
         if s.prior == "categorical":
@@ -112,6 +113,8 @@ def _remarks(s: Settings, dataset: Dataset) -> list[str]:
         said.append("--bound beta with --beta 1 is the ELBO; give the KL another weight, such as --beta 4")
     if s.bound in ("iwae", "renyi") and s.num_samples == 1:
         said.append(f"with --num-samples 1 the {s.bound} bound is the ELBO; give 5 or more")
+    if s.posterior == "low-rank" and s.rank > s.latent_dim:  # by default, or it would have been refused
+        said.append("one latent has no higher rank: --rank 1")
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
     if s.posterior == "straight-through":

@@ -74,6 +74,13 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: s.bound == "reconstruction" and s.prior not in ("auto", "standard", "categorical"),
+        lambda s: (
+            f"--bound reconstruction has no KL, from which --prior {s.prior} would learn; leave --prior "
+            "out, or use --bound elbo with a posterior that has a density"
+        ),
+    ),
+    (
         lambda s: s.posterior == "low-rank" and s.rank > max(s.latent_dim, DEFAULTS["rank"]),
         lambda s: (
             f"--rank {s.rank} is more than the {s.latent_dim} of --latent-dim; use --rank {s.latent_dim}, or "

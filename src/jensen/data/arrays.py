@@ -1,7 +1,7 @@
 """Arrays as rows: their layout, and refusing what cannot be data."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,6 +125,15 @@ def first_place(mask: Array, start: int = 0) -> tuple[tuple[int, ...], str]:
     row, *rest = index
     place = f"column {rest[0]}" if len(rest) == 1 else f"index {tuple(rest)}"
     return index, f"row {start + row}, {place} (counted from 0)"
+
+
+def place_names(event_shape: Sequence[int]) -> list[str]:
+    """What the numbers of a datum are called that has no names for them: x0, x1, ..., or by their places.
+
+    In an image x3_12 is that of row 3, column 12, from 0 on; the channel, where there is one, stands as in
+    the array.
+    """
+    return ["x" + "_".join(map(str, place)) for place in np.ndindex(*event_shape)]
 
 
 def check_finite(x: Rows, name: str) -> None:

@@ -73,6 +73,6 @@ def _check_finite(name: str, prepared: Tensor, numbers: Tensor) -> None:
         row = int(numbers[: len(prepared)][~finite][0])
         kind = str(prepared.dtype).removeprefix("torch.")
         raise UserError(
-            f"{name} has values in row {row} that are too large for {kind} once they are scaled as those of "
-            "the training were; mend them or leave that row out"
+            f"{name} has values in row {row} (counted from 0) that are too large for {kind} once they are "
+            "scaled as those of the training were; mend them or leave that row out"
         )

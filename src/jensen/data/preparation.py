@@ -206,7 +206,6 @@ class Preparation:
             UserError: an entry is missing or has an impossible value.
         """
         try:
-            stored_dtype = getattr(torch, record["stored_dtype"])
             low, high = record["value_range"]
             found, labels = record.get("marginals"), record.get("labels")
             if found is not None and record.get("components") != COMPONENTS:
@@ -217,7 +216,7 @@ class Preparation:
                 shift=torch.tensor(record["shift"], dtype=torch.float64),
                 scale=torch.tensor(record["scale"], dtype=torch.float64),
                 value_range=(float(low), float(high)),
-                stored_dtype=stored_dtype,
+                stored_dtype=getattr(torch, record["stored_dtype"]),
                 support=record["support"],
                 marginals=None if found is None else tuple(Marginal.from_dict(each) for each in found),
                 labels=None if labels is None else Labels.from_dict(labels),

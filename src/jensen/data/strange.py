@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jensen.data.arrays import Array
+from jensen.data.arrays import Array, place_names
 from jensen.data.dataset import Dataset
 from jensen.data.stored import Stored
 from jensen.data.words import count
@@ -26,7 +26,7 @@ def strange_numbers(dataset: Dataset) -> list[str]:
             place: c.name for place, c in enumerate(dataset.schema.modelled) if c.numeric and c.type != "date"
         }
     else:
-        columns = dict(enumerate(dataset.features or [f"x{i}" for i in range(dataset.event_shape[0])]))
+        columns = dict(enumerate(dataset.features or place_names(dataset.event_shape)))
     found = []
     for place, name in columns.items():
         values = dataset.x[:, place].double().numpy()
@@ -72,7 +72,7 @@ def _sentence(name: str, values: Array, value: float, *, table: bool) -> str:
     """What to say of a number that is far from the others of its column."""
     here = values == value
     others = values[~here & ~np.isnan(values)]
-    first = int(here.argmax()) + table  # rows of tables are counted from 1, those of arrays from 0
+    first = f"{here.argmax() + 1}" if table else f"{here.argmax()} (counted from 0)"
     where = f"row {first} has" if here.sum() == 1 else f"{count(int(here.sum()), 'row')} have"
     mend = "leave such cells empty" if table else "mend it, or leave those rows out"
     meant = "stands for missing" if _in_nines(value) or value == -1 else "is an error"

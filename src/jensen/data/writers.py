@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.data.arrays import Array, image_layout
+from jensen.data.arrays import Array, image_layout, place_names
 from jensen.data.grid import image_grid
 from jensen.data.npy import NpyFile
 from jensen.data.words import count
@@ -38,7 +38,7 @@ def write_rows(
 ) -> None:
     """Write rows ``[N, *event]`` as ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (array "x") or ``.png``.
 
-    Tables have one column per entry of the event, "x0", "x1", ... or ``names``; numbers read back equal.
+    Tables have one column per entry of the event, ``names`` or as in `place_names`; numbers read back equal.
     A picture is a grid of the rows, small ones enlarged, ``value_range`` (for uint8 0..255, else 0..1) from
     black to white.
 
@@ -140,7 +140,7 @@ def _table(x: Array, names: Sequence[str] | None, texts: Texts) -> Any:
     # pyarrow's CSV writer knows no half floats, and True is no number.
     flat = flat.astype({"bool": np.uint8, "float16": np.float32}.get(flat.dtype.name, flat.dtype), copy=False)
     columns = [pa.array(np.ascontiguousarray(column)) for column in flat.T]
-    named = [*texts, *(names or (f"x{i}" for i in range(len(columns))))]
+    named = [*texts, *(names or place_names(x.shape[1:]))]
     return pa.Table.from_arrays([*(pa.array(cells) for cells in texts.values()), *columns], names=named)
 
 

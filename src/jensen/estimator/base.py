@@ -11,10 +11,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jensen.data.arrays import Array
-from jensen.data.python import as_rows, kind_of
+from jensen.data.python import kind_of
 from jensen.errors import UserError
 from jensen.estimator.containers import Container
 from jensen.estimator.core import Fitted, alone, fit, settings_of
+from jensen.estimator.rows import as_rows
 
 OPTIONS = (
     "latent_dim",

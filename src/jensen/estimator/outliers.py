@@ -25,12 +25,13 @@ TAIL = 0.1
 """Share of the rows fitted below one spread under the median of a score."""
 
 
-REAL = (int, float, np.integer, np.floating)
-
-
 def _within(value: Any, most: float) -> bool:
     """Whether a parameter is a number above 0 and up to ``most``."""
-    return isinstance(value, REAL) and not isinstance(value, bool) and bool(0 < value <= most)
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and bool(0 < value <= most)
+    )
 
 
 class VAEOutlierDetector(OutlierMixin, VAEBase):

@@ -9,9 +9,20 @@ from matplotlib.axes import Axes
 from jensen.data.arrays import Array
 from jensen.data.words import few
 from jensen.evaluation.associations import Agreement
-from jensen.report.axis import column_names
 from jensen.report.look import Look
-from jensen.report.style import INK, LINE, PAPER, WIDTH, Picture, canvas, counted, plain, shortened, to_svg
+from jensen.report.style import (
+    INK,
+    LINE,
+    PAPER,
+    WIDTH,
+    Picture,
+    canvas,
+    counted,
+    length,
+    plain,
+    shortened,
+    to_svg,
+)
 
 SHOWN = 30
 """Columns in the picture, at most."""
@@ -39,14 +50,7 @@ MEASURES = (
 def figures(look: Look) -> dict[str, Any]:
     """What was measured of associations, for JSON; nothing where they were not."""
     found = look.agreement
-    return {} if found is None else {"associations": found.to_dict(_names(look, found))}
-
-
-def _names(look: Look, found: Agreement) -> list[str]:
-    """The names of all columns; of those without one, their numbers."""
-    if look.run.schema is None and not look.run.features:
-        return [str(number + 1) for number in range(len(found.test))]
-    return column_names(look, len(found.test))
+    return {} if found is None else {"associations": found.to_dict(look.run.names)}
 
 
 def associations(look: Look) -> Picture | None:
@@ -54,14 +58,14 @@ def associations(look: Look) -> Picture | None:
     found = look.agreement
     if found is None:
         return None
-    shown, names = strongest(found.test), _names(look, found)
+    shown, names = strongest(found.test), look.run.names
     labels = [shortened(names[column], NAME) for column in shown]
-    room = LETTER * max(map(len, labels)) + 24  # for names, under and beside the cells
+    room = LETTER * max(map(length, labels)) + 24  # for names, under and beside the cells
     side = len(shown) * min(CELL, (WIDTH - room - 90) / len(shown))
     figure, (ax,) = canvas(side + room + 90, side + room + 16)
     both = np.triu(found.test, 1) + np.tril(found.drawn, -1)
     mesh = _cells(ax, both[np.ix_(shown, shown)])
-    ax.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90 if max(map(len, labels)) > 3 else 0)
+    ax.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90 if max(map(length, labels)) > 3 else 0)
     ax.set_yticks(np.arange(len(shown)) + 0.5, labels)
     ax.tick_params(length=0)
     bar = figure.colorbar(mesh, ax=ax, shrink=min(1, 220 / side), aspect=14, ticks=[-1, -0.5, 0, 0.5, 1])

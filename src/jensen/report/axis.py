@@ -31,7 +31,7 @@ class ColumnAxis:
         columns: which are shown.
         mean: of each column of a row, and
         spread: what to divide by: 0 and 1 but for tables.
-        names: under the panel; None for columns of a signal, which are numbered and joined by a line.
+        names: under the panel; None for columns of a signal, which are numbered from 0 and joined by a line.
         unit: of the values.
         words: of it all, for the caption.
     """
@@ -49,7 +49,7 @@ class ColumnAxis:
         shown = ((values - self.mean) / self.spread)[self.columns]
         joined = self.names is None
         ax.plot(
-            np.arange(1, len(shown) + 1),
+            np.arange(len(shown)),
             shown,
             marker="o" if not joined or len(shown) <= MARKED else "",
             **{**style, "linewidth": style["linewidth"] if joined else 0},
@@ -60,11 +60,11 @@ class ColumnAxis:
         if outer:
             ax.set_ylabel(self.unit)
         if self.names is None:
-            ax.set_xlabel("column")
+            ax.set_xlabel("column, from 0 on")
             whole_ticks(ax)
             return
-        ax.set_xticks(range(1, len(self.names) + 1), self.names, rotation=90 if self.tall else 0, fontsize=9)
-        ax.set_xlim(0.25, len(self.names) + 0.75)
+        ax.set_xticks(range(len(self.names)), self.names, rotation=90 if self.tall else 0, fontsize=9)
+        ax.set_xlim(-0.75, len(self.names) - 0.25)
         ax.grid(visible=True, axis="x")
         ax.tick_params(axis="x", length=0)
 
@@ -76,7 +76,7 @@ class ColumnAxis:
     @property
     def name_height(self) -> float:
         """Pixels that the names need."""
-        return 5.5 * max(map(len, self.names)) if self.names and self.tall else 0.0
+        return 5.5 * max(map(length, self.names)) if self.names and self.tall else 0.0
 
 
 def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
@@ -94,19 +94,11 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     if schema is not None or look.preparation.support == "count":
         moves = (moved / spread).var(0)
         columns = np.sort(np.argsort(-moves, kind="stable")[:MOST])
-        every = column_names(look, size)
-        numbers = schema is None and not look.run.features
-        names = [str(c + 1) if numbers else shortened(every[c], NAME) for c in columns]
+        every = look.run.names
+        names = [shortened(every[column], NAME) for column in columns]
         if size > MOST:
             words = f"Of {plain(size, 0)} columns, the {MOST} that move most. " + words
     return ColumnAxis(columns, mean, spread, names, _unit(look), words)
-
-
-def column_names(look: Look, count: int) -> list[str]:
-    """The names of a table's columns, or of features such as genes; of others, their numbers."""
-    if look.run.schema is not None:
-        return [column.name for column in look.run.schema.modelled]
-    return [*look.run.features] or [f"column {number + 1}" for number in range(count)]
 
 
 def has_levels(schema: Schema | None) -> bool:

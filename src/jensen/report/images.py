@@ -6,7 +6,8 @@ from torch import Tensor
 
 from jensen.data.arrays import Array
 from jensen.data.grid import enlarged
-from jensen.report.look import REACH, Look, first_condition, latent_name
+from jensen.data.tables.codec import decode_table
+from jensen.report.look import REACH, Look, latent_name
 from jensen.report.style import Picture, plain, to_img
 
 STRIP = 780
@@ -100,7 +101,7 @@ def walk_caption(look: Look) -> Markup:
             "the others stay at the prior’s centre. A dimension that changes nothing is not used."
         )
     text = text.format(REACH, REACH)
-    given = first_condition(look)
+    given = _first_condition(look)
     return (
         text + Markup(" What is given is that of the first test row throughout: {}.").format(given)
         if given
@@ -139,3 +140,16 @@ def _columns(x: Array, width: int) -> int:
 
 def _as_seen(look: Look) -> str:
     return "" if look.preparation.binarize == "none" else " as the model saw them, drawn to black and white"
+
+
+def _first_condition(look: Look) -> str:
+    """What a conditional model is given with the first test row, which its traversal keeps; "" without."""
+    dataset, schema = look.dataset, look.run.schema
+    if dataset.given is not None and dataset.contexts is not None:
+        texts = dataset.given.texts(dataset.contexts[dataset.splits["test"][:1]])
+        return ", ".join(f"{name} = {text or 'missing'}" for name, (text,) in texts.items())
+    if schema is None or not look.run.settings.condition:
+        return ""
+    cells = decode_table(look.x[:1].double().numpy(), schema)
+    values = {name: cells[name][0].as_py() for name in look.run.settings.condition}
+    return ", ".join(f"{name} = {'missing' if v is None else v}" for name, v in values.items())

@@ -14,7 +14,6 @@ from jensen.chunks import numbers_decoded
 from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.data.seeds import generator, seeded
-from jensen.data.tables.codec import decode_table
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.associations import Agreement, agreement
 from jensen.evaluation.samples import traversal
@@ -216,19 +215,6 @@ def _walk(model: VAE, dimensions: list[int], device: str, given: Tensor | None) 
     means = reconstruct(model.decoder, z, context=context)
     walk: Tensor = means.unflatten(0, steps.shape[:2])
     return walk
-
-
-def first_condition(look: Look) -> str:
-    """What a conditional model is given with the first test row, which its traversal keeps; "" without."""
-    dataset, schema = look.dataset, look.run.schema
-    if dataset.given is not None and dataset.contexts is not None:
-        texts = dataset.given.texts(dataset.contexts[dataset.splits["test"][:1]])
-        return ", ".join(f"{name} = {text or 'missing'}" for name, (text,) in texts.items())
-    if schema is None or not look.run.settings.condition:
-        return ""
-    cells = decode_table(look.x[:1].double().numpy(), schema)
-    values = {name: cells[name][0].as_py() for name in look.run.settings.condition}
-    return ", ".join(f"{name} = {'missing' if v is None else v}" for name, v in values.items())
 
 
 def latent_name(dimension: int) -> str:

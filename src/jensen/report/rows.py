@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jensen.data.arrays import Array
 from jensen.data.words import count
-from jensen.report.axis import ColumnAxis, axis_of, column_names, has_levels
+from jensen.report.axis import ColumnAxis, axis_of, has_levels
 from jensen.report.histograms import CUT, histogram
 from jensen.report.images import walk_caption
 from jensen.report.look import REACH, Look, latent_name
@@ -67,7 +67,7 @@ def samples(look: Look) -> Picture:
     columns = np.arange(data.shape[1])
     if schema is None:  # the columns of a table have units of their own: variances would not compare
         columns = np.sort(np.argsort(-np.nan_to_num(data.var(0)), kind="stable")[:COLUMNS])
-    names = column_names(look, data.shape[1])
+    names = look.run.names
     shown = min(COLUMNS, data.shape[1])
     across, height = min(4, shown), 150 if schema is None else 180  # names of levels need room
     lines = -(-shown // across)
@@ -79,24 +79,30 @@ def samples(look: Look) -> Picture:
         given = " (given)" if names[column] in look.run.settings.condition else ""
         ax.set_title(shortened(names[column], TITLE - len(given)) + given)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return Picture(
+        _words_of_samples(look, shown, data.shape[1], len(drawn)),
+        svg=to_svg(figure, "columns", "Histograms of data and samples, a panel for each column"),
+    )
+
+
+def _words_of_samples(look: Look, shown: int, columns: int, draws: int) -> Markup:
+    """What the histograms of so many of the columns show."""
+    schema = look.run.schema
     which = "Every column"
-    if shown < data.shape[1]:
+    if shown < columns:
         taken = f"the {shown} of highest variance" if schema is None else f"the first {shown}"
-        which = f"Of {data.shape[1]:,} columns, {taken}"
-    caption = Markup(
+        which = f"Of {columns:,} columns, {taken}"
+    return Markup(
         "{}: {} (filled) and {:,} draws of <i>p</i>(<i>x</i>), noise included (line), as "
         "densities in the units of the data{}. They should agree{}. At most {:g} % of the data lie outside a "
         "frame at either end."
     ).format(
         which,
         _compared_rows(look),
-        len(drawn),
+        draws,
         ", or as the share of each level" if has_levels(schema) else "",
         "; histograms cannot show whether columns go together rightly" if look.agreement is None else "",
         100 * CUT,
-    )
-    return Picture(
-        caption, svg=to_svg(figure, "columns", "Histograms of data and samples, a panel for each column")
     )
 
 
