@@ -69,8 +69,9 @@ def jensen(options: argparse.Namespace, seed: int) -> tuple[dict[str, Any], torc
     dataset, model = run.dataset(), run.model()
     torch.manual_seed(seed)
     found = evaluate(model, run.blocks(dataset, "test"), options.samples, log_det=run.log_det)
+    assert dataset.labels is not None
     everything = torch.cat([encode(model, run.blocks(dataset, s)).mean for s in dataset.splits])
-    order = torch.cat(list(dataset.splits.values())).argsort()
+    order = torch.cat([numbers[:] for numbers in dataset.splits.values()]).argsort()
     figures = {
         "log_px": estimate(found["iwae"]).to_dict(),
         "elbo": estimate(found["elbo"]).to_dict(),

@@ -138,8 +138,8 @@ def data_sets() -> Iterator[Data]:
     yield Data("digits", images[order[:512]], images[order[512:768]])
     train, test = factors(256, 8, 1), factors(256, 8, 2)
     yield Data("table", train, test).scaled()
-    with_constant = [torch.cat([x, torch.full_like(x[:, :1], 3.7)], 1) for x in (train, test)]
-    yield Data("constant column", *with_constant).scaled()
+    longer, held_out = (torch.cat([x, torch.full_like(x[:, :1], 3.7)], 1) for x in (train, test))
+    yield Data("constant column", longer, held_out).scaled()
     few = train[:8].repeat(32, 1)
     yield Data("8 rows, 32 times each", few, few).scaled()
     yield Data("3 rows, 4 latents", train[:3], train[:3]).scaled()

@@ -25,6 +25,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,12 @@ def others(model: VAE, fast: VAE, x: Tensor, rounds: int) -> dict[str, Any]:
     """Eager over compiled, of the refinement and of annealed importance sampling."""
     found = {}
     some = x[:64]
-    for name, run in {
+    tasks: dict[str, Callable[[VAE], object]] = {
         "refine": lambda m: refine(m, some, 20),
         "ais": lambda m: annealed_importance_sampling(m, some, num_temperatures=10),
-    }.items():
-        seconds = alternate({"eager": lambda r=run: r(model), "compiled": lambda r=run: r(fast)}, rounds)
+    }
+    for name, task in tasks.items():
+        seconds = alternate({"eager": partial(task, model), "compiled": partial(task, fast)}, rounds)
         found[name] = {**seconds, "speedup": seconds["eager"] / seconds["compiled"]}
     return found
 

@@ -91,9 +91,8 @@ def linear_gaussian() -> tuple[VAE, Tensor]:
     encoder, decoder = (mlp(LATENT_DIM, (), LATENT_DIM) for _ in range(2))
     with torch.no_grad():
         for network, slope, noise in ((encoder, 0.5, 0.03), (decoder, 1.0, 0.0)):
-            for parameter, start in zip(
-                network.parameters(), (slope * torch.eye(LATENT_DIM), 0.0), strict=True
-            ):
+            starts = slope * torch.eye(LATENT_DIM), torch.zeros(LATENT_DIM)
+            for parameter, start in zip(network.parameters(), starts, strict=True):
                 parameter.copy_(start + noise * torch.randn_like(parameter))
     model = VAE(
         StandardNormal(LATENT_DIM),

@@ -97,6 +97,7 @@ class ByClock(LearningRate):
 
 def optimizer_of(whole: VAE, settings: Settings) -> Optimizer:
     """The settings' own, for stacks; members do not meet, so each moves as it would alone."""
+    assert settings.lr is not None
     weights = [m.weight for m in whole.modules() if isinstance(m, StackedLinear)]
     matrices = weights if settings.optimizer == "muon" else []
     optimizer = Optimizer(whole.parameters(), settings.lr, settings.weight_decay, matrices)

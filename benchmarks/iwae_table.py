@@ -156,14 +156,14 @@ def together(
     seeds = {name: [seed for other, seed in missing if other == name] for name, _ in missing}
     spawn = multiprocessing.get_context("spawn")  # a forked process could not use the GPU
     with ProcessPoolExecutor(len(seeds) if options.device != "cpu" else 1, mp_context=spawn) as pool:
-        tasks = {}
+        running = {}
         for name, some in seeds.items():
             settings = [settings_of(CELLS[name], seed, options, options.epochs or 440) for seed in some]
             task = name, settings, dataset, options.samples, options.images, options.out, options.minutes
-            tasks[pool.submit(iwae_ensemble.figures, *task)] = name
-        for task in as_completed(tasks):
-            name = tasks[task]
-            for seed, figure in zip(seeds[name], task.result(), strict=True):
+            running[pool.submit(iwae_ensemble.figures, *task)] = name
+        for done in as_completed(running):
+            name = running[done]
+            for seed, figure in zip(seeds[name], done.result(), strict=True):
                 yield name, seed, figure
 
 

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,4 +75,5 @@ def score(real: str, synthetic: str) -> dict[str, Any]:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    print(json.dumps({"tvae": tvae, "score": score}[sys.argv[1]](*sys.argv[2:])))
+    tasks: dict[str, Callable[..., dict[str, Any]]] = {"tvae": tvae, "score": score}
+    print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))

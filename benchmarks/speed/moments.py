@@ -71,8 +71,9 @@ def likelihoods(task: Task, images: int, num_samples: int, repeats: int) -> dict
     model = run.model()
     x = np.load(task.data)[:images]
     np.save(task.folder / "images.npy", x)
-    layers = [m for part in (model.encoder, model.decoder) for m in part.modules() if _is_linear(m)]
-    arrays = {f"weight{i}": layer.weight.detach().numpy() for i, layer in enumerate(layers)}
+    modules = [*model.encoder.modules(), *model.decoder.modules()]
+    layers = [module for module in modules if isinstance(module, torch.nn.Linear)]
+    arrays: dict[str, Any] = {f"weight{i}": layer.weight.detach().numpy() for i, layer in enumerate(layers)}
     # jensen's encoder gives log sigma, Pythae's log sigma^2.
     arrays |= {f"bias{i}": layer.bias.detach().numpy() for i, layer in enumerate(layers)}
     half = len(arrays["bias1"]) // 2
@@ -98,10 +99,6 @@ def likelihoods(task: Task, images: int, num_samples: int, repeats: int) -> dict
         "seconds_an_image": {name: statistics.median(s) for name, s in seconds.items() if s},
         "log_px": values,
     }
-
-
-def _is_linear(module: object) -> bool:
-    return isinstance(module, torch.nn.Linear)
 
 
 def _pythae(folder: Path, num_samples: int) -> dict[str, float]:

@@ -24,7 +24,9 @@ class Network(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
-        self.decoder[-1].bias.data.copy_(torch.from_numpy(log_odds))
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.data.copy_(torch.from_numpy(log_odds))
 
     def forward(self, x: Tensor) -> Tensor:
         """The loss of a batch ``[B, 784]``, nats per datum."""

@@ -5,7 +5,6 @@ follow. After each epoch it answers with one line of JSON on what was standard o
 print goes to standard error.
 """
 
-import dataclasses
 import importlib
 import json
 import os
@@ -91,8 +90,7 @@ def main() -> None:
     turns.answer({"versions": versions(*module.PACKAGES)})
     for line in sys.stdin:
         order = json.loads(line)
-        paths = {key: Path(order[key]) for key in ("data", "folder")}
-        task = dataclasses.replace(Task(**order), **paths)
+        task = Task(**order | {key: Path(order[key]) for key in ("data", "folder")})
         turns.began = time.perf_counter()
         try:
             contestant(name, task, turns)

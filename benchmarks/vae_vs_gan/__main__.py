@@ -41,7 +41,7 @@ TASKS = (
     Task("mnist", 28, latent_dim=32, hidden=128, steps=2000, train_rows=20_000, reference_rows=1000),
 )
 IWAE_SAMPLES = 100
-QUICK = {
+QUICK: dict[str, Any] = {
     "steps": 20,
     "seeds": 2,
     "train_rows": 500,
@@ -60,8 +60,10 @@ class Study:
     def __init__(self, task: Task, data_dir: Path | None) -> None:
         self.task = task
         dataset = load(task.name, data_dir, test_fraction=0.4)
-        held_out = dataset.splits["test"]
-        rows = torch.cat([dataset.splits["train"], dataset.splits["validation"]])
+        assert isinstance(dataset.x, Tensor)
+        assert dataset.labels is not None
+        held_out = dataset.splits["test"][:]
+        rows = torch.cat([dataset.splits["train"][:], dataset.splits["validation"][:]])
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
         rows, held_out = rows[: task.train_rows], held_out[: task.reference_rows]
         x = dataset.x.flatten(1).float() / dataset.value_range[1]
@@ -104,7 +106,8 @@ class Study:
         if model == "gan":
             yield self._judged("generator", member(z), show and "GAN")
             return
-        vae: VAE = member.model
+        vae = member.model
+        assert isinstance(vae, VAE)
         name = "VAE" if model == "vae" else "autoencoder"
         extras = self._of_the_codes(vae, model) if finite else {}
         yield self._judged("means", vae.decoder(z).mean, show and f"{name}, means") | extras
@@ -151,7 +154,7 @@ class Study:
 class _Single(MultivariateNormal):
     """A normal computed in float64 that draws float32."""
 
-    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         return super().sample(sample_shape).float()
 
 

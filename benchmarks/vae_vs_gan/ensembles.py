@@ -4,10 +4,11 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
+from torch.distributions import Independent
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import softplus
 
@@ -55,6 +56,9 @@ def make_generator(task: Task, seed: int) -> nn.Module:
 class Standardise(nn.Module):
     """(x - mean) / sd, with the mean and sd of all training pixels."""
 
+    mean: Tensor
+    sd: Tensor
+
     def __init__(self, x: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", x.mean())
@@ -90,7 +94,7 @@ class WithNoise(Independent):
     torch's `vmap` cannot give each member of an ensemble its own noise inside ``rsample``.
     """
 
-    def __init__(self, q: Distribution, eps: Tensor) -> None:
+    def __init__(self, q: Any, eps: Tensor) -> None:
         super().__init__(q.base_dist, 1, validate_args=False)
         self.eps = eps
 
@@ -211,5 +215,6 @@ def check_objective(task: Task, x: Tensor, sigma: float) -> None:
         expected.sum().backward()
         torch.testing.assert_close(values[i], expected, rtol=1e-4, atol=1e-3)
         for name, p in member.named_parameters():
+            assert p.grad is not None
             got = ensemble.parameters[f"model.{name}"].grad[i]
             torch.testing.assert_close(got, p.grad, rtol=1e-3, atol=1e-3 * float(p.grad.abs().max()))

@@ -114,8 +114,8 @@ class Judge:
         fake_features = self.classifier.features(fake.unsqueeze(1))
         real_features = self.classifier.features(real.unsqueeze(1))
         precision, recall = precision_recall(fake_features, real_features)
-        pca = [torch.from_numpy(self.project(rows.numpy())) for rows in (x, self.reference)]
-        pca_precision, pca_recall = precision_recall(*pca)
+        pca_fake, pca_real = (torch.from_numpy(self.project(rows.numpy())) for rows in (x, self.reference))
+        pca_precision, pca_recall = precision_recall(pca_fake, pca_real)
         share = self.classifier.head(fake_features).argmax(1).bincount(minlength=10) / len(x)
         return {
             "finite": True,

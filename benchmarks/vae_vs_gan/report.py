@@ -82,7 +82,8 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def quality_table(study: Record) -> str:
     """Stability, quality and cost by model and learning rate."""
     header = ("samples", "lr", "train", "precision", "recall", "FD", "sharpness", "digits", "CPU s a run")
-    real, rows = study["controls"]["real training images"], []
+    real = study["controls"]["real training images"]
+    rows: list[tuple[str, ...]] = []
     for model, samples in (("vae", "means"), ("vae", "draws"), ("gan", "generator")):
         for lr in sorted({run["lr"] for run in select(study, model, samples)}):
             runs = select(study, model, samples, lr)
