@@ -78,9 +78,9 @@ def test_a_label_is_drawn_as_in_training_where_none_is_asked_for(folder: Path, c
     _, said = done(call, "sample", str(folder / "run"), "-o", str(out), "-n", "2000")
     assert "for the label of training rows" in said
     drawn = pd.read_csv(out)
-    assert list(drawn) == ["label", *(f"x{i}" for i in range(6))]
+    assert list(drawn) == ["label", "x0_0", "x0_1", "x0_2", "x1_0", "x1_1", "x1_2"]
     assert (drawn.label == 9).mean() == pytest.approx(0.2, abs=0.04)
-    assert drawn[drawn.label == 9].x3.mean() == pytest.approx(3, abs=0.15)
+    assert drawn[drawn.label == 9].x1_0.mean() == pytest.approx(3, abs=0.15)
 
 
 def test_the_other_commands(folder: Path, call: Call, tmp_path: Path) -> None:

@@ -156,5 +156,5 @@ def test_category_numbers_have_no_order(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     run = trained(tmp_path, tmp_path / "x.npy", likelihood="categorical")
     figures = recorded(page_of(run))["associations"]
-    [found] = [pair for pair in figures["worst"] if pair["columns"] == ["1", "2"]]
+    [found] = [pair for pair in figures["worst"] if pair["columns"] == ["x0", "x1"]]
     assert found["training"] == pytest.approx(1, abs=0.05)
