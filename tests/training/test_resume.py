@@ -95,6 +95,17 @@ def test_stopped_anywhere_equals_never_stopped(
         assert len(rates) > 1, "the learning rate was never lowered, so this test shows nothing"
 
 
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_a_caller_who_takes_no_gradients_gets_the_same_run(
+    rows: dict[str, str], tmp_path: Path, off: Any
+) -> None:
+    settings = Settings(data=rows["normal"], epochs=2, **SMALL)
+    whole = start(settings, tmp_path / "whole")
+    with off():
+        start(settings.replace(epochs=1), tmp_path / "off")
+        assert_equal(resume(tmp_path / "off", {"epochs": 2}), whole)
+
+
 def test_stopped_twice_equals_never_stopped(
     rows: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
