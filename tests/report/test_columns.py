@@ -10,11 +10,13 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from jensen.config import Settings
+from jensen.config.settings import CHOSEN
 from jensen.data.tables.schema import Column
 from jensen.report import write_report
 from jensen.report.histograms import fitting_edges, histogram
 from jensen.report.style import canvas, shortened
 from jensen.report.words import settings_groups
+from jensen.run import Run
 from jensen.session import start
 
 
@@ -58,9 +60,17 @@ def test_long_names_are_cut() -> None:
 
 
 def test_settings_that_were_resolved_are_not_bold() -> None:
-    settings = Settings(data="digits", hidden=(9,), epochs=3, batch_size=5, lr=0.1, grey=True, beta=2.0)
-    found = {name: (words, bold) for _, group in settings_groups(settings) for name, words, bold in group}
-    assert [name for name, (_, bold) in found.items() if bold] == ["data", "grey", "beta"]
+    settings = Settings(data="digits", hidden=(9,), epochs=3, lr=0.1, likelihood="normal", grey=True)
+    run = Run(Path("run"), settings, {CHOSEN: {"hidden": [9], "lr": 0.1}})
+    found = {name: (words, bold) for _, group in settings_groups(run) for name, words, bold in group}
+    assert {name for name, (_, bold) in found.items() if bold} == {"data", "grey", "likelihood", "epochs"}
+    old = {
+        name
+        for _, group in settings_groups(Run(Path("run"), settings, {}))
+        for name, _, bold in group
+        if bold
+    }
+    assert old == {"data", "grey"}, "of which nothing tells whether they were given"
     assert (found["grey"][0], found["skip-bad"][0], found["condition"][0]) == ("yes", "no", "–")
 
 

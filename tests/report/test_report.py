@@ -159,7 +159,7 @@ def test_a_scale_is_as_wide_as_its_strips(image_page: Page) -> None:
     assert scale == f"max-width: {strips[0]}px"
 
 
-def test_drawings_take_their_colours_from_the_page(image_run: Run) -> None:
+def test_drawings_take_their_colours_from_the_page(image_run: Run, image_page: Page) -> None:
     text = (image_run.path / "report.html").read_text(encoding="utf-8")
     assert "var(--ink)" in text
     assert "#010a01" not in text

@@ -80,7 +80,7 @@ def render(seen: Look, begin: Begin = unseen) -> str:
         bounds=bounds(seen.figures),
         notes=notes(seen),
         match=match(seen.figures),
-        settings=words.settings_groups(seen.run.settings),
+        settings=words.settings_groups(seen.run),
         recorded=words.recorded(seen),
         **pictures(seen, begin),
     )

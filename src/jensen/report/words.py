@@ -8,14 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from jensen.config import Settings
+from jensen.config.settings import CHOSEN
 from jensen.figures.lines import conditions, measured, stands_for
 from jensen.report.look import Look
 from jensen.report.style import counted, plain
 from jensen.report.table import numbers
+from jensen.run import Run
 
 TITLES = {"Plan": "Training"}
-RESOLVED = ("hidden", "inner_steps", "inner_lr", "epochs", "batch_size", "lr")
-"""Settings that, left out, come from the data: nothing tells later whether they were."""
 
 
 def summary(look: Look) -> Markup:
@@ -93,9 +93,9 @@ def _image_size(look: Look) -> str:
     return _times((sizes["W"], sizes["H"])) + (f" in {channels} channels" if channels > 1 else "")
 
 
-def settings_groups(settings: Settings) -> list[tuple[str, list[tuple[str, str, bool]]]]:
-    """Title and (name, value, whether it differs from the default) of every setting."""
-    default, shown = Settings(), set[str]()
+def settings_groups(run: Run) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+    """Title and (name, value, whether it was given and is not the default) of every setting."""
+    shown = set[str]()
     groups: list[tuple[str, list[tuple[str, str, bool]]]] = []
     for kind in reversed(Settings.__mro__):
         names = (
@@ -103,23 +103,26 @@ def settings_groups(settings: Settings) -> list[tuple[str, list[tuple[str, str, 
         )
         shown.update(names)
         if names and kind is Settings:  # the few that are none of its parts' own
-            groups[-1][1].extend(_setting(settings, default, name) for name in names)
+            groups[-1][1].extend(_setting(run, name) for name in names)
         elif names:
             title = TITLES.get(kind.__name__, kind.__name__.removesuffix("Settings"))
-            groups.append((title, [_setting(settings, default, name) for name in names]))
+            groups.append((title, [_setting(run, name) for name in names]))
     return groups
 
 
-def _setting(settings: Settings, default: Settings, name: str) -> tuple[str, str, bool]:
-    value, usual = getattr(settings, name), getattr(default, name)
+def _setting(run: Run, name: str) -> tuple[str, str, bool]:
+    value, usual = getattr(run.settings, name), getattr(Settings(), name)
     if isinstance(value, bool):
         words = "yes" if value else "no"
     elif isinstance(value, tuple):
         words = ", ".join(map(str, value)) or "–"
     else:
         words = "–" if value is None else str(value)
-    changed = usual not in (value, "auto") and name not in RESOLVED
-    return name.replace("_", "-"), words, changed
+    if CHOSEN in run.recorded:
+        given = value != usual and name not in run.recorded[CHOSEN]
+    else:  # by an earlier jensen, which did not record whether a default was replaced by it or by the user
+        given = usual not in (value, "auto", None)
+    return name.replace("_", "-"), words, given
 
 
 def recorded(look: Look) -> list[tuple[str, str]]:
