@@ -6,11 +6,9 @@ on validation data), ``checkpoint/`` (all that resuming needs), ``metrics.jsonl`
 The checkpoint is written first: from it, resuming writes the others anew.
 """
 
-import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,8 @@ from jensen.errors import UserError
 from jensen.files import atomic
 from jensen.models import VAE
 from jensen.tensors import load_tensors, save_tensors
-from jensen.training.state import Record, TrainingState
+from jensen.training.history import Record, as_lines, read_lines
+from jensen.training.state import TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
@@ -217,14 +216,7 @@ class Run:
         self._check_begun()
         path = self.path / "metrics.jsonl"
         mend = f"`jensen train --resume {self.path}` writes it anew"
-        try:
-            content = path.read_bytes()
-            lines: list[Record] = [json.loads(line) for line in content.splitlines()]
-            lines = [{k: nan if v is None else v for k, v in line.items()} for line in lines]
-        except OSError as error:
-            raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from None
-        except (AttributeError, ValueError):
-            raise UserError(f"{path} is truncated or damaged; {mend}") from None
+        content, lines = read_lines(path, mend)
         if self.checkpoint.exists() and content != self._remembered():
             raise UserError(
                 f"{path} is not what the checkpoint remembers (truncated, altered, or the run was stopped "
@@ -236,7 +228,7 @@ class Run:
 
     def _remembered(self) -> bytes:
         """What metrics.jsonl is by the checkpoint."""
-        return _as_lines(TrainingState.read_history(self.checkpoint, self.identity))
+        return as_lines(TrainingState.read_history(self.checkpoint, self.identity))
 
     def damages(self) -> Iterator[str]:
         """What is wrong with the files that resuming writes anew from the checkpoint, a line each."""
@@ -256,15 +248,9 @@ class Run:
             state.save(self.checkpoint, self.identity)
             save_tensors(self.path / "model.safetensors", state.best, {"config": self.identity})
             with atomic(self.path / "metrics.jsonl") as temporary:
-                temporary.write_bytes(_as_lines(state.history))
+                temporary.write_bytes(as_lines(state.history))
         except UserError as error:
             raise UnwrittenError(
                 f"{str(error).partition(';')[0]}; free space there and go on with `jensen train --resume "
                 f"{self.path}`, or train into another folder with --out"
             ) from None
-
-
-def _as_lines(history: list[Record]) -> bytes:
-    """JSON lines; NaN, which JSON lacks, as null (the rate of a point posterior, which has none)."""
-    strict = [{k: None if v != v else v for k, v in line.items()} for line in history]
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in strict).encode()

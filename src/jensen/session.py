@@ -6,18 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from jensen._version import __version__
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.data import load_dataset
 from jensen.config.fresh import fresh_model
 from jensen.config.identity import FREE
-from jensen.config.names import SUPPORT
+from jensen.config.record import record
 from jensen.config.resolve import resolve
 from jensen.config.settings import CHOSEN, Settings, chosen, write_config
-from jensen.data import Dataset, absolute, fit_preparation
-from jensen.data.dataset import describe
+from jensen.data import Dataset, absolute
 from jensen.data.stored import Stored
 from jensen.data.strange import strange_numbers
 from jensen.data.words import count
@@ -64,7 +60,7 @@ def start(
     settings, notes = _bounded(asked, dataset)
     settings, said = resolve(settings, dataset)
     columns = [] if dataset.schema is None else dataset.schema.sentences()
-    run = Run(out, settings, _recorded(settings, dataset) | {CHOSEN: chosen(asked, settings)})
+    run = Run(out, settings, record(settings, dataset) | {CHOSEN: chosen(asked, settings)})
     model = fresh_model(settings, dataset, run.preparation)  # may refuse; the folder is touched after it
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*notes, *columns, *said):
@@ -98,27 +94,6 @@ def _resolved(data_dir: Path | None, schema: Path | None = None) -> dict[str, Pa
     """The settings that are paths and are given, to be found again from any folder."""
     paths = {"data_dir": data_dir, "schema": schema}
     return {name: path.resolve() for name, path in paths.items() if path is not None}
-
-
-def _recorded(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """What a run keeps of its data, of how they reach the model, and of the versions that made it."""
-    preparation = fit_preparation(
-        dataset,
-        support=SUPPORT[settings.likelihood],
-        binarize=settings.binarize,
-        scaling=settings.scaling,
-    )
-    recorded: dict[str, Any] = {
-        "jensen": __version__,
-        "torch": str(torch.__version__),
-        "data": describe(dataset) | {"name": settings.data},
-        "preparation": preparation.to_dict(),
-    }
-    if dataset.schema is not None:
-        recorded["schema"] = dataset.schema.to_dict()
-    if dataset.features:
-        recorded["features"] = list(dataset.features)
-    return recorded
 
 
 def _bounded(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:

@@ -12,12 +12,13 @@ from jensen.config import Settings, names
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.evaluation import EvaluationSettings
 from jensen.config.fresh import fresh_model
+from jensen.config.record import record
 from jensen.config.resolve import resolve
 from jensen.data import fit_preparation, load
 from jensen.errors import UserError
 from jensen.figures import evaluate_run
 from jensen.run import Run
-from jensen.session import _recorded, start
+from jensen.session import start
 from tests.laws.cases import DECODERS
 
 CHOICES = {
@@ -175,7 +176,7 @@ def test_every_combination_is_refused_or_takes_a_step(
         choices = {"posterior": posterior, "estimator": estimator, "prior": prior, **bound}
         try:
             settings, _ = resolve(tiny(source, num_samples=2, **choices), dataset)
-            run = Run(tmp_path / "run", settings, _recorded(settings, dataset))
+            run = Run(tmp_path / "run", settings, record(settings, dataset))
             model = fresh_model(settings, dataset, run.preparation)
         except UserError:
             continue
@@ -287,7 +288,8 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)
     assert run.settings.bound == "reconstruction"
     assert any("reconstruction" in sentence for sentence in said)
-    _, said = resolve(Settings(data=images, posterior="low-rank", latent_dim=1), load(images))
+    settings, said = resolve(Settings(data=images, posterior="low-rank", latent_dim=1), load(images))
+    assert settings.rank == 1
     assert any("--rank 1" in sentence for sentence in said)
 
 

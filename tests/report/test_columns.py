@@ -61,7 +61,7 @@ def test_long_names_are_cut() -> None:
 
 def test_settings_that_were_resolved_are_not_bold() -> None:
     settings = Settings(data="digits", hidden=(9,), epochs=3, lr=0.1, likelihood="normal", grey=True)
-    run = Run(Path("run"), settings, {CHOSEN: {"hidden": [9], "lr": 0.1}})
+    run = Run(Path("run"), settings, {CHOSEN: {"hidden": [9], "lr": 0.1, "epochs": 200}})
     found = {name: (words, bold) for _, group in settings_groups(run) for name, words, bold in group}
     assert {name for name, (_, bold) in found.items() if bold} == {"data", "grey", "likelihood", "epochs"}
     old = {

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     from jensen.data.words import count
     from jensen.figures.lines import conditions
     from jensen.run import Run
-    from jensen.scores import column_names, score_rows
+    from jensen.scores import score_rows
     from jensen.training.device import choose_device
 
     run = Run.open(options.run)
@@ -65,10 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     dataset = rows_for(run, model, options)
     spent = {"num_samples": options.num_samples, "seed": options.seed}
     blocks = run.blocks(dataset, "all", alike=True)
-    names = ["log_px", "percentile", "effective_sample_size"]
-    if options.per_column:
-        names.append("latents")
-        names += [f"{name} (column)" if name in names else name for name in column_names(run)]
+    names = _names(run, options)
     rows = len(dataset.x)
     seen = _Seen()
     beside = Beside(dataset, names)
@@ -100,6 +97,17 @@ def _check_density(run: "Run") -> None:
             f"{run.path} has a point posterior, without a density, and no log p(x) can be had from it; train "
             "with another --posterior"
         )
+
+
+def _names(run: "Run", options: ScoreOptions) -> list[str]:
+    """The names of the columns of the file."""
+    from jensen.scores import column_names
+
+    names = ["log_px", "percentile", "effective_sample_size"]
+    if options.per_column:
+        names.append("latents")
+        names += [f"{name} (column)" if name in names else name for name in column_names(run)]
+    return names
 
 
 def _figures(

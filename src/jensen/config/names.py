@@ -80,7 +80,7 @@ POSTERIORS: dict[str, Callable[[Settings, int], Any]] = {
     "diagonal": lambda s, M: families.Normal([M], families.NetworkScale(M)),
     "full": lambda s, M: families.FullNormal(M),
     "experts": lambda s, M: families.Experts(M),
-    "low-rank": lambda s, M: families.LowRankNormal(M, min(s.rank, M)),
+    "low-rank": lambda s, M: families.LowRankNormal(M, min(s.rank, M)),  # 2 of one latent: an earlier run
     "flow": lambda s, M: families.FlowNormal(M),
     "point": lambda s, M: families.PointMass(M),
     "categorical": lambda s, M: families.OneHotCategorical(M, s.categories),

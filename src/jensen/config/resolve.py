@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from jensen.config.effect import CATEGORICAL
+from jensen.config.effect import CATEGORICAL, DEFAULTS
 from jensen.config.networks import choose_network
 from jensen.config.rules import check_combination, check_rows
 from jensen.config.settings import Settings
@@ -71,7 +71,10 @@ def _likelihood(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
 
 
 def _posterior(s: Settings, dataset: Dataset, said: list[str]) -> Settings:
-    """The settings with the posterior chosen."""
+    """The settings with the posterior, and what it cannot do without, chosen."""
+    if s.posterior == "low-rank" and s.latent_dim == 1 and s.rank == DEFAULTS["rank"]:
+        said.append("one latent has no higher rank: --rank 1")
+        return s.replace(rank=1)
     if s.posterior != "auto":
         return s
     gaps = s.likelihood == "columns" and s.inference != "two-tier" and _misses_cells(dataset)
@@ -113,8 +116,6 @@ def _remarks(s: Settings, dataset: Dataset) -> list[str]:
         said.append("--bound beta with --beta 1 is the ELBO; give the KL another weight, such as --beta 4")
     if s.bound in ("iwae", "renyi") and s.num_samples == 1:
         said.append(f"with --num-samples 1 the {s.bound} bound is the ELBO; give 5 or more")
-    if s.posterior == "low-rank" and s.rank > s.latent_dim:  # by default, or it would have been refused
-        said.append("one latent has no higher rank: --rank 1")
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
     if s.posterior == "straight-through":

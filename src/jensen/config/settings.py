@@ -106,8 +106,13 @@ CHOSEN = "chosen"
 
 def chosen(asked: Settings, resolved: Settings) -> dict[str, Any]:
     """The settings that were left to jensen, with what it chose, as config.yaml has them."""
-    before, after = _plain(asked), _plain(resolved)
+    before, after = as_yaml(asked), as_yaml(resolved)
     return {name: value for name, value in after.items() if value != before[name]}
+
+
+def left_to_jensen(name: str, value: Any, made: Mapping[str, Any]) -> bool:
+    """Whether a setting, as config.yaml has it, still is what jensen chose, by its record ``made``."""
+    return name in made and bool(made[name] == value)
 
 
 def read_settings(path: Path, *, anew: bool = False) -> Settings:
@@ -122,7 +127,7 @@ def read_settings(path: Path, *, anew: bool = False) -> Settings:
     recorded = values.pop("recorded", None)
     made = recorded.get(CHOSEN) if isinstance(recorded, dict) else None
     if anew and isinstance(made, dict):
-        values = {name: v for name, v in values.items() if name not in made or made[name] != v}
+        values = {name: v for name, v in values.items() if not left_to_jensen(name, v, made)}
     known = [field.name for field in dataclasses.fields(Settings)]
     for key in values:
         if str(key).replace("-", "_") not in known:
@@ -174,14 +179,14 @@ def write_config(path: Path, settings: Settings, recorded: Mapping[str, Any]) ->
     with atomic(path) as temporary:
         temporary.write_text(
             f"# Written by jensen {__version__}. The settings; `jensen train --config` takes this file.\n"
-            + write_yaml_text(_plain(settings))
+            + write_yaml_text(as_yaml(settings))
             + "\n# What jensen found in the data and decided. Not settings: do not edit.\n"
             + write_yaml_text({"recorded": dict(recorded)}),
             encoding="utf-8",
         )
 
 
-def _plain(settings: Settings) -> dict[str, Any]:
+def as_yaml(settings: Settings) -> dict[str, Any]:
     """The settings as YAML has them."""
     return {
         key: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value

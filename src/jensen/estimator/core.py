@@ -25,8 +25,9 @@ from jensen.estimator.words import in_python, numbers_wanted
 from jensen.figures.epochs import plain_lines
 from jensen.mode import learning
 from jensen.models import VAE
+from jensen.training.history import Record
 from jensen.training.loop import TrainingData, train
-from jensen.training.state import Record, TrainingState
+from jensen.training.state import TrainingState
 
 KEPT = {f.name for kind in (DataSettings, ModelSettings) for f in fields(kind)} | {"inference"}
 """Settings that make the model and what it reads: training that goes on cannot change them."""

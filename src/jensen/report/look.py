@@ -23,7 +23,7 @@ from jensen.models import VAE
 from jensen.progress import Begin, unseen
 from jensen.run import Run
 from jensen.training.device import choose_device
-from jensen.training.state import Record
+from jensen.training.history import Record
 
 SEED = 0
 """The report's draws are always the same ones."""

@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from jensen.config import Settings
-from jensen.config.settings import CHOSEN
+from jensen.config.effect import DEFAULTS
+from jensen.config.settings import CHOSEN, as_yaml, left_to_jensen
 from jensen.figures.lines import conditions, measured, stands_for
 from jensen.report.look import Look
 from jensen.report.style import counted, plain
@@ -111,7 +112,7 @@ def settings_groups(run: Run) -> list[tuple[str, list[tuple[str, str, bool]]]]:
 
 
 def _setting(run: Run, name: str) -> tuple[str, str, bool]:
-    value, usual = getattr(run.settings, name), getattr(Settings(), name)
+    value, usual = getattr(run.settings, name), DEFAULTS[name]
     if isinstance(value, bool):
         words = "yes" if value else "no"
     elif isinstance(value, tuple):
@@ -119,7 +120,8 @@ def _setting(run: Run, name: str) -> tuple[str, str, bool]:
     else:
         words = "–" if value is None else str(value)
     if CHOSEN in run.recorded:
-        given = value != usual and name not in run.recorded[CHOSEN]
+        chosen = left_to_jensen(name, as_yaml(run.settings)[name], run.recorded[CHOSEN])
+        given = value != usual and not chosen
     else:  # by an earlier jensen, which did not record whether a default was replaced by it or by the user
         given = usual not in (value, "auto", None)
     return name.replace("_", "-"), words, given

@@ -21,9 +21,10 @@ from jensen.objectives import Bound
 from jensen.trace import Model, takes_two
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
+from jensen.training.history import Record
 from jensen.training.plan import Plan
 from jensen.training.schedules import kl_weight
-from jensen.training.state import Record, TrainingState
+from jensen.training.state import TrainingState
 from jensen.training.step import Estimator, Prepare, Slope
 
 HELD_OUT = "give a function that yields blocks of rows at every call, as lambda: iter([x])"

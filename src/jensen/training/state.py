@@ -4,7 +4,6 @@ import copy
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,10 @@ from torch import Tensor, nn
 from jensen.errors import UserError
 from jensen.mode import learning
 from jensen.tensors import load_tensors, save_tensors
+from jensen.training.history import Record
 from jensen.training.optimizer import Optimizer, build_optimizer
 from jensen.training.plan import Plan
 from jensen.training.schedules import LearningRate
-
-Record = dict[str, Any]
-"""The figures of one epoch, one line of metrics.jsonl."""
 
 
 @dataclass
