@@ -36,6 +36,8 @@ OPTIONS = {
 }
 
 
+KEEPS_ORDER = torch.__version__ >= "2.13"
+"""On a processor, TorchInductor takes draws in their order (before: pytorch issue 181136)."""
 COMPILERS = ("g++", "clang++", "c++", "cl")
 """C++ compilers, by their usual names."""
 
@@ -146,8 +148,9 @@ class Compiled:
         self.graph = trace_step(flat, inputs)
         self.constants = lift_constants(self.graph)
         """Tensors that a step reads and that none of the above holds, such as the scales of the data."""
-        self.draws: list[Draw] = lift_draws(self.graph) if stored.is_cuda else []
-        """Draws made before the machine code runs; on a processor the code itself keeps their order."""
+        keeps = KEEPS_ORDER and not stored.is_cuda
+        self.draws: list[Draw] = [] if keeps else lift_draws(self.graph)
+        """Draws made before the machine code runs, where the code would not keep their order."""
         with torch.no_grad():
             self.run = backend(self.graph, [*self._drawn(), *self.constants, *inputs])
 
