@@ -47,7 +47,7 @@ def score_rows(
         model if per_column else compiled(model.requires_grad_(False)),
         (x.to(where) for x in blocks),
         num_samples,
-        log_det=run.log_det,
+        log_det=run.preparation.log_det_by_entry(run.event_shape),
         per_column=log_prob_of_columns if per_column else None,
         seed=seed,
     )

@@ -161,6 +161,12 @@ class Preparation:
             return -math.prod(event_shape) * float(self.scale.log())
         return -float(self.scale.log().sum())
 
+    def log_det_by_entry(self, event_shape: Sequence[int]) -> float | Tensor:
+        """``-log scale_i``, ``[D]``, which add up to `log_det`; of one scale for all, `log_det` itself."""
+        if self.discrete or self.scale.ndim == 0:
+            return self.log_det(event_shape)
+        return -self.scale.log().flatten()
+
     @property
     def binary(self) -> bool:
         """Whether the model's domain is {0, 1}."""

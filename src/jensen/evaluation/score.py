@@ -44,7 +44,7 @@ def score_blocks(
     blocks: Iterable[Tensor],
     num_samples: int = 200,
     *,
-    log_det: float = 0.0,
+    log_det: float | Tensor = 0.0,
     per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
     seed: int = 0,
     contexts: Iterable[Tensor | None] | None = None,
@@ -60,7 +60,8 @@ def score_blocks(
         model: anything with ``trace``.
         blocks: prepared rows, block after block.
         num_samples: K.
-        log_det: added to every score, for nats of the data as given.
+        log_det: added to every score, for nats of the data as given. Of each column, ``[C]``, it goes to that
+            column's share; one number goes to all in equal parts.
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
         seed: the same seed gives the same scores, at every call. All rows share their noise (see
             `share_noise`): a row's score depends on the row alone, not on the rows beside it.
@@ -68,13 +69,16 @@ def score_blocks(
             ``[B, ...]``; the scores are then of log p(x | c).
         on_block: told the number of rows of each finished block, for progress.
     """
+    by_column = torch.as_tensor(log_det, dtype=torch.float64).cpu()
     for x, context in with_contexts(blocks, contexts):
         with measuring(model), seeded(seed):
             log_px, size, *shares = _score_block(model, x, context, num_samples, per_column)
         on_block(len(x))
-        log_px = log_px + log_det
-        columns = shares[0] + log_det / shares[0].shape[1] if shares else None
-        latents = None if columns is None else log_px - columns.sum(1)
+        log_px = log_px + by_column.sum()
+        columns = latents = None
+        if shares:
+            columns = shares[0] + (by_column if by_column.dim() else by_column / shares[0].shape[1])
+            latents = log_px - columns.sum(1)
         yield Scores(log_px, size, columns, latents)
 
 

@@ -18,8 +18,9 @@ from jensen.training.natural import NaturalSteps
 from jensen.training.start import Family, find_start
 
 GAIN, LOSS = 2.0, 4.0
-"""Standard errors that a paired difference needs to count as a gain, or as a loss. A loss must be beyond
-doubt: at 2 standard errors a posterior measured with luck would often be preferred to better ones."""
+"""Standard errors that a paired difference needs to count as a gain, or as a loss. A loss on the way must be
+beyond doubt: at 2 standard errors a posterior measured with luck would often be preferred to better ones. At
+the end, by noise that has decided nothing, 2 are enough."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ def refine(
     Every ``every`` steps the ELBO of each datum is measured with noise that never changes, and compared,
     draw by draw, with the last measurement (`_Search.judge`). A datum that lost significantly goes back; one
     that did not gain significantly stops after ``patience`` such measurements in a row; when all have
-    stopped, the loop ends. At the end a datum that measures below its start, by this noise or by other noise
-    that has decided nothing before, gets its start back. The highest measurement is *not* what is kept: with
+    stopped, the loop ends. At the end a datum that other noise, which has decided nothing before, measures
+    significantly below its start gets its start back (after one measurement alone: that this one has below).
+    A difference that may be chance is none: log weights vary at a start that is not the best, so that a small
+    gain often measures as a loss. The highest measurement is *not* what is kept: with
     S draws and P parameters the luckiest posterior near the best measures about P / 2S nats too high, and
     lies about as far below the best. For a figure, measure with fresh noise
     (`jensen.training.two_tier.compute_log_likelihood`).
@@ -128,8 +131,9 @@ def refine(
                         break
                 on_step(len(x))
         worse = search.course[-1] < search.course[0]
-        if len(search.course) > 2:  # else that noise has decided nothing before
-            worse |= measure(search.safe, "last").mean(0) < measure(raw, "last").mean(0)
+        if len(search.course) > 2:  # that noise has decided before: other noise, and beyond chance
+            mean, error = _mean_and_error(measure(search.safe, "last") - measure(raw, "last"))
+            worse = mean < -GAIN * error
     best, course = search.best(worse)
     rising = search.failures.eq(0) & ~worse if steps else torch.zeros_like(worse)
     return Refined(best, (family(best),), (family(raw),), course[-1], course, search.steps, rising)
@@ -169,6 +173,11 @@ def log_weights(
         return torch.cat([trace.log_w.double() for trace in parts])
 
 
+def _mean_and_error(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over S draws ``[S, B]``, and its standard error."""
+    return values.mean(0), values.std(0) / math.sqrt(len(values))
+
+
 class Steps(Protocol):
     """A way to climb."""
 
@@ -202,7 +211,7 @@ class _Search:
     def judge(self, log_w: Tensor, tolerance: float, patience: int) -> None:
         """Compare new log weights ``[S, B]`` with those of ``safe``, draw by draw: the noise cancels."""
         change = log_w - self.log_w
-        mean, error = change.mean(0), change.std(0) / math.sqrt(len(change))
+        mean, error = _mean_and_error(change)
         gained = mean > (GAIN * error).clamp(min=tolerance)
         lost = ~(mean >= -LOSS * error)  # written so that NaN is a loss
         self.safe = self.raw = torch.where(lost[:, None], self.safe, self.raw)
