@@ -27,7 +27,7 @@ from jensen.training.step import Step, unvalidated
 from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_worth_it
 from tests.training.cases import CASES, Problem, problem
-from tests.training.test_compiler import as_traced, constants_of
+from tests.training.test_compiler import as_traced, before_weights
 from tests.training.test_resume import SMALL, StoppedError, assert_equal, figures, rows, stop_after
 
 __all__ = ["rows"]
@@ -39,7 +39,7 @@ def noisy(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[...
 
     def run(*tensors: Tensor) -> Any:
         values = graph(*tensors)
-        tensors[constants_of(graph)].mul_(1 + 1e-6)
+        tensors[before_weights(graph)].mul_(1 + 1e-6)
         return values
 
     return run
