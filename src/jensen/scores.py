@@ -120,8 +120,6 @@ def learned_by_heart(run: Run, dataset: Dataset, log_px: Tensor) -> float | None
         dataset: the rows that were scored; unless they are those of the run, all of them, nothing is known.
         log_px: their scores, ``[N]``.
     """
-    from scipy.stats import rankdata
-
     if len(log_px) != run.recorded["data"]["shape"][0]:
         return None
     try:
@@ -135,7 +133,8 @@ def learned_by_heart(run: Run, dataset: Dataset, log_px: Tensor) -> float | None
         for splits in (("train",), ("validation", "test"))
     )
     n, m = len(trained), len(held_out)
-    ranks = torch.from_numpy(rankdata(torch.cat([trained, held_out]).numpy()))
-    share = float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+    ordered = held_out.sort().values
+    below, not_above = (torch.searchsorted(ordered, trained, right=right) for right in (False, True))
+    share = float((below + not_above).sum()) / (2 * n * m)  # half of a pair whose scores are equal
     error = math.sqrt((n + m + 1) / (12 * n * m))
     return share if share > max(BY_HEART, 0.5 + 3 * error) else None

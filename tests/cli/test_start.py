@@ -65,3 +65,11 @@ def test_threads_are_bound_on_an_idle_machine_and_sleep_on_a_busy_one(
     monkeypatch.setattr(os, "getloadavg", average, raising=False)
     jensen.cli._prepare_process()
     assert os.environ == chosen | expected
+
+
+def test_scoring_needs_no_scipy(trained: Path, tmp_path: Path) -> None:
+    """Its statistics take a second to import, a third of a small score."""
+    program = "import sys, jensen.cli; jensen.cli.main(sys.argv[1:]); print('scipy.stats' in sys.modules)"
+    words = ["score", str(trained / "run"), str(trained / "d.npy"), "-o", str(tmp_path / "s.npy")]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.distributions import Laplace as TorchLaplace
-from torch.distributions import Normal as TorchNormal
 
+from jensen.distributions.few_scales import normal
 from jensen.distributions.limits import soft_clamp
 from jensen.distributions.student_t import StudentT as StudentTDistribution
 from jensen.families.arguments import checked_scale, checked_shape, shapes
@@ -89,7 +89,7 @@ class Normal(LocationScale):
 
     def elementwise(self, loc: Tensor, scale: Tensor) -> Distribution:
         """``log p(x) = -(x - mu)^2 / (2 sigma^2) - log sigma - log(2 pi)/2``."""
-        return TorchNormal(loc, scale, validate_args=False)
+        return normal(loc, scale)
 
     def inverse(self, q: Distribution) -> Tensor:
         """The raw outputs ``[*batch, num_outputs]`` at which `forward` gives ``q``, within its limits.
