@@ -63,12 +63,14 @@ def text_cells(cells: Any) -> Any:
 
 
 def without_nan(cells: Any) -> Any:
-    """Cells with NaN as missing."""
+    """Cells with NaN as missing; half floats as float32, since Arrow before 26 has few functions for them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not pa.types.is_floating(cells.type):
         return cells
+    if pa.types.is_float16(cells.type):
+        cells = pc.cast(cells, pa.float32())
     return pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
 
 
