@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from jensen.data.seeds import seeded
 from jensen.distributions import center
-from jensen.mode import measuring
+from jensen.mode import measuring, with_contexts
 from jensen.trace import Model, check_count
 
 ROWS = 256
@@ -46,10 +46,10 @@ def reconstruct(
 
     With a ``context`` ``[N, ...]``, E[x | z, c].
     """
-    parts = latents.split(rows)
-    contexts = [None] * len(parts) if context is None else context.to(latents.device).split(rows)
+    contexts = None if context is None else context.to(latents.device).split(rows)
     with measuring(decoder):
-        means = [center(decoder(z[None], c))[0].cpu() for z, c in zip(parts, contexts, strict=True)]
+        parts = with_contexts(latents.split(rows), contexts)
+        means = [center(decoder(z[None], c))[0].cpu() for z, c in parts]
     return torch.cat(means)
 
 
