@@ -79,21 +79,25 @@ class Layout(nn.Module):
 
     def normalizers(self, logits: Tensor) -> Tensor:
         """log sum exp over the classes of each column: ``[*batch, W]`` -> ``[*batch, C]``."""
-        return self._by_column(logits, lambda some: some.logsumexp(-1))
+        padded = self._padded(logits)
+        sums = [padded[..., getattr(self, f"classes_{b}")].logsumexp(-1) for b in range(self.buckets)]
+        return torch.cat(sums, -1)[..., self.order]
 
     def draw(self, logits: Tensor) -> Tensor:
         """The number of a class of each column, drawn: ``[*batch, W]`` -> ``[*batch, C]``."""
-        return self._by_column(logits, drawn)
+        return self._classes(logits, drawn)
 
     def likeliest(self, logits: Tensor) -> Tensor:
         """The number of each column's likeliest class: ``[*batch, W]`` -> ``[*batch, C]``."""
-        return self._by_column(logits, lambda some: some.argmax(-1))
+        return self._classes(logits, lambda some: some.argmax(-1))
 
-    def _by_column(self, logits: Tensor, reduced: Callable[[Tensor], Tensor]) -> Tensor:
-        """``reduced`` of the logits of each column's classes: ``[*batch, W]`` -> ``[*batch, C]``."""
-        padded = torch.cat([logits, torch.full_like(logits[..., :1], -torch.inf)], -1)
-        found = [reduced(padded[..., getattr(self, f"classes_{b}")]) for b in range(self.buckets)]
-        return torch.cat(found, -1)[..., self.order]
+    def _classes(self, logits: Tensor, chosen: Callable[[Tensor], Tensor]) -> Tensor:
+        padded = self._padded(logits)
+        classes = [chosen(padded[..., getattr(self, f"classes_{b}")]) for b in range(self.buckets)]
+        return torch.cat(classes, -1)[..., self.order]
+
+    def _padded(self, logits: Tensor) -> Tensor:
+        return torch.cat([logits, torch.full_like(logits[..., :1], -torch.inf)], -1)
 
 
 def drawn(logits: Tensor) -> Tensor:
