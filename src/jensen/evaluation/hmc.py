@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
 
-from jensen.trace import named
+from jensen.checks import named
 
 Density = Callable[[Tensor], Tensor]
 """An unnormalised log density of latents, ``[K, B, M] -> [K, B]``, nats; autograd differentiates it."""

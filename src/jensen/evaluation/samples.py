@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from jensen.checks import check_count
 from jensen.data.seeds import seeded
 from jensen.distributions import center
 from jensen.mode import measuring, with_contexts
-from jensen.trace import Model, check_count
+from jensen.trace import Model
 
 ROWS = 256
 """Rows drawn at a time."""

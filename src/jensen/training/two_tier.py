@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed
 from jensen.mode import measuring, with_contexts
 from jensen.objectives import Bound, pathwise
 from jensen.objectives.bounds import log_mean_exp
-from jensen.trace import Model, Trace, check_count
+from jensen.trace import Model, Trace
 from jensen.training.inner import Refined, log_weights, refine
 
 __all__ = [
