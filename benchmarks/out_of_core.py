@@ -35,7 +35,7 @@ from jensen.data.dataset import digest_rows
 from jensen.data.stored import Stored
 from jensen.data.stream import RowStream
 from jensen.data.tables.marginals import Marginal
-from jensen.data.tables.source import named
+from jensen.data.tables.source import read_arrow
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import TrainingState
 
@@ -175,7 +175,7 @@ def same(options: argparse.Namespace) -> dict[str, Any]:
     """
     weights = np.random.default_rng(0).normal(size=(2, 64))
     some = piece(0, options.same_rows, weights).select(COLUMNS).sort_by("float3")
-    raw = named(some, "table")
+    raw = read_arrow(some, "table")
     assert isinstance(raw.x, np.ndarray)
     x = torch.from_numpy(raw.x)
     path = options.folder / "table.npy"

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from jensen.trace import Model, Trace, check_count, check_data
+from jensen.checks import check_count, check_data
+from jensen.trace import Model, Trace
 
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
 """Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32, which a processor's cache may hold, and

@@ -47,6 +47,11 @@ def check_choices(options: object) -> None:
             raise UserError(no_choice(name, value, get_args(kind)))
 
 
+def dashed(name: str) -> str:
+    """An option as it is typed: ``--latent-dim`` for ``latent_dim``."""
+    return f"--{name.replace('_', '-')}"
+
+
 def no_choice(name: str, value: object, allowed: Collection[str]) -> str:
     """What to say of a value that is none of those allowed; True and False may be meant for on and off."""
     word = ("off", "on")[value] if isinstance(value, bool) else str(value)

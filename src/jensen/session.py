@@ -17,7 +17,7 @@ from jensen.data import Dataset, absolute
 from jensen.data.stored import Stored
 from jensen.data.strange import strange_numbers
 from jensen.data.words import count
-from jensen.errors import UserError
+from jensen.errors import UserError, dashed
 from jensen.files import sweep
 from jensen.folder import begin, check_free, holds_any, take_back
 from jensen.mode import learning
@@ -137,8 +137,8 @@ def resume(
     fixed = [name for name in changes if name not in (*FREE, "data")]
     if fixed:
         raise UserError(
-            f"--{fixed[0].replace('_', '-')} cannot change when a run is resumed (only "
-            f"{', '.join('--' + name.replace('_', '-') for name in FREE)} can); train a new run"
+            f"{dashed(fixed[0])} cannot change when a run is resumed (only {', '.join(map(dashed, FREE))} "
+            "can); train a new run"
         )
     changes = changes | _resolved(changes.get("data_dir"))
     begun = any((path / name).exists() for name in WRITTEN[1:])

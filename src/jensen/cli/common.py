@@ -159,7 +159,7 @@ def check_kept(out: Path, *sources: str) -> None:
         )
 
 
-class Beside:
+class RowNames:
     """The names of rows, which go beside what is written of them.
 
     Args:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.cli.common import Beside, RowsOptions, rows_for, say
+from jensen.cli.common import RowNames, RowsOptions, rows_for, say
 from jensen.config.parse import parse
 
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     numbers = range(first.mean.shape[1])
     point = run.settings.posterior == "point"  # without a spread
     names = [f"z{i}" for i in numbers] + [f"z{i}_sd" for i in numbers if not point]
-    beside = Beside(dataset, names)
+    beside = RowNames(dataset, names)
     with row_writer(options.out, names) as write:
         for latents in itertools.chain([first], parts):
             rows = latents.mean if point else torch.cat([latents.mean, latents.standard_deviation], 1)

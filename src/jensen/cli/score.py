@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jensen.cli.common import Beside, RowsOptions, print_json, rows_for, say
+from jensen.cli.common import RowNames, RowsOptions, print_json, rows_for, say
 from jensen.config.parse import parse
 from jensen.errors import UserError, check_options
 from jensen.progress import parts, told_of
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     names = _names(run, options)
     rows = len(dataset.x)
     seen = _Seen()
-    beside = Beside(dataset, names)
+    beside = RowNames(dataset, names)
     with parts() as begin:
         reference, among = _reference(run, model, spent, begin)
         if reference is None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.cli.common import Beside
+from jensen.cli.common import RowNames
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def _array_writer(
     labels = run.preparation.labels
     # An .npz file has the rows as "x".
     taken = [*run.names, LABEL, *(() if labels is None else labels.levels), "x"]
-    beside = None if dataset is None else Beside(dataset, taken)
+    beside = None if dataset is None else RowNames(dataset, taken)
 
     def texts(x: "Tensor") -> dict[str, Any]:
         names = {} if beside is None else beside.next(len(x))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jensen.config.settings import Settings
-from jensen.errors import UserError
+from jensen.errors import UserError, dashed
 
 CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
 
@@ -48,7 +48,7 @@ def without_effect(settings: Settings) -> Iterator[tuple[str, str, str]]:
             continue
         beside = " and ".join(f"--{choice} {chosen}" for choice, chosen in made.items())
         said = f"{value:g}" if isinstance(value, float) else value
-        yield name, f"--{name.replace('_', '-')} {said} has no effect with {beside}", mend
+        yield name, f"{dashed(name)} {said} has no effect with {beside}", mend
 
 
 def check_effect(settings: Settings) -> None:

@@ -17,7 +17,7 @@ import tyro
 
 from jensen.config.choices import write_names
 from jensen.config.help import shown
-from jensen.errors import UserError, did_you_mean, no_choice
+from jensen.errors import UserError, dashed, did_you_mean, no_choice
 
 Options = TypeVar("Options")
 MARKS = (tyro.conf.FlagCreatePairsOff,)
@@ -91,7 +91,7 @@ def _as_typed(refusal: str, kind: type) -> str:
     """A refusal that begins with an option's name in Python, with the name of the command line."""
     name, blank, rest = refusal.partition(" ")
     is_option = name in {field.name for field in dataclasses.fields(kind)}
-    return f"--{name.replace('_', '-')}{blank}{rest}" if is_option else refusal
+    return f"{dashed(name)}{blank}{rest}" if is_option else refusal
 
 
 def _plainly(text: str, kind: type, arguments: Sequence[str]) -> str:
@@ -148,8 +148,7 @@ def _is_list(hint: Any) -> bool:
 
 def _options(kind: type) -> list[str]:
     """The options of a dataclass as they are typed; what is given without a name is none."""
-    names = [field.name for field in dataclasses.fields(kind) if field.name not in ("run", "data")]
-    return [f"--{name.replace('_', '-')}" for name in names]
+    return [dashed(field.name) for field in dataclasses.fields(kind) if field.name not in ("run", "data")]
 
 
 def to_arguments(values: Mapping[str, Any], kind: type, positional: str) -> list[str]:
@@ -166,7 +165,7 @@ def to_arguments(values: Mapping[str, Any], kind: type, positional: str) -> list
     hints = get_type_hints(kind, include_extras=True)
     words: list[str] = []
     for name, value in _once(values).items():
-        hint, option = hints.get(name), f"--{name.replace('_', '-')}"
+        hint, option = hints.get(name), dashed(name)
         if hint is bool:
             if not isinstance(value, bool):
                 raise UserError(f"{option} is {value!r}; it must be true or false, without quotes")

@@ -68,13 +68,9 @@ def context_inputs(condition: Sequence[str], preparation: Preparation) -> tuple[
         levels = [len(names) for names in preparation.labels.levels.values()]
         labels = ColumnInputs(None, [], list(range(len(levels))), levels)
         return labels, labels.width
-    given = (
-        [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
-        if condition
-        else []
-    )
-    if not given:
+    if not condition:
         return None, 0
+    given = [marginal for marginal in marginals_of(preparation) if marginal.name in condition]
     inputs, shape = column_inputs(given)
     return inputs, math.prod(shape)
 

@@ -19,15 +19,9 @@ def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
     Raises:
         UserError: the event is not of the shape of an image, or there is no row.
     """
-    layout = image_layout(x.shape[1:])
-    if layout is None or x.size == 0:
+    if image_layout(x.shape[1:]) is None or x.size == 0:
         raise UserError(f"an array of shape {x.shape} makes no picture; give images, [N, H, W] or so")
-    tiles = _grey_levels(x, value_range)
-    if layout == "HW":
-        tiles = tiles[..., None]
-    elif layout == "CHW":
-        tiles = np.moveaxis(tiles, 1, -1)  # [N, H, W, channels] from here on
-    tiles = enlarged(tiles)
+    tiles = tiles_of(x, value_range)
     count, height, width, channels = tiles.shape
     columns = math.ceil(math.sqrt(count))
     lines = math.ceil(count / columns)
@@ -39,16 +33,18 @@ def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
     return picture[..., 0] if channels == 1 else picture
 
 
-def enlarged(tiles: Array) -> Array:
-    """Images ``[N, H, W, channels]``, the small ones by a whole factor, so that their pixels are seen."""
-    factor = math.ceil(SMALLEST_SIDE / max(tiles.shape[1:3]))
-    larger: Array = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
-    return larger
+def tiles_of(x: Array, value_range: tuple[float, float]) -> Array:
+    """Images ``[N, *event]`` -> ``[N, H, W, channels]``, uint8, the small ones enlarged by a whole factor.
 
-
-def _grey_levels(x: Array, value_range: tuple[float, float]) -> Array:
-    """``low..high`` -> 0..255, rounded; what lies outside is clipped, and NaN is black."""
+    ``low..high`` is 0..255, rounded; what lies outside is clipped, and NaN is black.
+    """
     low, high = value_range
     scaled = (np.nan_to_num(x.astype(np.float64), nan=low) - low) / (high - low)
-    levels: Array = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
-    return levels
+    tiles: Array = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+    layout = image_layout(x.shape[1:])
+    if layout == "HW":
+        tiles = tiles[..., None]
+    elif layout == "CHW":
+        tiles = np.moveaxis(tiles, 1, -1)
+    factor = math.ceil(SMALLEST_SIDE / max(tiles.shape[1:3]))
+    return tiles.repeat(factor, axis=1).repeat(factor, axis=2)

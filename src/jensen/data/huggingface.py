@@ -42,12 +42,12 @@ def read_hub(source: str, reading: Reading) -> Raw:
     if images:
         if len(images) > 1:
             notes.append(f"of several columns of images, {images[0]!r} is read")
-        named, kept = _images(library, source, data, images[0], reading.images)
+        raw, kept = _images(library, source, data, images[0], reading.images)
         split_of = split_of[kept]
     else:
-        named = _table(library, source, data, reading)
+        raw = _table(library, source, data, reading)
     splits = {str(name): np.flatnonzero(split_of == name) for name in np.unique(split_of)}
-    return replace(named, splits=splits, notes=(*named.notes, *notes))
+    return replace(raw, splits=splits, notes=(*raw.notes, *notes))
 
 
 def _load(library: Any, source: str) -> Any:
@@ -144,17 +144,17 @@ def _images(
     labels = [name for name, kind in data.features.items() if isinstance(kind, library.ClassLabel)]
     numbers = np.asarray(data[labels[0]], dtype=np.int64)[prepared.kept] if labels else None
     classes = tuple(data.features[labels[0]].names) if labels else ()
-    named = Raw(
+    raw = Raw(
         prepared.x, numbers, {}, (0.0, 255.0), names=prepared.names, classes=classes, notes=prepared.notes
     )
-    return named, prepared.kept
+    return raw, prepared.kept
 
 
 def _table(library: Any, source: str, data: Any, reading: Reading) -> Raw:
     """The columns as those of a table, classes by their names."""
     import pyarrow as pa
 
-    from jensen.data.tables.source import named
+    from jensen.data.tables.source import read_arrow
 
     table = data.with_format("arrow")[:]
     for name, kind in data.features.items():
@@ -165,4 +165,4 @@ def _table(library: Any, source: str, data: Any, reading: Reading) -> Raw:
             table = table.set_column(place, name, pa.array(kind.names).take(known))
     if not len(table):
         raise UserError(f"{source} has no rows; give another split")
-    return named(table, source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
+    return read_arrow(table, source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)

@@ -167,9 +167,9 @@ def read(
     """
     name = f"the {type(data).__name__}"
     if kind_of(data) != "array":
-        from jensen.data.tables.source import named
+        from jensen.data.tables.source import read_arrow
 
-        return named(to_arrow(data), name, schema, strict=strict, on_choice=on_choice)
+        return read_arrow(to_arrow(data), name, schema, strict=strict, on_choice=on_choice)
     from jensen.data.on_disk import read_mapped
 
     mapped = read_mapped(data)

@@ -53,18 +53,18 @@ def read(source: Any, reading: Reading) -> Raw:
     Raises:
         UserError: no such data, or they cannot be used.
     """
-    named = _read(source, reading)
-    if isinstance(reading.schema, Path) and named.schema is None:
+    raw = _read(source, reading)
+    if isinstance(reading.schema, Path) and raw.schema is None:
         raise UserError(
             f"--schema gives the types of the columns of a table, and {name_of(source)} is none; leave it out"
         )
-    asked, are_files = reading.images.asked, named.schema is None and named.names
+    asked, are_files = reading.images.asked, raw.schema is None and raw.names
     if asked and not are_files:
         does = "does" if len(asked) == 1 else "do"
         reading.on_choice(
             f"{' and '.join(asked)} {does} nothing here: {name_of(source)} holds no image files"
         )
-    return named
+    return raw
 
 
 def _read(source: Any, reading: Reading) -> Raw:
@@ -72,9 +72,9 @@ def _read(source: Any, reading: Reading) -> Raw:
         return python.read(source, reading.schema, strict=reading.strict, on_choice=reading.on_choice)
     source = str(source)
     if source in NAMED:
-        named = NAMED[source](reading.data_dir)
+        raw = NAMED[source](reading.data_dir)
         hidden = f"{source} is the data set of that name; write ./{source} for what is in this folder"
-        return replace(named, notes=(hidden,)) if Path(source).exists() else named
+        return replace(raw, notes=(hidden,)) if Path(source).exists() else raw
     if source.startswith(HUB):
         from jensen.data.huggingface import read_hub
 
@@ -109,11 +109,11 @@ def _array(path: Path, key: str | None) -> Raw:
         if found is not None:
             return found
     x, labels = read_file(path, key)
-    named = Raw(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
+    raw = Raw(x, labels, {"train": np.arange(len(x))}, image_range(x.dtype, x.shape[1:]))
     if labels is None or labels.dtype.kind != "U":
-        return named
+        return raw
     numbers, classes = numbered(labels.tolist())
-    return replace(named, labels=numbers, classes=classes)
+    return replace(raw, labels=numbers, classes=classes)
 
 
 def _folder_or_file(path: Path, reading: Reading) -> Raw:
@@ -124,9 +124,9 @@ def _folder_or_file(path: Path, reading: Reading) -> Raw:
 
     images, tables = image_files(path), table_files(path)
     if len(images) > len(tables):
-        named = read_folder(path, images, reading.images)
+        raw = read_folder(path, images, reading.images)
         beside = f"{path}: tables beside the images, such as {tables[0].name}, are left out" if tables else ""
-        return replace(named, notes=(*named.notes, beside)) if beside else named
+        return replace(raw, notes=(*raw.notes, beside)) if beside else raw
     if images:
         raise UserError(
             f"{path} holds tables, such as {tables[0].name}, and as few images, such as {images[0].name}; "

@@ -85,9 +85,12 @@ class Fitted:
         """The model in evaluation mode, in float64: so that a row's figures do not depend on its batch."""
         with torch.random.fork_rng(devices=[]):
             model = build_model(self.settings, [self.size], self.preparation).double().eval()
-        state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
-        model.load_state_dict(state)
+        model.load_state_dict(self.tensors())
         return model
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights as a model loads them."""
+        return {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
 
     def blocks(self, codes: Array) -> list[Tensor]:
         """Codes ``[N, C]`` as prepared blocks."""
@@ -111,10 +114,6 @@ class Fitted:
     def log_det(self) -> float:
         """What to add to log p(x) for nats of the data as given."""
         return self.preparation.log_det([self.size])
-
-
-def unseen(state: TrainingState) -> None:
-    """Of an epoch that nobody is told of."""
 
 
 @in_python()
@@ -144,14 +143,13 @@ def fit(
         model = fresh_model(settings, dataset, preparation)
         state = TrainingState.start(model, settings, build_memory(settings))
         if before is not None:
-            now = {name: torch.from_numpy(np.array(value)) for name, value in before.weights.items()}
-            model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in now.items()})
+            model.load_state_dict(before.tensors())
             state.earlier = len(before.history)
         blocks = preparation(dataset.rows("validation")).split(BLOCK)
         data = TrainingData(
             dataset.rows("train"), preparation, lambda: iter(blocks), preparation.log_det(dataset.event_shape)
         )
-        told = unseen if say is None else plain_lines(say)
+        told = (lambda state: None) if say is None else plain_lines(say)
         train(state, data, build_bound(settings), build_estimator(settings, state.memory), settings, told)
     weights = {
         name: value.double().numpy() if value.is_floating_point() else value.numpy()

@@ -2,21 +2,21 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
+from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed, seeded
 from jensen.distributions.moments import diagonal_fit, moments
 from jensen.evaluation.estimate import effective_sample_size
-from jensen.evaluation.hmc import Density, State, state_at, transition, tuned
+from jensen.evaluation.hmc import Density, State, check_latents, state_at, transition, tuned
 from jensen.evaluation.latents import only_group
 from jensen.mode import measuring
 from jensen.objectives.bounds import log_mean_exp
-from jensen.trace import Model, named
+from jensen.trace import Model
 
 Start = Literal["posterior", "fitted", "prior"]
 """Where the path begins: q(z | x); the diagonal normal with its moments, for posteriors whose density is
@@ -63,7 +63,7 @@ class Path:
     betas: Tensor
     """0 = t_0 < ... < t_T = 1, ``[T + 1]``, float64."""
     num_leapfrog: int
-    on_move: Callable[[int], None] = lambda rows: None
+    on_move: Callable[[int], None]
     """Told of how many data after each transition, for progress."""
 
     def weights(self, beta: Tensor) -> Tensor:
@@ -110,6 +110,7 @@ def annealing_path(
     start: Start,
     context: Tensor | None,
     posterior: tuple[Distribution, ...] | None,
+    on_move: Callable[[int], None],
 ) -> Path:
     """The path for ``x`` ``[B, *event]``.
 
@@ -123,7 +124,7 @@ def annealing_path(
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(get_args(Start))}")
     trace = model.trace(x, 1, context=context, posterior=posterior)
     (q, p), B = only_group(trace, "annealing"), len(x)
-    _refuse(q, p)
+    check_latents(q, p)
     q = diagonal_fit(q) if start == "fitted" else q
     wide, narrow = (moments(d)[1].expand(B, -1) for d in (p, q))
     point = ~(narrow > SMALLEST_SPREAD * wide)
@@ -137,33 +138,8 @@ def annealing_path(
         precisions=((wide if start == "prior" else narrow) ** -2, narrow**-2),
         betas=sigmoid_schedule(num_temperatures).to(x.device),
         num_leapfrog=num_leapfrog,
+        on_move=on_move,
     )
-
-
-def _refuse(*distributions: Distribution) -> None:
-    """ValueError where HMC cannot go: latents on anything but the whole space.
-
-    A distribution's ``support`` says where. Only that of torch's von Mises, a density on a circle, is all
-    reals.
-    """
-    for d in distributions:
-        try:
-            support: Any = d.support
-        except NotImplementedError:
-            continue  # a flow may not say; flows live on the whole space
-        while hasattr(support, "base_constraint"):
-            support = support.base_constraint
-        if isinstance(_innermost(d), VonMises) or not isinstance(support, type(constraints.real)):
-            raise ValueError(
-                f"{named(d)} latents are not real vectors, which annealing needs; use IWAE instead"
-            )
-
-
-def _innermost(d: Distribution) -> Distribution:
-    """What stands in an `Independent`, or a mixture's components."""
-    while isinstance(d, Independent | MixtureSameFamily):
-        d = d.base_dist if isinstance(d, Independent) else d.component_distribution
-    return d
 
 
 def pilot(path: Path, num_chains: int) -> Tensor:
@@ -250,8 +226,7 @@ def annealed_importance_sampling(
     if num_chains < 1:
         raise ValueError(f"{num_chains} chains; there must be 1 or more")
     with measuring(model), seeded(derive_seed(seed, "annealing")):
-        path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior)
-        path = replace(path, on_move=on_move)
+        path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior, on_move)
         step_sizes = pilot(path, num_chains)
         log_w, acceptance = sweep(path, path.draw(num_chains), step_sizes)
     return Annealed(log_mean_exp(log_w), log_w, acceptance)

@@ -1,7 +1,7 @@
 """Bidirectional Monte Carlo: log p(x) of simulated data from below and from above."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.hmc import state_at
 from jensen.evaluation.latents import only_group
-from jensen.mode import measuring
+from jensen.mode import measuring, with_contexts
 from jensen.objectives.bounds import PowerMean, log_mean_exp
 from jensen.trace import Model
 
@@ -108,11 +108,9 @@ def bidirectional(
     parts = []
     with measuring(model), seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
-        blocks = x.split(block)
-        contexts = [None] * len(blocks) if context is None else context.split(block)
-        for x_block, z_block, context_block in zip(blocks, z.split(block), contexts, strict=True):
-            path = annealing_path(model, x_block, num_temperatures, num_leapfrog, start, context_block, None)
-            path = replace(path, on_move=on_move)
+        blocks = with_contexts(x.split(block), None if context is None else context.split(block))
+        for (x_block, c), z_block in zip(blocks, z.split(block), strict=True):
+            path = annealing_path(model, x_block, num_temperatures, num_leapfrog, start, c, None, on_move)
             step_sizes = pilot(path, num_chains)  # never from z, or the reverse chains would not be exact
             forward, accepted = sweep(path, path.draw(num_chains), step_sizes)
             exact = state_at(path.densities, z_block.expand(num_chains, *z_block.shape))

@@ -20,7 +20,8 @@ from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.estimate import effective_sample_size
-from jensen.mode import measuring
+from jensen.evaluation.resampling import systematic
+from jensen.mode import measuring, with_contexts
 
 CHUNK = 1 << 12
 """Latents proposed at a time."""
@@ -105,10 +106,10 @@ def sample_where(
                 f"--where: almost no sample meets it: under the model its {kind} is about "
                 f"{_power(log_mean)}; ask for something likelier"
             )
-        picks = _resampled(log_w.softmax(0), n)
-        latents = z[picks].split(CHUNK)
-        chosen = [None] * len(latents) if c is None else c[picks].split(CHUNK)
-        parts = (model.likelihood((some,), context=own) for some, own in zip(latents, chosen, strict=True))
+        picks = systematic(log_w.softmax(0), torch.rand(()), n)
+        picks = picks[torch.randperm(n, device=picks.device)]
+        drawn = with_contexts(z[picks].split(CHUNK), None if c is None else c[picks].split(CHUNK))
+        parts = (model.likelihood((some,), context=own) for some, own in drawn)
         x = torch.cat([_draw(p, conditions) for p in parts])
     error = float(log_w.exp().std() / math.sqrt(len(log_w)))
     return Drawn(x.cpu(), probability, kind, error, float(effective_sample_size(log_w)), len(log_w))
@@ -143,13 +144,6 @@ def _proposed(
         found = log_probability(model.likelihood((z,), context=c), conditions).double()
         log_w = torch.cat([log_w.to(found), found])
     return torch.cat(latents), torch.cat(given) if given else None, log_w
-
-
-def _resampled(weights: Tensor, n: int) -> Tensor:
-    """``n`` indices of weights, systematically resampled: each as often as its share says, to within one."""
-    places = (torch.arange(n, device=weights.device, dtype=weights.dtype) + torch.rand(())) / n
-    picks = torch.searchsorted(weights.cumsum(0), places).clamp(max=len(weights) - 1)
-    return picks[torch.randperm(n, device=picks.device)]
 
 
 def _draw(p: Columns | Given, conditions: Sequence[Any]) -> Tensor:

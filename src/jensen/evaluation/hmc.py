@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Independent, MixtureSameFamily, VonMises, constraints
+
+from jensen.checks import named
 
 Density = Callable[[Tensor], Tensor]
 """An unnormalised log density of latents, ``[K, B, M] -> [K, B]``, nats; autograd differentiates it."""
@@ -108,3 +112,32 @@ def tuned(step_size: Tensor, probability: Tensor, rate: float) -> Tensor:
     size is tuned as they run are not Markov; tune on other chains, and freeze.
     """
     return step_size * (rate * (probability.double().mean(0) - TARGET_ACCEPTANCE)).exp()
+
+
+def check_latents(*distributions: Distribution) -> None:
+    """Refuse latents where chains cannot go: on anything but the whole space.
+
+    A distribution's ``support`` says where. Only that of torch's von Mises, a density on a circle, is all
+    reals.
+
+    Raises:
+        ValueError: which distribution is bounded, or on a circle.
+    """
+    for d in distributions:
+        try:
+            support: Any = d.support
+        except NotImplementedError:
+            continue  # a flow may not say; flows live on the whole space
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
+        if isinstance(_innermost(d), VonMises) or not isinstance(support, type(constraints.real)):
+            raise ValueError(
+                f"{named(d)} latents are not real vectors, which annealing needs; use IWAE instead"
+            )
+
+
+def _innermost(d: Distribution) -> Distribution:
+    """What stands in an `Independent`, or a mixture's components."""
+    while isinstance(d, Independent | MixtureSameFamily):
+        d = d.base_dist if isinstance(d, Independent) else d.component_distribution
+    return d

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from jensen.chunks import rows_at_once
 from jensen.data.seeds import derive_seed, seeded
+from jensen.evaluation.resampling import systematic
 from jensen.mode import in_blocks, measuring
 from jensen.trace import Model
 
@@ -46,25 +47,14 @@ def draw_missing(
         context: for conditional models.
     """
     with measuring(model):
-        return _draw_missing(model, x, num_draws, num_samples, context)
-
-
-def _draw_missing(
-    model: Decodes, x: Tensor, num_draws: int, num_samples: int, context: Tensor | None
-) -> Tensor:
-    trace = model.trace(x, num_samples, context=context)
-    weights = trace.log_w.double().softmax(0)  # [K, B]
-    # Systematic resampling: its S picks of a row follow the weights more evenly than independent ones.
-    steps = torch.arange(num_draws, device=x.device, dtype=torch.float64)[:, None]
-    places = (steps + torch.rand(len(x), device=x.device, dtype=torch.float64)) / num_draws  # [S, B]
-    picks = torch.searchsorted(weights.cumsum(0).T.contiguous(), places.T.contiguous()).T
-    picks = picks.clamp(max=num_samples - 1)
-    # In random order: the first few of many draws must be as good as any others.
-    shuffled = torch.rand(picks.shape, device=x.device).argsort(0)
-    picks = picks.gather(0, shuffled)
-    z = tuple(group.gather(0, picks[..., None].expand(-1, -1, group.shape[-1])) for group in trace.z)
-    drawn = model.likelihood(z, context=trace.context).sample()
-    return torch.where(x.isnan(), drawn.to(x.dtype), x)
+        trace = model.trace(x, num_samples, context=context)
+        offsets = torch.rand(len(x), device=x.device, dtype=torch.float64)
+        picks = systematic(trace.log_w.double().softmax(0), offsets, num_draws)  # [S, B]
+        # In random order: the first few of many draws must be as good as any others.
+        picks = picks.gather(0, torch.rand(picks.shape, device=x.device).argsort(0))
+        z = tuple(group.gather(0, picks[..., None].expand(-1, -1, group.shape[-1])) for group in trace.z)
+        drawn = model.likelihood(z, context=trace.context).sample()
+        return torch.where(x.isnan(), drawn.to(x.dtype), x)
 
 
 def _draw_in_parts(models: Sequence[Decodes], x: Tensor, num_draws: int, num_samples: int) -> Tensor:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from jensen.checks import check_count
 from jensen.data.seeds import seeded
 from jensen.distributions import center
-from jensen.mode import measuring
-from jensen.trace import Model, check_count
+from jensen.mode import measuring, with_contexts
+from jensen.trace import Model
 
 ROWS = 256
 """Rows drawn at a time."""
@@ -46,10 +47,10 @@ def reconstruct(
 
     With a ``context`` ``[N, ...]``, E[x | z, c].
     """
-    parts = latents.split(rows)
-    contexts = [None] * len(parts) if context is None else context.to(latents.device).split(rows)
+    contexts = None if context is None else context.to(latents.device).split(rows)
     with measuring(decoder):
-        means = [center(decoder(z[None], c))[0].cpu() for z, c in zip(parts, contexts, strict=True)]
+        parts = with_contexts(latents.split(rows), contexts)
+        means = [center(decoder(z[None], c))[0].cpu() for z, c in parts]
     return torch.cat(means)
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.data.seeds import seeded
 from jensen.mode import in_blocks, measuring
 from jensen.objectives.bounds import PowerMean
-from jensen.trace import check_count
 
 BLOCK = 1 << 18
 """Numbers of the data at a time, rows * K * D. A likelihood makes several of each; where they leave a

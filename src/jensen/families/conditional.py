@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from jensen.trace import takes_two
+from jensen.checks import takes_two
 
 
 class Conditional(nn.Module):

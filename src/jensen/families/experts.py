@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
+from jensen.checks import check_count
 from jensen.distributions.limits import limited
 from jensen.families.arguments import shapes
-from jensen.trace import check_count
 
 LARGEST = 100.0
 """Soft limit of the entries of b: an expert knows its direction to 1/100 of the prior's spread."""

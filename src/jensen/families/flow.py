@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.distributions.limits import bounded_exp, limited
 from jensen.distributions.spline import SplineNormal, coupling_splines
 from jensen.families.arguments import shapes
-from jensen.trace import check_count
 
 LARGEST_CONTEXT = 10.0
 """Soft limit of the numbers that condition the flow."""

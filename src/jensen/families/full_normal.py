@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
+from jensen.checks import check_count
 from jensen.distributions.limits import bounded_exp, bounded_log, limited, unlimited
 from jensen.distributions.low_rank import LowRankNormal as LowRankDistribution
 from jensen.families.arguments import shapes
-from jensen.trace import check_count
 
 JITTER = 1e-4
 """What is added to the unit diagonal of a correlation matrix: it bounds how singular one can be."""

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.distributions.delta import Delta
 from jensen.families.arguments import shapes
-from jensen.trace import check_count
 
 
 class PointMass(nn.Module):

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from jensen.checks import check_count
 from jensen.distributions.limits import LOG_SCALE_LIMITS, bounded_exp, bounded_log
-from jensen.trace import check_count
 
 
 def _positive(sigma: float) -> float:

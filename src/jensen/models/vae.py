@@ -7,16 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from jensen.checks import check_count, check_data, check_distribution, check_shapes, takes_two
 from jensen.distributions import center
-from jensen.trace import (
-    Trace,
-    anonymous,
-    check_count,
-    check_data,
-    check_distribution,
-    check_shapes,
-    takes_two,
-)
+from jensen.trace import Trace, anonymous
 
 TYPES_DIFFER = ("dtype", "scalar type", "Input type")
 """What torch's complaints of two tensors of different types have in them."""

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
+from jensen.checks import check_count
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
 from jensen.objectives.bounds import mean, reduced
-from jensen.trace import anonymous, check_count
+from jensen.trace import anonymous
 
 
 @torch.enable_grad()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from jensen.trace import check_count
+from jensen.checks import check_count
 
 
 class StandardNormal(nn.Module):

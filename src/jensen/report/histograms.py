@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from jensen.data.arrays import Array
-from jensen.data.tables.dates import DAY
+from jensen.data.tables.dates import DAY, in_days
 from jensen.data.tables.schema import DISCRETE, Column
 from jensen.report.style import ACCENT, MUTED, length, shortened
 
@@ -17,8 +17,6 @@ BARS = 40
 """Bars of a histogram of numbers, at most."""
 NAMED = 12
 """Levels named under a panel, at most."""
-TIMES = ("%H", "%I", "%M", "%S")
-"""Parts of a date's form with which its codes are seconds, without which they are days."""
 NAME = 14
 """Letters of a level's name."""
 
@@ -34,7 +32,7 @@ def histogram(ax: Axes, data: Array, drawn: Array, column: Column | None) -> Non
         return
     step = 0.0 if column is None else column.step or 0.0
     if column is not None and column.type == "date":
-        per_day = _days(column)
+        per_day = 1.0 if in_days(column) else 1.0 / DAY
         data, drawn, step = data * per_day, drawn * per_day, step * per_day
         locator = AutoDateLocator(minticks=2, maxticks=4)  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)
@@ -101,10 +99,3 @@ def level_name(column: Column, number: int) -> str:
     """What a level is called, as it is written in the data, cut to what a panel has room for."""
     level = column.levels[number]
     return shortened(str(level).lower() if isinstance(level, bool) else str(level), NAME)
-
-
-def _days(column: Column) -> float:
-    """How many days one unit of a date's codes is."""
-    form = column.format
-    whole = column.storage.startswith("date") if form is None else not any(t in form for t in TIMES)
-    return 1.0 if whole else 1.0 / DAY

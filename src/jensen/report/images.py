@@ -5,16 +5,15 @@ from markupsafe import Markup
 from torch import Tensor
 
 from jensen.data.arrays import Array
-from jensen.data.grid import enlarged
+from jensen.data.grid import tiles_of
 from jensen.data.tables.codec import decode_table
 from jensen.report.look import REACH, Look, latent_name
-from jensen.report.style import Picture, plain, to_img
+from jensen.report.style import GAP, Picture, plain, to_img
 
 STRIP = 780
 """Pixels of a strip of tiles."""
 PANEL = 300
 """Pixels of a square of tiles."""
-GAP = 4
 
 
 def reconstructions(look: Look) -> Picture:
@@ -28,8 +27,8 @@ def reconstructions(look: Look) -> Picture:
     for start in range(0, min(len(seen), 2 * columns), columns):
         rows = slice(start, start + columns)
         place = f"test rows {start + 1} to {start + len(data[rows])}"
-        strips.append(("data", to_img(data[rows], columns, GAP, f"Images: {place}")))
-        strips.append(("E[x|z]", to_img(seen[rows], columns, GAP, f"Reconstructions of {place}")))
+        strips.append(("data", to_img(data[rows], columns, f"Images: {place}")))
+        strips.append(("E[x|z]", to_img(seen[rows], columns, f"Reconstructions of {place}")))
     caption = Markup(
         "The first test rows{}, and below each the decoder’s mean at the mean of its posterior, <i>z</i> = "
         "E[<i>z</i>|<i>x</i>]. What is missing below is what the latents do not carry."
@@ -53,7 +52,7 @@ def samples(look: Look) -> Picture:
         ),
     ]
     columns = _columns(groups[0][1], PANEL)
-    panels = [(title, to_img(x[: columns**2], columns, GAP, alt)) for title, x, alt in groups]
+    panels = [(title, to_img(x[: columns**2], columns, alt)) for title, x, alt in groups]
     noise = "drawn pixel by pixel" if look.preparation.discrete else "with the decoder’s noise added"
     caption = Markup(
         "Left: test rows{}, evenly taken. Middle: what the model claims the data look like, <i>z</i> from "
@@ -80,7 +79,7 @@ def walk(look: Look, means: Tensor) -> Picture:
     for dimension, x in zip(look.dimensions, every, strict=True):
         label = latent_name(dimension) + ("" if rates is None else f" · {plain(rates[dimension])} nats")
         alt = f"Decoder means while {latent_name(dimension)} moves from -{REACH:g} to {REACH:g}"
-        strips.append((label, to_img(x[kept], places, GAP, alt)))
+        strips.append((label, to_img(x[kept], places, alt)))
     return Picture(
         walk_caption(look),
         strips=tuple(strips),
@@ -111,17 +110,11 @@ def walk_caption(look: Look) -> Markup:
 
 def tiles(look: Look, x: Tensor, *, mean: bool = False) -> Array:
     """Data in the model's domain -> tiles ``[N, H, W, 4]`` uint8, enlarged by a whole factor where small."""
-    low, high = look.preparation.shown_range
-    grey = (look.given(x, mean=mean).double().numpy() - low) / (high - low)
-    if look.layout == "CHW":
-        grey = np.moveaxis(grey, 1, -1)
-    elif look.layout == "HW":
-        grey = grey[..., None]
-    levels = np.rint(np.nan_to_num(grey).clip(0, 1) * 255).astype(np.uint8)
-    colour = levels if levels.shape[-1] != 1 else levels.repeat(3, axis=-1)
+    shades = tiles_of(look.given(x, mean=mean).numpy(), look.preparation.shown_range)
+    colour = shades if shades.shape[-1] != 1 else shades.repeat(3, axis=-1)
     if colour.shape[-1] == 3:
         colour = np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=-1)
-    return enlarged(colour)
+    return colour
 
 
 def spread(rows: int, count: int) -> list[int]:

@@ -22,6 +22,8 @@ WIDTH = 960
 
 LEAST = 520
 """A narrow page scrolls a drawing rather than make it smaller than this, or than 0.8 of its width."""
+GAP = 4
+"""Pixels between two tiles."""
 
 # Matplotlib wants colours, the page has them by name, so that a drawing follows light and dark: each of
 # these stands for the CSS variable beside it.
@@ -120,16 +122,16 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     return head + Markup(re.sub(r"\n\s*", "\n", body).strip())
 
 
-def to_img(tiles: Array, columns: int, gap: int, alt: str) -> Markup:
+def to_img(tiles: Array, columns: int, alt: str) -> Markup:
     """Tiles ``[N, H, W, 4]`` uint8 (RGBA) as one embedded PNG, ``columns`` in a line, see-through between."""
     from PIL import Image
 
     count, height, width, _ = tiles.shape
     columns = min(columns, count)
     lines = -(-count // columns)
-    picture = np.zeros((lines * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
+    picture = np.zeros((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), dtype=np.uint8)
     for number, tile in enumerate(tiles):
-        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        top, left = number // columns * (height + GAP), number % columns * (width + GAP)
         picture[top : top + height, left : left + width] = tile
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", optimize=True)

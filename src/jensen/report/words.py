@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from jensen.config import Settings
 from jensen.config.effect import DEFAULTS
+from jensen.config.help import sections
 from jensen.config.settings import CHOSEN, as_yaml, left_to_jensen
 from jensen.figures.lines import conditions, measured, stands_for
 from jensen.report.look import Look
 from jensen.report.style import counted, plain
 from jensen.report.table import numbers
 from jensen.run import Run
-
-TITLES = {"Plan": "Training"}
 
 
 def summary(look: Look) -> Markup:
@@ -96,19 +94,8 @@ def _image_size(look: Look) -> str:
 
 def settings_groups(run: Run) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Title and (name, value, whether it was given and is not the default) of every setting."""
-    shown = set[str]()
-    groups: list[tuple[str, list[tuple[str, str, bool]]]] = []
-    for kind in reversed(Settings.__mro__):
-        names = (
-            [field.name for field in fields(kind) if field.name not in shown] if is_dataclass(kind) else []
-        )
-        shown.update(names)
-        if names and kind is Settings:  # the few that are none of its parts' own
-            groups[-1][1].extend(_setting(run, name) for name in names)
-        elif names:
-            title = TITLES.get(kind.__name__, kind.__name__.removesuffix("Settings"))
-            groups.append((title, [_setting(run, name) for name in names]))
-    return groups
+    groups = sections(Settings).items()
+    return [(title.capitalize(), [_setting(run, name) for name in names]) for title, names in groups if names]
 
 
 def _setting(run: Run, name: str) -> tuple[str, str, bool]:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_data, named
 from jensen.chunks import traces
 from jensen.data.seeds import derive_seed, seeded
 from jensen.mode import measuring
-from jensen.trace import Model, check_data, has_density, named
+from jensen.trace import Model, has_density
 from jensen.training.ascent import AdamSteps
 from jensen.training.natural import NaturalSteps
 from jensen.training.start import Family, find_start

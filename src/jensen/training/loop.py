@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jensen.checks import takes_two
 from jensen.chunks import numbers_decoded
 from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
@@ -18,7 +19,7 @@ from jensen.float32 import full_float32
 from jensen.memory import within_memory
 from jensen.mode import learning, measuring, mode_kept
 from jensen.objectives import Bound
-from jensen.trace import Model, takes_two
+from jensen.trace import Model
 from jensen.training.engine import Engine, Say, place
 from jensen.training.held_out import near
 from jensen.training.history import Record

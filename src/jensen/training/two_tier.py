@@ -11,7 +11,6 @@ Three ways to find the posterior, one loop (`jensen.training.loop.train`):
   `jensen.models.local.semi_amortized`, and an estimator by `semi_amortized_estimator` below.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed
-from jensen.mode import in_blocks, measuring
+from jensen.mode import measuring, with_contexts
 from jensen.objectives import Bound, pathwise
 from jensen.objectives.bounds import log_mean_exp
-from jensen.trace import Model, Trace, check_count
+from jensen.trace import Model, Trace
 from jensen.training.inner import Refined, log_weights, refine
 
 __all__ = [
@@ -123,8 +123,7 @@ def compute_log_likelihood(
     taken: list[Tensor] = []
     tighter: list[Tensor] = []
     rising: list[Tensor] = []
-    given = itertools.repeat(None) if contexts is None else contexts
-    for number, (x, context) in enumerate(zip(in_blocks(blocks), given, strict=contexts is not None)):
+    for number, (x, context) in enumerate(with_contexts(blocks, contexts)):
         block_seed = derive_seed(seed, "block", number)
         refined = refine(model, x, steps, seed=block_seed, context=context, **options)
         noise = derive_seed(seed, "figure", number)  # the same for both, which are compared

@@ -67,7 +67,7 @@ def since_1970(cells: Any, column: Column, name: str, before: int) -> Any:
     import pyarrow.compute as pc
 
     kind = cells.type
-    days = _in_days(column)
+    days = in_days(column)
     if pa.types.is_integer(kind) and column.format == COMPACT:
         cells = pc.cast(cells, pa.string())
     if is_text(cells.type) and column.format is not None:
@@ -95,7 +95,7 @@ def dates_of(codes: Array, column: Column) -> Any:
         values = (values / column.step).round() * column.step
     kind = arrow_type(column.storage)
     if column.format is not None:
-        seconds = (values.round() * (DAY if _in_days(column) else 1)).astype(np.int64)
+        seconds = (values.round() * (DAY if in_days(column) else 1)).astype(np.int64)
         moments = pa.array(seconds, mask=missing).cast(pa.timestamp("s"))
         texts = write_dates(moments, column.format)
         return texts.cast(kind) if kind is not None and pa.types.is_integer(kind) else texts
@@ -125,7 +125,7 @@ def steps_of(moments: Any, steps: Iterable[int] = STEPS) -> tuple[int, ...]:
     return tuple(step for step in steps if on(step))
 
 
-def _in_days(column: Column) -> bool:
+def in_days(column: Column) -> bool:
     """Whether the codes of a column are days: its dates have no time of day."""
     if column.format is None:
         return column.storage.startswith("date")

@@ -91,17 +91,6 @@ class Schema:
         """The columns of the codes ``[N, C]``."""
         return tuple(column for column in self.columns if column.modelled)
 
-    def index(self, name: str) -> int:
-        """The place of a modelled column among the codes.
-
-        Raises:
-            UserError: there is no such modelled column.
-        """
-        names = [column.name for column in self.modelled]
-        if name not in names:
-            raise UserError(f"there is no modelled column {name!r}; there are {', '.join(names)}")
-        return names.index(name)
-
     def sentences(self) -> list[str]:
         """What a user should know of the columns: how many of each type, and what was done to some."""
         by_type = {kind: [c.name for c in self.columns if c.type == kind] for kind in TYPES}

@@ -57,7 +57,7 @@ def read_tables(
     table = read_table(path, known, None if edited is None else maybe_text(edited))
     if known is None:
         _say_layouts(path, on_choice)
-    return named(table, str(path), schema, strict=strict, on_choice=on_choice)
+    return read_arrow(table, str(path), schema, strict=strict, on_choice=on_choice)
 
 
 def _say_layouts(path: Path, on_choice: Callable[[str], None]) -> None:
@@ -67,7 +67,7 @@ def _say_layouts(path: Path, on_choice: Callable[[str], None]) -> None:
             on_choice(f"{file} {sentence}")
 
 
-def named(
+def read_arrow(
     table: Any,
     name: str,
     schema: Schema | Path | None = None,

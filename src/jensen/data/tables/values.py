@@ -8,11 +8,11 @@ from datetime import datetime
 
 import numpy as np
 
-from jensen.data.tables.codec import encode_table
+from jensen.data.tables.codec import encode_cells
 from jensen.data.tables.dates import dates_of
 from jensen.data.tables.forms import as_written, plain
 from jensen.data.tables.numerals import is_number
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Column
 from jensen.errors import UserError
 
 
@@ -30,8 +30,8 @@ def code_of(column: Column, text: str) -> float:
                     raise ValueError
                 seconds = moment.astype(np.int64)
                 return float(seconds // 86400 if column.storage.startswith("date") else seconds)
-            alone = Schema((replace(column, storage="string"),))
-            return float(encode_table(pa.table({column.name: cells}), alone).x[0, 0])
+            codes, _ = encode_cells(cells, replace(column, storage="string"), "the condition")
+            return float(codes[0])
         except (ValueError, pa.ArrowInvalid, Warning):
             raise UserError(
                 f"--where: {text!r} is no date for {column.name!r}; write it as {_examples(column)}"
