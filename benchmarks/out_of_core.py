@@ -50,7 +50,7 @@ def measured(words: list[str], cwd: Path, environment: dict[str, str]) -> dict[s
     """A ``jensen`` command in a process of its own: seconds, and the most memory that it had, MiB."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "jensen.cli", *words], cwd=cwd, env=os.environ | environment
+        [sys.executable, "-m", "jensen", *words], cwd=cwd, env=os.environ | environment
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

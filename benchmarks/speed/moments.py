@@ -47,7 +47,7 @@ def starts(folder: Path, seed: int, repeats: int) -> dict[str, list[float]]:
 
 def _first_line_of_jensen(out: Path) -> None:
     """Start ``jensen train digits`` and wait for the line of the first epoch."""
-    command = [sys.executable, "-m", "jensen.cli", "train", "digits", "--overwrite", "--out", str(out)]
+    command = [sys.executable, "-m", "jensen", "train", "digits", "--overwrite", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
     assert process.stderr is not None
     try:

@@ -26,7 +26,7 @@ def environment() -> dict[str, str]:
 def shell(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """``jensen WORDS`` as a user types it: a process of its own, in the folder ``cwd``."""
     return subprocess.run(
-        [sys.executable, "-m", "jensen.cli", *words],
+        [sys.executable, "-m", "jensen", *words],
         cwd=cwd,
         env=environment(),
         capture_output=True,

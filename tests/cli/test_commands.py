@@ -253,7 +253,7 @@ def test_choices_that_follow_from_others_are_said(here: Path, tmp_path: Path, ca
 
 def test_output_to_a_reader_that_left_is_no_fault(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "jensen.cli", "--help"],
+        [sys.executable, "-m", "jensen", "--help"],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

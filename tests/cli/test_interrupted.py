@@ -192,7 +192,7 @@ def test_a_run_that_never_had_room_for_a_checkpoint_is_begun_anew_by_resuming(
 def test_a_full_standard_output(line: str, trained: Path) -> None:
     with FULL.open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "jensen.cli", *line.split()],
+            [sys.executable, "-m", "jensen", *line.split()],
             cwd=trained,
             env=environment(),
             stdout=full,

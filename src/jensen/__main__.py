@@ -1,4 +1,4 @@
-"""``python -m jensen.cli``, the same as ``jensen``."""
+"""``python -m jensen``, the same as ``jensen``."""
 
 import sys
 
