@@ -180,3 +180,18 @@ def test_few_test_rows_are_joined_by_all_others_for_histograms(tmp_path: Path) -
     assert "30 rows of all splits, since only 3 are test rows, (filled) and 1,000 draws" in page.read_text(
         "utf-8"
     )
+
+
+def test_a_column_without_a_cell_among_the_test_rows_stays_empty(tmp_path: Path) -> None:
+    """NumPy warns of means of nothing, which is no matter of the user's: here each warning is an error."""
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=40), "b": draw.normal(size=40), "c": draw.normal(size=40)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    settings = Settings(data=str(tmp_path / "t.csv"), epochs=1, hidden=(4,), latent_dim=1, device="cpu")
+    tested = start(settings, tmp_path / "split").dataset().numbers("test")
+    frame.loc[np.asarray(tested), "b"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    run = start(settings, tmp_path / "run")
+    assert list(run.dataset().numbers("test")) == list(tested)
+    page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu")
+    assert "Columns are in standard deviations from their mean" in page.read_text("utf-8")

@@ -88,8 +88,9 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     moved = moving.double().flatten(1).numpy()[:, :size]  # a label that was given is no value
     mean, spread = np.zeros(size), np.ones(size)
     if schema is not None:  # each in its own standard deviations from its own mean
-        values = look.x.double().flatten(1).numpy()
-        mean, spread = np.nanmean(values, 0), np.nanstd(values, 0).clip(min=1e-12)
+        cells = np.ma.masked_invalid(look.x.double().flatten(1).numpy())
+        # A column without a cell in these rows has no units here, NaN, and stays empty.
+        mean, spread = cells.mean(0).filled(np.nan), cells.std(0).filled(np.nan).clip(min=1e-12)
     columns, names, words = np.arange(size), None, _units(look)
     if schema is not None or look.preparation.support == "count":
         moves = (moved / spread).var(0)
