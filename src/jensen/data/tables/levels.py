@@ -33,6 +33,9 @@ def level_codes(cells: Any, column: Column) -> Array:
         return level_codes(cells, replace(column, levels=truths, storage="bool"))
     if isinstance(column.levels[0], str):
         given, levels = pc.cast(cells, pa.string()), level_array(column.levels)
+        bare = pc.utf8_trim_whitespace(levels)
+        if len(pc.unique(bare)) == len(bare):  # else the blanks around them tell levels apart
+            given, levels = pc.utf8_trim_whitespace(given), bare
     elif isinstance(column.levels[0], bool) and is_text(cells.type):
         given, levels = pc.utf8_lower(cells), pa.array([str(level).lower() for level in column.levels])
         levels = pc.cast(levels, cells.type)
