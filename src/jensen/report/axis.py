@@ -89,8 +89,8 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     mean, spread = np.zeros(size), np.ones(size)
     if schema is not None:  # each in its own standard deviations from its own mean
         cells = np.ma.masked_invalid(look.x.double().flatten(1).numpy())
-        # A column without a cell in these rows has no units here, NaN, and stays empty.
-        mean, spread = cells.mean(0).filled(np.nan), cells.std(0).filled(np.nan).clip(min=1e-12)
+        reach = np.ma.masked_equal(np.ma.ptp(cells, 0), 0.0)  # of a column that varies; others have no unit
+        mean, spread = cells.mean(0).filled(np.nan), (reach * (cells / reach).std(0)).filled(np.nan)
     columns, names, words = np.arange(size), None, _units(look)
     if schema is not None or look.preparation.support == "count":
         moves = (moved / spread).var(0)
@@ -116,7 +116,8 @@ def _unit(look: Look) -> str:
 def _units(look: Look) -> str:
     if look.run.schema is not None:
         levels = ", categories by number" if has_levels(look.run.schema) else ""
-        return f"Columns are in standard deviations from their mean over the test rows{levels}. "
+        unit = f"standard deviations from their mean over the test rows{levels}"
+        return f"Columns are in {unit}; those that do not vary there are empty. "
     if look.run.settings.scaling == "none":
         return ""
     return "Values are scaled as the model sees them, so that columns of different units share an axis. "
