@@ -3,17 +3,22 @@
 import csv
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.patches import Rectangle
 
 from jensen.config import Settings
 from jensen.config.settings import CHOSEN
-from jensen.data.tables.schema import Column
+from jensen.data.tables.schema import Column, Schema
 from jensen.report import write_report
+from jensen.report.axis import axis_of
 from jensen.report.histograms import fitting_edges, histogram
+from jensen.report.look import Look
 from jensen.report.style import canvas, shortened
 from jensen.report.words import settings_groups
 from jensen.run import Run
@@ -180,3 +185,21 @@ def test_few_test_rows_are_joined_by_all_others_for_histograms(tmp_path: Path) -
     assert "30 rows of all splits, since only 3 are test rows, (filled) and 1,000 draws" in page.read_text(
         "utf-8"
     )
+
+
+def test_columns_that_do_not_vary_over_the_test_rows_stay_empty() -> None:
+    """Their standard deviation is no unit: by 1e-12 all else would be flat. No warnings either."""
+    x = np.random.default_rng(0).normal(size=(9, 5))
+    x[:, 1], x[:, 2], x[1:, 3] = np.nan, 0.1, np.nan
+    x[:, 4] *= 1e200
+    columns = tuple(Column(name, "continuous", "double") for name in "abcde")
+    run = SimpleNamespace(schema=Schema(columns), event_shape=(5,), names=list("abcde"))
+    look = cast(Look, SimpleNamespace(run=run, x=torch.from_numpy(x)))
+    axis = axis_of(look, torch.from_numpy(np.nan_to_num(x) + 0.5))
+    assert axis.spread[0] == pytest.approx(x[:, 0].std(), rel=1e-12)
+    assert np.isnan(axis.spread).tolist() == [False, True, True, True, False]
+    assert "those that do not vary there are empty" in axis.words
+    figure, [ax] = canvas(400, 200)
+    axis.draw(ax, torch.full((5,), 0.7), linewidth=1.0)
+    assert np.isnan(np.asarray(ax.lines[0].get_ydata())).tolist() == [False, True, True, True, False]
+    figure.draw_without_rendering()

@@ -88,8 +88,9 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     moved = moving.double().flatten(1).numpy()[:, :size]  # a label that was given is no value
     mean, spread = np.zeros(size), np.ones(size)
     if schema is not None:  # each in its own standard deviations from its own mean
-        values = look.x.double().flatten(1).numpy()
-        mean, spread = np.nanmean(values, 0), np.nanstd(values, 0).clip(min=1e-12)
+        cells = np.ma.masked_invalid(look.x.double().flatten(1).numpy())
+        reach = np.ma.masked_equal(np.ma.ptp(cells, 0), 0.0)  # of a column that varies; others have no unit
+        mean, spread = cells.mean(0).filled(np.nan), (reach * (cells / reach).std(0)).filled(np.nan)
     columns, names, words = np.arange(size), None, _units(look)
     if schema is not None or look.preparation.support == "count":
         moves = (moved / spread).var(0)
@@ -115,7 +116,8 @@ def _unit(look: Look) -> str:
 def _units(look: Look) -> str:
     if look.run.schema is not None:
         levels = ", categories by number" if has_levels(look.run.schema) else ""
-        return f"Columns are in standard deviations from their mean over the test rows{levels}. "
+        unit = f"standard deviations from their mean over the test rows{levels}"
+        return f"Columns are in {unit}; those that do not vary there are empty. "
     if look.run.settings.scaling == "none":
         return ""
     return "Values are scaled as the model sees them, so that columns of different units share an axis. "

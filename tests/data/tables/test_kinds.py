@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import polars
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jensen.data import load_rows
@@ -134,6 +135,34 @@ def test_whole_numbers_too_close_to_tell_apart_are_left_out_and_said(kind: type,
     assert "too close to tell apart" in schema.warnings[0]
     with pytest.raises(UserError, match="too close to tell apart"):
         load_rows(table)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair"),
+    [
+        (np.int64, (1_384_502_117_640_773_721, 1_384_502_117_641_039_978)),
+        (np.int64, (-(2**62) - 1, 7)),
+        (np.uint64, (3, 2**64 - 1)),
+        (np.uint64, (2**63 + 5, 2**64 - 1)),
+    ],
+)
+@pytest.mark.parametrize("large", [False, True])
+def test_two_whole_numbers_beyond_float64_are_levels_digit_by_digit(
+    kind: type, pair: tuple[int, int], large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of two tenants with ids of 19 digits, which float64 rounds: no cell would be one of its levels."""
+    numbers = np.array([pair[i % 2] for i in WHOLE], kind)
+    table = pa.table({"tenant": numbers, "x": NORMAL, "same": numbers[:1].repeat(N)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    if large:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr("jensen.data.tables.batches.LARGE", 1)
+    schema = load(str(tmp_path / "t.parquet")).schema
+    assert schema is not None
+    assert (schema.columns[0].type, schema.columns[0].levels) == ("binary", pair)
+    codes = encode_table(table, schema, strict=True).x
+    assert codes[:, 0].tolist() == [i % 2 for i in WHOLE]
+    assert decode_table(codes, schema).equals(table)
 
 
 @pytest.mark.parametrize(

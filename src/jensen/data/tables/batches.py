@@ -99,6 +99,7 @@ class Pieces:
     def __init__(self, path: Path, schema: Schema | None = None, edited: Schema | None = None) -> None:
         self.path = path
         self.files = files_of(path)
+        self._schema = schema
         self._storage = {file: storage_of(schema) for file in self.files}
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
@@ -115,15 +116,15 @@ class Pieces:
     def cells(self) -> "Iterator[pa.Table]":
         """The pieces with every cell as it is: in text files as it is written."""
         for file in self.files:
-            yield from _cells(file)
+            yield from _cells(file, self._schema)
 
     def _typed(self, file: Path) -> "Iterator[pa.Table]":
         if not _is_text(file):
             yield from (self._alike(piece, file) for piece in _cells(file))
             return
-        layout = text_layout(file)
+        layout = text_layout(file, self._schema)
         before = 0
-        for piece in _cells(file):
+        for piece in _cells(file, self._schema):
             table = typed_cells(piece, self._storage[file], file, layout, before)
             yield self._alike(table, file)
             before += len(piece)
@@ -165,12 +166,12 @@ def _fields(file: Path, storage: dict[str, str]) -> "pa.Schema":
     return first.schema
 
 
-def _cells(file: Path) -> "Iterator[pa.Table]":
+def _cells(file: Path, schema: Schema | None = None) -> "Iterator[pa.Table]":
     """The rows of a file in pieces of at most `ROWS`, with their cells as they are."""
     import pyarrow as pa
 
     if _is_text(file):
-        yield from _text_cells(file)
+        yield from _text_cells(file, schema)
         return
     some = False
     try:
@@ -184,11 +185,11 @@ def _cells(file: Path) -> "Iterator[pa.Table]":
         raise UserError(f"{file} has no rows; give a table with a header line and rows below it")
 
 
-def _text_cells(file: Path) -> "Iterator[pa.Table]":
+def _text_cells(file: Path, schema: Schema | None) -> "Iterator[pa.Table]":
     import pyarrow as pa
     from pyarrow import csv
 
-    layout = text_layout(file)
+    layout = text_layout(file, schema)
     with text_errors(file, layout):
         options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:

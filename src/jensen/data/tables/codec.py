@@ -7,7 +7,7 @@ import numpy as np
 
 from jensen.data.arrays import Array, Mask
 from jensen.data.tables.dates import dates_of, since_1970
-from jensen.data.tables.levels import level_codes
+from jensen.data.tables.levels import level_array, level_codes
 from jensen.data.tables.odd import Odd, odd_cells, odd_levels, odd_numbers, sentences
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, number_cells, without_nan
@@ -185,7 +185,7 @@ def _dictionary(numbers: Any, column: Column, kind: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    levels = pc.cast(pa.array(list(column.levels)), kind.value_type)
+    levels = pc.cast(level_array(column.levels), kind.value_type)
     return pa.DictionaryArray.from_arrays(numbers.cast(kind.index_type), levels, ordered=kind.ordered)
 
 
@@ -203,7 +203,7 @@ def _cells(codes: Array, column: Column) -> Any:
             return _dictionary(pa.array(numbers, mask=missing), column, kind)
         if kind is not None and pa.types.is_decimal(kind):
             return number_cells(np.asarray(column.levels, np.float64)[numbers], missing, kind)
-        taken = pa.array(list(column.levels)).take(pa.array(numbers, mask=missing))
+        taken = level_array(column.levels).take(pa.array(numbers, mask=missing))
         return taken if kind is None else pc.cast(taken, kind, safe=False)
     if column.type == "date":
         return dates_of(codes, column)

@@ -88,7 +88,7 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
         schema: of the codes.
     """
     as_text = suffix_of(source) in TEXT and suffix_of(outs[0]) in TEXT
-    layout = text_layout(source) if as_text else None
+    layout = text_layout(source, schema) if as_text else None
     taken = _Taken(codes)
     done = Filled()
     with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,11 @@ def _either(name: str, form: str, *others: str) -> str:
 def _number(
     summary: Summary, numbers: Numbers, storage: str, all_differ: Callable[[Summary], bool]
 ) -> tuple[Column, str]:
+    import pyarrow as pa
+
     column = _number_column(summary.name, numbers, storage)
+    if column.levels and pa.types.is_integer(summary.kind):  # those of float64 are rounded beyond 2**53
+        column = replace(column, levels=tuple(sorted(summary.distinct)))
     if column.type == "count" and _compact(summary, numbers):
         return Column(summary.name, "date", storage, step=1.0, format=COMPACT), ""
     if _collide(summary, numbers):

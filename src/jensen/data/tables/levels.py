@@ -1,13 +1,22 @@
 """Which of the levels of a discrete column its cells are, in whatever type they come."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.tables.schema import Column, is_truth
+from jensen.data.tables.schema import Column, Level, is_truth
 from jensen.data.tables.storage import arrow_type, is_text
+
+
+def level_array(levels: Sequence[Level]) -> Any:
+    """Levels as an array of Arrow, in which whole numbers are int64 or, where one is beyond it, uint64."""
+    import pyarrow as pa
+
+    beyond = any(isinstance(level, int) and level >= 2**63 for level in levels)
+    return pa.array(list(levels), pa.uint64() if beyond else None)
 
 
 def level_codes(cells: Any, column: Column) -> Array:
@@ -23,12 +32,15 @@ def level_codes(cells: Any, column: Column) -> Array:
         truths = tuple(str(level).lower() == "true" for level in column.levels)
         return level_codes(cells, replace(column, levels=truths, storage="bool"))
     if isinstance(column.levels[0], str):
-        given, levels = pc.cast(cells, pa.string()), pa.array(list(column.levels))
+        given, levels = pc.cast(cells, pa.string()), level_array(column.levels)
+        bare = pc.utf8_trim_whitespace(levels)
+        if len(pc.unique(bare)) == len(bare):  # else the blanks around them tell levels apart
+            given, levels = pc.utf8_trim_whitespace(given), bare
     elif isinstance(column.levels[0], bool) and is_text(cells.type):
         given, levels = pc.utf8_lower(cells), pa.array([str(level).lower() for level in column.levels])
         levels = pc.cast(levels, cells.type)
     else:
-        given, levels = _alike(cells, pa.array(list(column.levels)), arrow_type(column.storage))
+        given, levels = _alike(cells, level_array(column.levels), arrow_type(column.storage))
     codes = pc.cast(pc.index_in(given, value_set=levels), pa.float64())
     if codes.null_count == len(codes) and isinstance(column.levels[0], str) and not is_text(cells.type):
         raise pa.ArrowInvalid("none of its cells is a level")

@@ -63,7 +63,7 @@ def _read_folder(path: Path, schema: Schema | None, edited: Schema | None) -> "p
     for file in table_files(path):
         is_text = suffix_of(file) in TEXT
         table = _checked(
-            read_text_cells(file, text_layout(file)) if is_text else _read_file(file, None), file
+            read_text_cells(file, text_layout(file, schema)) if is_text else _read_file(file, None), file
         )
         names = next(iter(tables.values()), table).column_names
         check_names(table.column_names, file, names, path)
@@ -72,7 +72,7 @@ def _read_folder(path: Path, schema: Schema | None, edited: Schema | None) -> "p
     cells = {file: [table] for file, table in text.items()}
     storage = storage_of(schema) if schema else common_storage(cells, storage_of(edited))
     for file, table in text.items():
-        tables[file] = typed_cells(table, storage, file, text_layout(file))
+        tables[file] = typed_cells(table, storage, file, text_layout(file, schema))
     try:
         return pa.concat_tables(tables.values(), promote_options="permissive")
     except pa.ArrowException as error:

@@ -6,7 +6,7 @@ missing cell. `jensen.data.tables.codec` codes and decodes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,6 +154,16 @@ def _read_levels(record: Mapping[str, Any]) -> tuple[Level, ...]:
             f"column {name!r} of the schema has the format {form!r}; give a text, such as '%d %b %Y'"
         )
     return tuple(levels)
+
+
+def as_known(names: Iterable[str], schema: Schema | None) -> list[str]:
+    """Names of columns, each as a schema has it but for blanks around it; else without these.
+
+    Text files say nothing by such blanks, but names of other files and of frames may have them.
+    """
+    known = {} if schema is None else {column.name: column.name for column in schema.columns}
+    bare = {name.strip(): name for name in known}
+    return [known.get(name) or bare.get(name.strip(), name.strip()) for name in names]
 
 
 def is_truth(levels: Sequence[Level]) -> bool:

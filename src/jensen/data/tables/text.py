@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.tables.cells import storage_of, typed_cells
 from jensen.data.tables.layout import MARKS, Layout, first_line, line_of
 from jensen.data.tables.numerals import is_number
-from jensen.data.tables.schema import Schema
+from jensen.data.tables.schema import Schema, as_known
 from jensen.data.words import count
 from jensen.errors import UserError
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def text_layout(path: Path) -> Layout:
+def text_layout(path: Path, schema: Schema | None = None) -> Layout:
     """How a text file is written, by its first line.
 
     Its cells are separated by commas (in a .tsv file by tabs), unless another mark makes more of its names,
-    or makes numbers of them.
+    or makes numbers of them. The blanks around names are those of the ``schema`` of a table read before, or
+    none.
 
     Raises:
         UserError: it cannot be read, or has a name twice.
@@ -39,7 +40,7 @@ def text_layout(path: Path) -> Layout:
         ):
             header, mark = cells, other
     numbers = _numbers(header, mark)
-    names = [f"x{i}" for i in range(len(header))] if numbers else [name.strip() for name in header]
+    names = [f"x{i}" for i in range(len(header))] if numbers else as_known(header, schema)
     check_distinct(names, path)
     line = first_line(path)
     return Layout(
@@ -117,7 +118,7 @@ def text_errors(path: Path, layout: Layout) -> Iterator[None]:
 
 def read_text(path: Path, schema: Schema | None) -> "pa.Table":
     """The table of a text file, each column as what it was in training, or as what all its cells are."""
-    layout = text_layout(path)
+    layout = text_layout(path, schema)
     table = read_text_cells(path, layout)
     return typed_cells(table, storage_of(schema), path, layout)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jensen.data.tables.comparisons import Comparison, comparisons, listed, unquoted
-from jensen.data.tables.schema import Column, Schema
+from jensen.data.tables.schema import Column, Schema, as_known
 from jensen.data.tables.values import code_of, written
 from jensen.data.words import few
 from jensen.errors import UserError, did_you_mean
@@ -55,7 +55,8 @@ def parse_where(text: str, schema: Schema) -> list[Allowed]:
 
 
 def _allowed(found: Comparison, schema: Schema) -> Allowed:
-    name, operator, value = found.name, found.operator, found.value
+    operator, value = found.operator, found.value
+    [name] = as_known([found.name], schema)
     columns = [column.name for column in schema.modelled]
     if name not in columns:
         raise UserError(f"--where: {_no_column(name, operator, value, schema)}")
@@ -105,7 +106,8 @@ def _levels(column: Column, place: int, operator: str, values: list[str]) -> All
     names = [str(level).lower() if isinstance(level, bool) else str(level) for level in column.levels]
     codes = []
     for value in values:
-        exact = value if value in names else next((n for n in names if n.lower() == value.lower()), None)
+        alike = (name for name in names if name.strip().lower() == value.strip().lower())
+        exact = value if value in names else next(alike, None)
         if exact is None:
             near = did_you_mean(value, names)
             raise UserError(f"--where: {column.name!r} has no level {value!r}{near}; it has {few(names)}")
