@@ -65,6 +65,8 @@ def score_blocks(
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
         seed: the same seed gives the same scores, at every call. All rows share their noise (see
             `share_noise`): a row's score depends on the row alone, not on the rows beside it.
+            (An inner loop, of two-tier or semi-amortized inference, has noise of its own that goes by a row's
+            place in its block: where it stops short of the best posterior, the score moves with the place.)
         contexts: for conditional models whose rows do not carry their own, what is given in each block,
             ``[B, ...]``; the scores are then of log p(x | c).
         on_block: told the number of rows of each finished block, for progress.
