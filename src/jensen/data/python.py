@@ -223,5 +223,5 @@ def store(data: Any, path: str | Path) -> str:
             np.save(temporary, x, allow_pickle=False)
         else:
             arrays = {"x": x} if labels is None else {"x": x, "y": labels}
-            np.savez(temporary, allow_pickle=False, **arrays)
+            np.savez(temporary, **arrays)  # numbers both; NumPy before 2.2 takes no allow_pickle
     return str(path)
