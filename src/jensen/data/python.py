@@ -221,7 +221,8 @@ def store(data: Any, path: str | Path) -> str:
     with atomic(path) as temporary:
         if path.suffix == ".npy":
             np.save(temporary, x, allow_pickle=False)
+        elif labels is None:
+            np.savez(temporary, x=x)  # numbers, as labels are; NumPy before 2.2 takes no allow_pickle
         else:
-            arrays = {"x": x} if labels is None else {"x": x, "y": labels}
-            np.savez(temporary, **arrays)  # numbers both; NumPy before 2.2 takes no allow_pickle
+            np.savez(temporary, x=x, y=labels)
     return str(path)
