@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(call: Call, folder: Path, *words: str) -> tuple[pd.DataFrame, str]:
     out = folder / "s.csv"
     _, said = done(call, "sample", str(folder / "run"), "-o", str(out), *words)
-    return pd.read_csv(out, float_precision="round_trip"), said  # the default is one of pandas 3 alone
+    return pd.read_csv(out), said
 
 
 @pytest.mark.parametrize(("group", "dose"), [("a", -0.5), ("b", 0.5), ("c", 0.0)])
@@ -91,7 +91,8 @@ def test_where_chooses_contexts_and_resamples_the_rest(folder: Path, call: Call)
     x, said = drawn(call, folder, "-n", "2000", "--where", "group in (b, c) and dose > 1")
     assert "training rows" in said
     assert set(x.group) == {"b", "c"}
-    assert set(x.dose) <= set(given.dose), "contexts are those of training rows"
+    known = set(given.dose.round(12))  # pandas before 3 reads the last digit of a number otherwise
+    assert set(x.dose.round(12)) <= known, "contexts are those of training rows"
     share = (given.group == "b")[given.group.isin(["b", "c"]) & (given.dose > 1)].mean()
     assert abs((x.group == "b").mean() - share) < 0.1
     x, said = drawn(call, folder, "-n", "500", "--where", "kind = yes and group = a")
