@@ -148,8 +148,7 @@ class Compiled:
         self.graph = trace_step(flat, inputs)
         self.constants = lift_constants(self.graph)
         """Tensors that a step reads and that none of the above holds, such as the scales of the data."""
-        keeps = KEEPS_ORDER and not stored.is_cuda
-        self.draws: list[Draw] = [] if keeps else lift_draws(self.graph)
+        self.draws: list[Draw] = lift_draws(self.graph) if stored.is_cuda or not KEEPS_ORDER else []
         """Draws made before the machine code runs, where the code would not keep their order."""
         with torch.no_grad():
             self.run = backend(self.graph, [*self._drawn(), *self.constants, *inputs])
