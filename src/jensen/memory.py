@@ -1,5 +1,7 @@
 """Memory: when it does not suffice, which setting to lower; and how much was used. Free of torch."""
 
+import contextlib
+import ctypes
 import errno
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +42,18 @@ def _is_shortage(error: Exception) -> bool:
         return False
     full = isinstance(error, OSError) and error.errno == errno.ENOMEM
     return full or isinstance(error, MemoryError) or any(said in str(error) for said in SHORTAGES)
+
+
+def keep_large_blocks() -> None:
+    """Have this process keep the memory that it frees, where its allocator is glibc's.
+
+    That hands large blocks back to the system at every step, and takes as many page faults to get them again:
+    10 to 20 % of an eager step, or of a compiled one with many samples.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not glibc: nothing to mend
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
 
 
 def peak_memory() -> int | None:

@@ -135,6 +135,11 @@ REFUSED = [
     ({"estimator": "score-function", "baseline": "leave-one-out", "num_samples": 1}, "--num-samples 2"),
     ({"estimator": "doubly-reparameterized", "bound": "elbo"}, "iwae"),
     ({"estimator": "sticking-the-landing", "bound": "iwae"}, "doubly-reparameterized"),
+    ({"backward_samples": 2}, "--bound iwae --estimator doubly-reparameterized"),
+    (
+        {"estimator": "doubly-reparameterized", "bound": "iwae", "num_samples": 5, "backward_samples": 5},
+        "leaves out none of the draws: --num-samples is 5; give more",
+    ),
     ({"posterior": "flow", "kl": "closed-form"}, "closed-form"),
     ({"posterior": "experts"}, "--posterior full"),
     ({"likelihood": "poisson", "variance": "network"}, "variance"),

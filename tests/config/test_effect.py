@@ -24,6 +24,7 @@ GIVEN: dict[str, Any] = {
     "alpha": 0.2,
     "kl": "monte-carlo",
     "baseline": "running-mean",
+    "backward_samples": 3,
     "hide": 0.2,
     "inner_steps": 5,
     "inner_lr": 0.3,

@@ -37,6 +37,8 @@ ESTIMATORS = {
     "running-mean": (partial(score_function, baseline=RunningMean()), (*AVERAGES, *WEIGHTED), False),
     "sticking-the-landing": (sticking_the_landing, AVERAGES, True),
     "doubly-reparameterized": (doubly_reparameterized, WEIGHTED, True),
+    "two followed": (partial(doubly_reparameterized, backward_samples=2), WEIGHTED, True),
+    "all followed": (partial(doubly_reparameterized, backward_samples=3), WEIGHTED, True),
 }
 CASES = [
     pytest.param(name, bound, problem, id=f"{name}-{bound.name}-{problem}")

@@ -1,5 +1,7 @@
 """How much the estimators vary, where theory says what to expect."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -41,6 +43,14 @@ def test_a_baseline_lowers_the_variance(problem, bound):
     variance = {name: total_variance(e, bound, PROBLEMS[problem], 5) for name, e in SCORE.items()}
     assert variance["leave-one-out"] < 0.7 * variance["none"]
     assert variance["running-mean"] < variance["none"]
+
+
+@pytest.mark.parametrize("problem", GAUSSIAN)
+def test_following_more_of_the_draws_lowers_the_variance_down_to_that_of_all(problem):
+    by = {m: partial(doubly_reparameterized, backward_samples=m) for m in (1, 4, 16)}
+    variance = {m: total_variance(estimator, iwae, PROBLEMS[problem], 16) for m, estimator in by.items()}
+    assert 0.9 * variance[16] < variance[4] < 0.8 * variance[1]
+    assert variance[4] < 1.5 * variance[16]
 
 
 @pytest.mark.parametrize("problem", GAUSSIAN)

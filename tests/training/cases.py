@@ -45,6 +45,12 @@ CASES: dict[str, dict[str, Any]] = {
     "score function, running mean": {"estimator": "score-function"},
     "sticking the landing": {"estimator": "sticking-the-landing"},
     "doubly reparameterized": {"estimator": "doubly-reparameterized", "bound": "iwae", "num_samples": 3},
+    "doubly reparameterized, two followed": {
+        "estimator": "doubly-reparameterized",
+        "bound": "iwae",
+        "num_samples": 5,
+        "backward_samples": 2,
+    },
     "dynamic binarization": {"binarize": "dynamic"},
     "dequantized": {"likelihood": "normal", "kind": "grid"},
     "clipped, warmed up": {"grad_clip": 0.5, "kl_warmup": 3},

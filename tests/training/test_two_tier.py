@@ -1,6 +1,7 @@
 """The inner maximisation and Compute_LL against exact answers."""
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,14 @@ from jensen.families import (
 from jensen.models import VAE
 from jensen.models.local import Neutral, semi_amortized, two_tier
 from jensen.networks import mlp
-from jensen.objectives import elbo_monte_carlo, pathwise, sticking_the_landing
+from jensen.objectives import (
+    Bound,
+    doubly_reparameterized,
+    elbo_monte_carlo,
+    iwae,
+    pathwise,
+    sticking_the_landing,
+)
 from jensen.priors import StandardNormal
 from jensen.training.ascent import CUT, AdamSteps
 from jensen.training.inner import _Search
@@ -365,9 +373,17 @@ class Uphill(AdamSteps):
         return self.moved(raw, torch.ones_like(raw), lr)
 
 
-@pytest.mark.parametrize("estimator", [pathwise, sticking_the_landing])
+@pytest.mark.parametrize(
+    ("estimator", "bound"),
+    [
+        (pathwise, elbo_monte_carlo),
+        (sticking_the_landing, elbo_monte_carlo),
+        (partial(doubly_reparameterized, backward_samples=2), iwae),
+    ],
+    ids=["pathwise", "sticking", "two followed"],
+)
 @pytest.mark.parametrize("inference", ["amortized", "two-tier", "semi-amortized"])
-def test_a_step_teaches_an_optimal_scale_once(inference: str, estimator: Any) -> None:
+def test_a_step_teaches_an_optimal_scale_once(inference: str, estimator: Any, bound: Bound) -> None:
     """And by the posterior that the step ends with, not by those that a search has passed."""
     torch.manual_seed(0)
     x, prior = 3 * torch.randn(B, D), StandardNormal(M)
@@ -382,7 +398,7 @@ def test_a_step_teaches_an_optimal_scale_once(inference: str, estimator: Any) ->
     means: list[Tensor] = []
     decoder.register_forward_hook(lambda module, given, out: means.append(out.mean))
     step = semi_amortized_estimator(estimator) if inference == "semi-amortized" else estimator
-    step(elbo_monte_carlo, model, x, 2).sum().backward()
+    step(bound, model, x, 4 if bound is iwae else 2).sum().backward()
     scale = decoder.family.scale
     assert scale.num_batches == 1
     best = (x - means[-1]).square().mean().sqrt()

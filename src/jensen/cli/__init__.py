@@ -1,7 +1,6 @@
 """The command line. Importing it imports no torch, so that ``jensen --help`` is quick."""
 
 import contextlib
-import ctypes
 import errno
 import importlib
 import os
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from jensen._version import __version__
 from jensen.errors import UserError, did_you_mean
-from jensen.memory import within_memory
+from jensen.memory import keep_large_blocks, within_memory
 
 COMMANDS = {
     "train": "train a VAE on a data set or file, into a run's folder",
@@ -69,12 +68,7 @@ def _prepare_process() -> None:
         # A thread that waits for the others of a step spins, and keeps the core from the one that it waits
         # for, which has to share it with another process: up to 10 times as slow. Let it sleep.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # glibc hands large blocks back to the system at every step, and takes as many page faults to get them
-    # again: 10 to 20 % of an eager step. Keep them (mallopt: M_MMAP_THRESHOLD -3, M_TRIM_THRESHOLD -1).
-    with contextlib.suppress(OSError, AttributeError):  # not glibc: nothing to mend
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 1 << 30)
-        mallopt(-1, (1 << 31) - 1)
+    keep_large_blocks()
 
 
 def _processor_is_ours() -> bool | None:

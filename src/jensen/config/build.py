@@ -46,6 +46,8 @@ def build_estimator(settings: Settings, memory: nn.Module) -> Estimator:
     if settings.estimator == "score-function":
         remembers = isinstance(memory, objectives.RunningMean)
         estimator = functools.partial(estimator, baseline=memory if remembers else settings.baseline)
+    if settings.backward_samples is not None:
+        estimator = functools.partial(estimator, backward_samples=settings.backward_samples)
     if settings.likelihood == "columns" and settings.inference == "amortized" and settings.hide:
         estimator = reads_incomplete(estimator, settings.hide)
     if settings.inference == "semi-amortized":

@@ -204,6 +204,9 @@ class ObjectiveSettings:
         "auto", "pathwise", "score-function", "sticking-the-landing", "doubly-reparameterized"
     ] = "auto"
     """How the gradient of the bound is estimated. auto: pathwise, or score-function for categorical."""
+    backward_samples: int | None = None
+    """For doubly-reparameterized: of the --num-samples draws of a datum, how many the backward pass follows,
+    picked by their weights. 5 of 50 take half the time. Left out: all."""
     baseline: Literal["auto", "none", "running-mean", "leave-one-out"] = "auto"
     """Baseline of the score function. auto: leave-one-out from two samples on, running-mean with one."""
     hide: float = 0.5

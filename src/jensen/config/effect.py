@@ -24,6 +24,11 @@ NEEDS: list[tuple[str, dict[str, tuple[str, ...]], str]] = [
     ("alpha", {"bound": ("renyi",)}, "add --bound renyi"),
     ("kl", {"bound": ("elbo",)}, "use --bound elbo"),
     ("baseline", {"estimator": ("score-function",)}, "add --estimator score-function"),
+    (
+        "backward_samples",
+        {"estimator": ("doubly-reparameterized",)},
+        "add --bound iwae --estimator doubly-reparameterized",
+    ),
     ("hide", {"likelihood": ("columns",)}, "use it for a table with --likelihood columns"),
     ("hide", {"inference": ("amortized",)}, "use --inference amortized"),
     ("inner_steps", {"inference": ("two-tier", "semi-amortized")}, "add --inference semi-amortized, say"),

@@ -109,6 +109,13 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: s.backward_samples is not None and s.backward_samples >= s.num_samples,
+        lambda s: (
+            f"--backward-samples {s.backward_samples} leaves out none of the draws: --num-samples is "
+            f"{s.num_samples}; give more of those, or leave it out"
+        ),
+    ),
+    (
         lambda s: s.estimator == "sticking-the-landing" and s.bound not in ("elbo", "beta"),
         lambda s: (
             f"--estimator sticking-the-landing is biased for --bound {s.bound}; use "

@@ -53,7 +53,9 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         check_options(
             self, "validation_fraction test_fraction", lambda v: 0 < v < 1, "between 0 and 1, such as 0.1"
         )
-        check_options(self, "latent_dim rank components inner_steps", lambda v: v >= 1, "at least 1")
+        check_options(
+            self, "latent_dim rank components inner_steps backward_samples", lambda v: v >= 1, "at least 1"
+        )
         check_options(self, "categories", lambda v: v >= 2, "at least 2")
         check_options(
             self, "latent_dim rank components categories", lambda v: v < LIMIT, f"less than {LIMIT:,}"

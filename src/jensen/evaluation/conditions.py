@@ -20,8 +20,8 @@ from jensen.distributions.columns import Columns
 from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.estimate import effective_sample_size
-from jensen.evaluation.resampling import systematic
 from jensen.mode import measuring, with_contexts
+from jensen.objectives.resampling import systematic
 
 CHUNK = 1 << 12
 """Latents proposed at a time."""

@@ -9,8 +9,8 @@ from torch.distributions import Distribution
 
 from jensen.chunks import rows_at_once
 from jensen.data.seeds import derive_seed, seeded
-from jensen.evaluation.resampling import systematic
 from jensen.mode import in_blocks, measuring
+from jensen.objectives.resampling import systematic
 from jensen.trace import Model
 
 DRAWS = 200

@@ -16,18 +16,14 @@ from jensen.objectives.bounds import (
     reconstruction,
     renyi,
 )
-from jensen.objectives.estimators import (
-    doubly_reparameterized,
-    pathwise,
-    score_function,
-    sticking_the_landing,
-)
+from jensen.objectives.estimators import pathwise, score_function, sticking_the_landing
 from jensen.objectives.gradients import (
     leaf_parameters,
     pathwise_gradient,
     score_function_gradient,
     score_surrogate,
 )
+from jensen.objectives.importance import doubly_reparameterized
 from jensen.objectives.mathematics import decoder_gradient, elbo_from_risk, gaussian_kl, risk
 from jensen.objectives.path_density import PathDensity
 

@@ -142,13 +142,16 @@ def compute_log_likelihood(
 
 @dataclass(frozen=True)
 class _At:
-    """What an estimator asks of a model, traces, with a given posterior in the place of the model's."""
+    """What an estimator asks of a model, with a given posterior in the place of the model's."""
 
     model: Model
     given: tuple[Distribution, ...]
 
     def trace(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
         return self.model.trace(x, num_samples, **{"posterior": self.given, **options})
+
+    def log_joint(self, x: Tensor, z: tuple[Tensor, ...], **options: Any) -> Tensor:
+        return self.model.log_joint(x, z, **options)
 
 
 def semi_amortized_estimator(estimator: Callable[..., Tensor] = pathwise) -> Callable[..., Tensor]:

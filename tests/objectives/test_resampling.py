@@ -2,7 +2,7 @@
 
 import torch
 
-from jensen.evaluation.resampling import systematic
+from jensen.objectives.resampling import systematic
 
 
 def test_picks_by_hand() -> None:

@@ -19,6 +19,6 @@ def systematic(weights: Tensor, offsets: Tensor, n: int) -> Tensor:
     """
     steps = torch.arange(n, device=weights.device, dtype=weights.dtype).reshape(-1, *[1] * offsets.dim())
     places = ((steps + offsets) / n).movedim(0, -1)
-    ends = weights.cumsum(0).movedim(0, -1)
-    picks = torch.searchsorted(ends.contiguous(), places.contiguous()).movedim(-1, 0)
+    ends = weights.movedim(0, -1).contiguous().cumsum(-1)
+    picks = torch.searchsorted(ends, places.contiguous()).movedim(-1, 0)
     return picks.clamp(max=len(weights) - 1)  # the sum of all may be a little below one
