@@ -65,7 +65,7 @@ def rows(command: str, names: typing.Sequence[str]) -> typing.Iterator[str]:
         option, takes = f"`--{name.replace('_', '-')}`", values(hints[name])
         if name in POSITIONAL:
             option, takes = name.upper(), ""
-        elif name in SHORT and command != "train":
+        elif name in SHORT:
             option = f"`{SHORT[name]}`, {option}"
         cells = (option, takes, default(fields[name]), texts[name])
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -21,7 +21,7 @@ def table(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
     frame.loc[:4, "a"] = None
     frame.to_csv("t.csv", index=False)
     done(call, "train", "t.csv", "--out", "run", *TRAIN)
-    done(call, "train", "t.csv", "--out", "if", "--condition", "given", *TRAIN)
+    done(call, "train", "t.csv", "-o", "if", "--condition", "given", *TRAIN)
     return tmp_path
 
 

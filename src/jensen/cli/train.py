@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from jensen.cli.common import print_json, say
 from jensen.config.effect import DEFAULTS, without_effect
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class TrainOptions(Settings):
     """Train a VAE on DATA into a run's folder, or go on with a stopped run."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The run's folder. Default: runs/NAME-OF-THE-DATA."""
     config: str | None = None
     """Start from the settings of a file (a run's config.yaml will do: what was left to jensen there is left
