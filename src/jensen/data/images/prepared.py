@@ -1,7 +1,6 @@
 """Many images as one array: decoded once by several threads, and kept in the cache."""
 
 import errno
-import json
 import math
 import os
 import shutil
@@ -19,10 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.cache import cached
+from jensen.data.cache import cached, damaged
 from jensen.data.images.checks import check_any, check_asked, check_bad, check_turned, common_size, times
 from jensen.data.images.decode import BadImageError, Header, ImageOptions, Opened, decode, read_header
-from jensen.errors import UserError
 from jensen.progress import Advance, bar
 
 FORMAT = 3
@@ -82,21 +80,20 @@ def prepare(pictures: Pictures, options: ImageOptions) -> Prepared:
 
     check_asked(options)
     how = [FORMAT, PIL.__version__, options.size, options.grey, options.skip_bad]
-    folder = cached("images", [how, pictures.identity], partial(_build, pictures, options))
+    folder, record = cached("images", [how, pictures.identity], partial(_build, pictures, options))
     try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         path = folder / "x.npy"
         # Copy-on-write: torch takes writable arrays alone, and the file stays as it is.
         x = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY else None, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"the decoded images in {folder} are damaged ({error}); delete that folder") from None
+        raise damaged(folder, error) from None
     bad = {int(number) for number in record["bad"]}
     kept = [number for number in range(len(pictures.names)) if number not in bad]
     return Prepared(x, kept, tuple(pictures.names[i] for i in kept), tuple(record["notes"]))
 
 
-def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
-    """Decode the images into ``folder``: x.npy, and record.json for what there is to say."""
+def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> dict[str, Any]:
+    """Decode the images into x.npy of ``folder``; the record is what there is to say."""
     count = len(pictures.names)
     # Pillow warns of odd EXIF data and of very large images: what matters is raised.
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -129,8 +126,7 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
     notes = _notes([sound[i] for i in sound if i not in bad], size, grey=grey)
     notes += _faint(peaks)
     notes += [f"left out {pictures.names[i]}: {reason}" for i, reason in sorted(bad.items())]
-    record = {"bad": sorted(bad), "notes": notes}
-    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    return {"bad": sorted(bad), "notes": notes}
 
 
 def _allocated(path: Path, shape: tuple[int, ...]) -> Any:
