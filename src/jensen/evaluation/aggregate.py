@@ -13,7 +13,7 @@ from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.distributions.moments import moments
 from jensen.evaluation.estimate import Estimate, estimate
 from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
-from jensen.evaluation.mixture import Mixture
+from jensen.evaluation.mixture import AggregatePosterior
 from jensen.evaluation.mmd import mmd_test
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.mode import measuring, with_contexts
@@ -138,8 +138,8 @@ def aggregate(
 
 def _encode(
     model: Model, blocks: Iterable[tuple[Tensor, Tensor | None]], on_rows: Callable[[int], None]
-) -> tuple[Mixture, Distribution, Tensor, Tensor, Tensor | None]:
-    """Mixture, prior, posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
+) -> tuple[AggregatePosterior, Distribution, Tensor, Tensor, Tensor | None]:
+    """q(z), p(z), posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
     posteriors, means, rates, splits = [], [], [], []
     for x, context in blocks:
         trace = model.trace(x, 1, context=context)
@@ -151,7 +151,7 @@ def _encode(
         rates.append(trace.kl.sum(-1).mean(0))
         splits.append(rate_per_dimension(q, p))
         on_rows(len(x))
-    mixture = Mixture(posteriors)
+    mixture = AggregatePosterior(posteriors)
     if not posteriors or len(mixture) < 2:
         raise ValueError("the aggregate posterior needs 2 or more data")
     whole = torch.cat([s for s in splits if s is not None]) if all(s is not None for s in splits) else None

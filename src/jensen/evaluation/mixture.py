@@ -13,7 +13,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Mixture:
+class AggregatePosterior:
     """The posteriors of N data, block after block, each of batch shape ``[b]``."""
 
     blocks: Sequence[Distribution]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.cells import storage_of, typed_cells
-from jensen.data.tables.layout import MARKS, Layout, first_line, line_of
+from jensen.data.tables.layout import MARKS, TextLayout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema, as_known
 from jensen.data.words import count
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def text_layout(path: Path, schema: Schema | None = None) -> Layout:
+def text_layout(path: Path, schema: Schema | None = None) -> TextLayout:
     """How a text file is written, by its first line.
 
     Its cells are separated by commas (in a .tsv file by tabs), unless another mark makes more of its names,
@@ -43,7 +43,7 @@ def text_layout(path: Path, schema: Schema | None = None) -> Layout:
     names = [f"x{i}" for i in range(len(header))] if numbers else as_known(header, schema)
     check_distinct(names, path)
     line = first_line(path)
-    return Layout(
+    return TextLayout(
         tuple(names),
         not numbers,
         mark,
@@ -57,7 +57,7 @@ def _numbers(cells: list[str], mark: str) -> bool:
     return all(is_number(cell, commas=mark != ",") for cell in cells)
 
 
-def read_text_cells(path: Path, layout: Layout) -> "pa.Table":
+def read_text_cells(path: Path, layout: TextLayout) -> "pa.Table":
     """The table of a text file with every cell as it is written.
 
     Raises:
@@ -84,7 +84,7 @@ def check_distinct(names: list[str], file: Path) -> None:
         raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
 
 
-def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict[str, Any]:
+def text_options(layout: TextLayout, *, threads: bool, block: int = 1 << 20) -> dict[str, Any]:
     """How pyarrow is to read the cells of a text file as they are written."""
     import pyarrow as pa
     from pyarrow import csv
@@ -104,7 +104,7 @@ def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict
 
 
 @contextmanager
-def text_errors(path: Path, layout: Layout) -> Iterator[None]:
+def text_errors(path: Path, layout: TextLayout) -> Iterator[None]:
     """What is wrong with a text file, in the user's terms."""
     import pyarrow as pa
 
