@@ -11,7 +11,7 @@ from torch import Tensor
 from jensen.data.domains import BINARIZE, SUPPORTS
 from jensen.data.labels import Labels
 from jensen.data.tables.marginals import Marginal
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 COMPONENTS = "near-normal"
 """What the numbers of a table are mixtures of (`jensen.distributions.near_normal`), kept with its scales: the
@@ -223,9 +223,9 @@ class Preparation:
                 f"the record of the data's preparation lacks {error}; restore it, or train anew"
             ) from None
         except (AttributeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"the record of the data's preparation is damaged ({reason}); restore it, or train anew"
+                f"the record of the data's preparation is damaged ({one_line(error)}); restore it, or train "
+                "anew"
             ) from None
 
     def _nearest_level(self, x: Tensor) -> Tensor:

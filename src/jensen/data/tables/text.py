@@ -13,7 +13,7 @@ from jensen.data.tables.layout import MARKS, TextLayout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema, as_known
 from jensen.data.words import count
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +111,7 @@ def text_errors(path: Path, layout: TextLayout) -> Iterator[None]:
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, layout.mark, str(error))) from None
+        raise UserError(_mend(path, layout.mark, error)) from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
 
@@ -146,15 +146,15 @@ def _header(path: Path, mark: str) -> list[str]:
     except pa.ArrowInvalid as error:
         if "mpty" in str(error):
             raise UserError(f"{path} is empty; give a table with a header line and rows below it") from None
-        raise UserError(_mend(path, mark, str(error))) from None
+        raise UserError(_mend(path, mark, error)) from None
     except (OSError, EOFError, StopIteration) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
     return list(row.values())
 
 
-def _mend(path: Path, mark: str, error: str) -> str:
+def _mend(path: Path, mark: str, error: Exception) -> str:
     """What pyarrow found wrong in a text file, in the user's terms."""
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
+    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error))
     if ragged:
         record, expected, got = ragged.groups()
         line = line_of(path, mark, int(record) - 1)
@@ -162,13 +162,8 @@ def _mend(path: Path, mark: str, error: str) -> str:
             f"{path}, line {line}: {count(int(got), 'cell')} where the header has {expected}; mend that line "
             f"(a cell with {MARKS[mark]} needs quotes)"
         )
-    if "UTF8" in error or "utf8" in error:
+    if "utf8" in str(error).lower():
         with open(path, "rb") as stream:
             encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "latin1"
         return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f {encoding} -t utf-8)"
-    return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return f"{path} cannot be read as a table ({one_line(error)}); mend it or write it again"
