@@ -17,6 +17,11 @@ class UserError(ValueError):
     """
 
 
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line of 200 letters at most; else its type."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def check_options(options: object, names: str, test: Callable[[Any], bool], allowed: str) -> None:
     """Refuse option values that fail a test; None (the option was left out) passes.
 

@@ -1,4 +1,4 @@
-"""A run's folder: written while training, opened by every other command.
+"""A run's folder: written while training (`jensen.saving`), opened here by every other command.
 
 ``config.yaml`` (settings, and what jensen found in the data), ``model.safetensors`` (the best weights
 on validation data), ``checkpoint/`` (all that resuming needs), ``metrics.jsonl`` (a line an epoch) and
@@ -26,18 +26,13 @@ from jensen.data.seeds import seeded
 from jensen.data.sources import is_there
 from jensen.data.tables.schema import Schema
 from jensen.errors import UserError
-from jensen.files import atomic
 from jensen.models import VAE
-from jensen.tensors import load_tensors, save_tensors
+from jensen.tensors import load_tensors
 from jensen.training.history import Record, as_lines, read_lines
 from jensen.training.state import TrainingState
 
 WRITTEN = ("config.yaml", "model.safetensors", "metrics.jsonl", "checkpoint/state.safetensors")
 """The files of a run's folder that training writes."""
-
-
-class UnwrittenError(UserError):
-    """The files of a run could not be written, as on a full disk."""
 
 
 class OtherDataError(UserError):
@@ -237,20 +232,3 @@ class Run:
                 read()
             except UserError as error:
                 yield str(error).partition(";")[0]
-
-    def save(self, state: TrainingState) -> None:
-        """Write checkpoint, weights and metrics, each atomically; the checkpoint, which decides, first.
-
-        Raises:
-            UserError: one of them cannot be written.
-        """
-        try:
-            state.save(self.checkpoint, self.identity)
-            save_tensors(self.path / "model.safetensors", state.best, {"config": self.identity})
-            with atomic(self.path / "metrics.jsonl") as temporary:
-                temporary.write_bytes(as_lines(state.history))
-        except UserError as error:
-            raise UnwrittenError(
-                f"{str(error).partition(';')[0]}; free space there and go on with `jensen train --resume "
-                f"{self.path}`, or train into another folder with --out"
-            ) from None

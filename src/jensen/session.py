@@ -22,7 +22,7 @@ from jensen.files import sweep
 from jensen.folder import begin, check_free, holds_any, take_back
 from jensen.mode import learning
 from jensen.run import WRITTEN, OtherDataError, Run
-from jensen.saving import Saving
+from jensen.saving import Saving, write
 from jensen.training.device import choose_device
 from jensen.training.loop import TrainingData, train
 from jensen.training.state import TrainingState
@@ -219,7 +219,7 @@ def _fit(
 
     try:
         train(state, data, build_bound(settings), estimator, settings, after_epoch, say)
-        run.save(state)
+        write(run, state)
     except UserError as error:
         saving.failed(state, error)
         raise

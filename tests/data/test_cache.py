@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from jensen.data.cache import cached, identity_of
+from jensen.data.cache import RECORD, cached, identity_of
 from jensen.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache, which is not there yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "jensen"
 
 
 def kept(folder: Path) -> list[str]:
@@ -18,31 +25,44 @@ def kept(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("[!.]*")]
 
 
-def test_a_key_is_built_once(tmp_path: Path) -> None:
+def test_a_key_is_built_once() -> None:
     calls = []
 
-    def build(folder: Path) -> None:
+    def build(folder: Path) -> dict[str, int]:
         calls.append(folder)
         (folder / "x").write_text("whole")
+        return {"calls": len(calls)}
 
-    first = cached("rows", {"a": 1}, build, tmp_path)
-    assert cached("rows", {"a": 1}, build, tmp_path) == first
+    first, record = cached("rows", {"a": 1}, build)
+    assert record == {"calls": 1}
+    assert cached("rows", {"a": 1}, build) == (first, record)
     assert (first / "x").read_text() == "whole"
     assert len(calls) == 1
-    assert cached("rows", {"a": 2}, build, tmp_path) != first
+    assert cached("rows", {"a": 2}, build)[0] != first
 
 
-def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", ["", '{"digest": ', None])
+def test_a_damaged_record_is_said_with_the_folder_to_delete(found: str | None) -> None:
+    folder, _ = cached("rows", 1, lambda folder: "a record")
+    if found is None:
+        (folder / RECORD).unlink()
+    else:
+        (folder / RECORD).write_text(found)
+    with pytest.raises(UserError, match=rf"{folder.name} is damaged \(.*\); delete that folder"):
+        cached("rows", 1, lambda folder: "a record")
+
+
+def test_a_build_that_fails_leaves_nothing(cache: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "x").write_text("half")
         raise UserError("no more")
 
     with pytest.raises(UserError, match="no more"):
-        cached("rows", 1, fail, tmp_path)
-    assert kept(tmp_path / "rows") == []
+        cached("rows", 1, fail)
+    assert kept(cache / "rows") == []
 
 
-def test_two_that_ask_at_once_share_one_build(tmp_path: Path) -> None:
+def test_two_that_ask_at_once_share_one_build() -> None:
     calls = []
 
     def build(folder: Path) -> None:
@@ -51,18 +71,17 @@ def test_two_that_ask_at_once_share_one_build(tmp_path: Path) -> None:
         (folder / "x").write_text("whole")
 
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: cached("rows", 1, build, tmp_path), range(2))
+        first, second = pool.map(lambda _: cached("rows", 1, build), range(2))
     assert first == second
-    assert (first / "x").read_text() == "whole"
+    assert (first[0] / "x").read_text() == "whole"
     assert len(calls) == 1
 
 
-def test_what_a_killed_build_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_build_left_is_swept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In a container, the next process may well have the number of the one that was killed.
     monkeypatch.setattr(os, "getpid", lambda: 7)
-    killed = f"""
+    killed = """
 import os, signal
-from pathlib import Path
 from jensen.data.cache import cached
 own = os.getpid()
 os.getpid = lambda: 7
@@ -71,27 +90,30 @@ def build(folder):
     (folder / "x").write_text("half")
     os.kill(own, signal.SIGKILL)
 
-cached("rows", 1, build, Path({str(tmp_path)!r}))
+cached("rows", 1, build)
 """
     subprocess.run([sys.executable, "-c", killed], check=False)
-    assert len(list((tmp_path / "rows").glob("*.partial"))) == 1
-    folder = cached("rows", 1, lambda folder: (folder / "x").write_text("whole") and None, tmp_path)
-    assert kept(tmp_path / "rows") == [folder.name]
+    assert len(list((cache / "rows").glob("*.partial"))) == 1
+    folder, _ = cached("rows", 1, lambda folder: (folder / "x").write_text("whole"))
+    assert kept(cache / "rows") == [folder.name]
     assert (folder / "x").read_text() == "whole"
 
 
 @pytest.mark.parametrize("root", [".", "link/below"])
-def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, root: str) -> None:
-    (tmp_path / "rows").write_text("a file where the folder should be")
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    (tmp_path / "jensen").write_text("a file where the folder should be")
     (tmp_path / "link").symlink_to("gone")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / root))
     with pytest.raises(UserError, match=r"cannot keep prepared data in .*rows: .*XDG_CACHE_HOME"):
-        cached("rows", 1, lambda folder: None, tmp_path / root)
+        cached("rows", 1, lambda folder: None)
 
 
 def test_a_file_that_goes_while_it_is_read_is_named_and_not_the_cache(tmp_path: Path) -> None:
     gone = tmp_path / "gone.csv"
     with pytest.raises(UserError, match=r"cannot read .*gone\.csv: No such file or directory; give files"):
-        cached("words", 1, lambda folder: gone.read_text(), tmp_path / "cache")
+        cached("words", 1, lambda folder: gone.read_text())
 
 
 def test_a_changed_file_has_another_identity(tmp_path: Path) -> None:

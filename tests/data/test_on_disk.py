@@ -79,6 +79,16 @@ def test_part_of_a_mapped_file_is_not_taken_for_all_of_it(folder: Path) -> None:
     assert torch.equal(load_rows(x[5:20]).x[:], torch.from_numpy(np.array(x[5:20])))
 
 
+def test_a_damaged_record_in_the_cache_is_said(folder: Path) -> None:
+    path = folder / "x.npy"
+    np.save(path, array("float32"))
+    load(str(path))
+    [record] = (folder / "cache" / "jensen" / "arrays").glob("*/record.json")
+    record.write_text(record.read_text()[:-1])
+    with pytest.raises(UserError, match=rf"{record.parent} is damaged .*; delete that folder"):
+        load(str(path))
+
+
 @pytest.mark.parametrize("how", ["by columns", "other byte order"])
 def test_what_cannot_stay_on_disk_is_read(folder: Path, how: str) -> None:
     x = array("float32")

@@ -11,7 +11,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from jensen.distributions import Delta
 from jensen.evaluation.aggregate import Aggregate, aggregate, gaussian_part
 from jensen.evaluation.estimate import Estimate
-from jensen.evaluation.mixture import Mixture
+from jensen.evaluation.mixture import AggregatePosterior
 from jensen.evaluation.verdict import Findings, verdict
 from jensen.models import VAE
 from jensen.priors import StandardNormal
@@ -75,7 +75,7 @@ def test_the_information_within_few_data_is_exact() -> None:
     information = ((log_q.exp() * (log_q - log_mix.unsqueeze(1))).sum(0) * step).mean().item()
     prior = normal(torch.zeros(1).double(), torch.ones(1).double())
     kl = (log_mix.exp() * (log_mix - prior.log_prob(grid))).sum().item() * step
-    mixture = Mixture([normal(mean[:2], sd[:2]), normal(mean[2:], sd[2:])])
+    mixture = AggregatePosterior([normal(mean[:2], sd[:2]), normal(mean[2:], sd[2:])])
     torch.manual_seed(0)
     z, _, own = mixture.draw(60_000)
     log_sum = mixture.log_sum(z)
@@ -91,7 +91,7 @@ def test_the_mixture_is_the_sum_of_its_components(diagonal: bool) -> None:
     torch.manual_seed(0)
     mean, sd = torch.randn(30, 4).double(), torch.rand(30, 4).double() + 0.1
     q = normal(mean, sd) if diagonal else MultivariateNormal(mean, scale_tril=torch.diag_embed(sd))
-    mixture = Mixture([q])
+    mixture = AggregatePosterior([q])
     z, rows, own = mixture.draw(75)
     assert z.shape == (75, 4)
     direct = normal(mean, sd).log_prob(z.unsqueeze(1))
@@ -103,8 +103,8 @@ def test_the_mixture_is_the_sum_of_its_components(diagonal: bool) -> None:
 
 def test_float32_posteriors_that_are_narrow_and_far_lose_no_digits() -> None:
     mean = torch.tensor([[300.0], [300.1]])
-    mixture = Mixture([normal(mean, torch.full((2, 1), 0.01))])
-    exact = Mixture([normal(mean.double(), torch.full((2, 1), 0.01).double())])
+    mixture = AggregatePosterior([normal(mean, torch.full((2, 1), 0.01))])
+    exact = AggregatePosterior([normal(mean.double(), torch.full((2, 1), 0.01).double())])
     z = mean + 0.005
     torch.testing.assert_close(mixture.log_sum(z), exact.log_sum(z.double()), atol=1e-3, rtol=0)
 

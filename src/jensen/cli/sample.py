@@ -11,7 +11,7 @@ import tyro
 from jensen.cli.common import RunOptions, check_kept, print_json, say
 from jensen.cli.writing import check_data_suffix, data_writer
 from jensen.config.parse import parse
-from jensen.errors import UserError
+from jensen.errors import UserError, check_options
 from jensen.files import check_space
 from jensen.progress import parts, told_of
 
@@ -44,14 +44,16 @@ class SampleOptions(RunOptions):
     json: bool = False
     """Print one JSON object."""
 
+    def __post_init__(self) -> None:
+        """Refuse a count below one and a seed below 0."""
+        if self.num < 1:
+            raise UserError(f"-n is {self.num}; it must be at least 1")
+        check_options(self, "seed", lambda v: v >= 0, "0 or more")
+
 
 def main(arguments: Sequence[str]) -> None:
     """Parse, draw, write."""
     options = parse(SampleOptions, arguments, "jensen sample")
-    if options.num < 1:
-        raise UserError(f"-n is {options.num}; it must be at least 1")
-    if options.seed < 0:
-        raise UserError(f"--seed is {options.seed}; it must be 0 or more")
     from jensen.evaluation import sample_blocks
     from jensen.run import Run
     from jensen.training.device import choose_device

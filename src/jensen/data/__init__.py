@@ -7,7 +7,7 @@ and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends 
 from jensen.data.arrays import image_layout
 from jensen.data.blocks import evaluation_blocks
 from jensen.data.dataset import Dataset, load, load_rows
-from jensen.data.domains import check_domain
+from jensen.data.domains import BINARIZE, SUPPORTS, check_domain
 from jensen.data.fitting import (
     SCALINGS,
     binarize_static,
@@ -17,7 +17,7 @@ from jensen.data.fitting import (
 from jensen.data.grid import image_grid
 from jensen.data.images.decode import ImageOptions, parse_size
 from jensen.data.named import NAMED
-from jensen.data.preparation import BINARIZE, SUPPORTS, Preparation
+from jensen.data.preparation import Preparation
 from jensen.data.python import store
 from jensen.data.seeds import derive_seed, generator
 from jensen.data.sources import absolute

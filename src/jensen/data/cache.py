@@ -1,4 +1,4 @@
-"""Work on a user's files that is done once: folders in the cache, each whole or absent."""
+"""Work on a user's files that is done once: folders in the cache, each whole or absent, with a record."""
 
 import hashlib
 import json
@@ -13,6 +13,8 @@ from jensen.files import locked
 
 Identity = list[tuple[str, int, int]]
 """Of files: path, bytes and time of the last change, each."""
+RECORD = "record.json"
+"""The file of a folder that holds its record."""
 
 
 def identity_of(paths: Iterable[Path], *, gone_too: bool = False) -> Identity:
@@ -38,8 +40,8 @@ def identity_of(paths: Iterable[Path], *, gone_too: bool = False) -> Identity:
     return found
 
 
-def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None = None) -> Path:
-    """The folder that ``build`` fills, built at the first call with a key and found again at later ones.
+def cached(kind: str, key: Any, build: Callable[[Path], Any]) -> tuple[Path, Any]:
+    """A folder and its record, built at the first call with a key and found again at later ones.
 
     It is built under another name, by one process at a time, and renamed when whole: a build that is
     interrupted at any moment leaves nothing that looks finished.
@@ -47,17 +49,29 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
     Args:
         kind: what is kept, a word: the first level of the cache.
         key: all that the content depends on, as JSON can write it (see `identity_of` for files).
-        build: fills the empty folder that it is given.
-        root: the cache; ``$XDG_CACHE_HOME/jensen`` or ``~/.cache/jensen`` if left out.
+        build: fills the empty folder that it is given, and returns its record, as JSON can write it.
 
     Raises:
-        UserError: the cache cannot be written, or a file is gone while it is read.
+        UserError: the cache cannot be written, or is damaged, or a file is gone while it is read.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    parent = (root or cache_dir()) / kind
-    folder, partial = parent / digest, parent / f"{digest}.partial"
-    if folder.is_dir():
-        return folder
+    folder = cache_dir() / kind / digest
+    if not folder.is_dir():
+        _build(folder, build)
+    try:
+        return folder, json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(folder, error) from None
+
+
+def damaged(folder: Path, error: Exception) -> UserError:
+    """What to say of a folder of the cache of which something cannot be read."""
+    return UserError(f"what is kept in {folder} is damaged ({error}); delete that folder")
+
+
+def _build(folder: Path, build: Callable[[Path], Any]) -> None:
+    """Build a folder that is not there."""
+    parent, partial = folder.parent, folder.with_name(f"{folder.name}.partial")
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # its file may be a folder above the cache
@@ -65,23 +79,23 @@ def cached(kind: str, key: Any, build: Callable[[Path], None], root: Path | None
     try:
         with locked(folder):
             if not folder.is_dir():  # another process may have built it meanwhile
-                _build(partial, build)
+                _fill(partial, build)
                 partial.rename(folder)
     except OSError as error:
         if folder.is_dir():  # another process was first, where nothing is locked
-            return folder
+            return
         if error.filename is not None and not Path(str(error.filename)).is_relative_to(parent):
             raise _unreadable(error.filename, error) from None  # what is being kept, not the cache
         raise not_kept(parent, error) from None
-    return folder
 
 
-def _build(partial: Path, build: Callable[[Path], None]) -> None:
+def _fill(partial: Path, build: Callable[[Path], Any]) -> None:
     """Fill the folder ``partial``; a build that fails leaves nothing."""
     shutil.rmtree(partial, ignore_errors=True)  # what a killed build has left
     partial.mkdir()
     try:
-        build(partial)
+        record = build(partial)
+        (partial / RECORD).write_text(json.dumps(record), encoding="utf-8")
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""Whether data lie where a likelihood lives; if not, which values do not, and what to do about it."""
+"""Where likelihoods live; if data lie elsewhere, which values do, and what to do about it."""
 
 import math
 from collections.abc import Callable
@@ -7,9 +7,20 @@ import numpy as np
 from torch import Tensor
 
 from jensen.data.arrays import Array, Mask, chunks, first_place
-from jensen.data.preparation import BINARIZE
 from jensen.data.stored import Stored
 from jensen.errors import UserError
+
+BINARIZE = ("none", "dynamic", "static")
+SUPPORTS = {
+    "real": "any number",
+    "binary": "zeros and ones",
+    "unit": "numbers in [0, 1]",
+    "grid": "whole numbers of a grey range, scaled: probabilities of levels",
+    "count": "whole numbers of 0 or more",
+    "categories": "category numbers 0, 1, 2, ...",
+    "table": "codes of a table's columns, each in its own domain",
+}
+"""Where a likelihood lives. On all but "real" and "unit" it is a probability, not a density."""
 
 _REAL = "--likelihood normal, laplace or student-t"
 

@@ -1,6 +1,5 @@
 """Choosing the preparation of a data set: which domain its values fit, and its shift and scale."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -117,18 +116,17 @@ def binarize_static(dataset: Dataset, seed: int = ONE_DRAW) -> Dataset:
         UserError: values outside the grey range; the cache cannot be written.
     """
 
-    def build(folder: Path) -> None:
+    def build(folder: Path) -> dict[str, str]:
         check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
         with NpyFile(folder / "x.npy") as file:
             for block in _drawn(dataset, seed):
                 file.write(block.numpy())
-        record = {"digest": digest_rows(Stored(folder / "x.npy"))}
-        (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+        return {"digest": digest_rows(Stored(folder / "x.npy"))}
 
     if isinstance(dataset.x, Stored):
-        folder = cached("binarized", [dataset.digest, dataset.value_range, seed], build)
+        folder, record = cached("binarized", [dataset.digest, dataset.value_range, seed], build)
         x: Tensor | Stored = Stored(folder / "x.npy")
-        digest = json.loads((folder / "record.json").read_text(encoding="utf-8"))["digest"]
+        digest = record["digest"]
     else:
         check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
         x = torch.cat(list(_drawn(dataset, seed)))

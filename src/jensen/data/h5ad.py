@@ -11,7 +11,7 @@ from jensen.data.extras import extra
 from jensen.data.labels import LABEL, numbered_levels
 from jensen.data.raw import Raw
 from jensen.data.words import count, few
-from jensen.errors import UserError, did_you_mean
+from jensen.errors import UserError, did_you_mean, one_line
 
 LABELS = (
     "label",
@@ -51,8 +51,9 @@ def read_h5ad(path: Path, key: str | None = None) -> Raw:
     try:
         data = anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise errors of many kinds on a damaged file
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged or no .h5ad file ({reason}); copy or write it again") from None
+        raise UserError(
+            f"{path} is damaged or no .h5ad file ({one_line(error)}); copy or write it again"
+        ) from None
     matrix, genes, notes = _matrix(path, key, data)
     x = check_rows(_dense(matrix), str(path))
     is_count = x.dtype.kind in "iu"

@@ -19,7 +19,7 @@ from jensen.data.images.folder import SPLIT_FOLDERS
 from jensen.data.images.prepared import Pictures, prepare
 from jensen.data.raw import Raw
 from jensen.data.sources import HUB, Reading
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 MARKS = ("dataset_info.json", "dataset_dict.json")
 """What a folder holds that ``Dataset.save_to_disk`` has written."""
@@ -79,10 +79,9 @@ def _reason_and_mend(library: Any, name: str, error: Exception) -> str:
             f"the hub cannot be reached ({kind}), and the data set is not in its cache; connect and try "
             "again, or give a folder, as in hf:FOLDER"
         )
-    reason = " ".join(str(error).split())[:200]
     return (
-        f"{kind}: {reason}; write hf:NAME, hf:NAME:SPLIT or hf:NAME@CONFIG:SPLIT, with a name that there is, "
-        "or a folder"
+        f"{kind}: {one_line(error)}; write hf:NAME, hf:NAME:SPLIT or hf:NAME@CONFIG:SPLIT, with a name that "
+        "there is, or a folder"
     )
 
 

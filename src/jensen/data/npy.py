@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jensen.data.arrays import Array, check_rows
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 LABEL_KEYS = ("y", "labels", "label")
 SPARSE_KEYS = {"data", "indices", "indptr", "shape"}
@@ -81,8 +81,9 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     except _DAMAGED as error:
         if "allow_pickle" in str(error):  # NumPy's words for an array of objects
             raise _pickled(path) from None
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is damaged or cut short ({reason}); copy or write it again") from None
+        raise UserError(
+            f"{path} is damaged or cut short ({one_line(error)}); copy or write it again"
+        ) from None
 
 
 def _read_npz(path: Path, key: str | None) -> tuple[Array, Array | None]:

@@ -1,6 +1,5 @@
 """Arrays larger than memory: ``.npy`` files whose rows stay where they are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +32,13 @@ def read_large(path: Path) -> Raw | None:
     except UserError:
         return None
 
-    def build(folder: Path) -> None:
+    def build(folder: Path) -> dict[str, str]:
         if x.dtype.is_floating_point:
             check_finite(x, str(path))
-        (folder / "record.json").write_text(json.dumps({"digest": digest_rows(x)}), encoding="utf-8")
+        return {"digest": digest_rows(x)}
 
     check_layout(x.shape, str(path))
-    folder = cached("arrays", identity_of([path]), build)
-    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    _, record = cached("arrays", identity_of([path]), build)
     few = {"train": np.arange(len(x))} if len(x) <= LISTED else {}
     return Raw(x, None, few, image_range(x.numpy_dtype, x.shape[1:]), digest=record["digest"])
 

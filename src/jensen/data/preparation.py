@@ -8,21 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.data.domains import BINARIZE, SUPPORTS
 from jensen.data.labels import Labels
 from jensen.data.tables.marginals import Marginal
-from jensen.errors import UserError
-
-BINARIZE = ("none", "dynamic", "static")
-SUPPORTS = {
-    "real": "any number",
-    "binary": "zeros and ones",
-    "unit": "numbers in [0, 1]",
-    "grid": "whole numbers of a grey range, scaled: probabilities of levels",
-    "count": "whole numbers of 0 or more",
-    "categories": "category numbers 0, 1, 2, ...",
-    "table": "codes of a table's columns, each in its own domain",
-}
-"""Where a likelihood lives. On all but "real" and "unit" it is a probability, not a density."""
+from jensen.errors import UserError, one_line
 
 COMPONENTS = "near-normal"
 """What the numbers of a table are mixtures of (`jensen.distributions.near_normal`), kept with its scales: the
@@ -234,9 +223,9 @@ class Preparation:
                 f"the record of the data's preparation lacks {error}; restore it, or train anew"
             ) from None
         except (AttributeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"the record of the data's preparation is damaged ({reason}); restore it, or train anew"
+                f"the record of the data's preparation is damaged ({one_line(error)}); restore it, or train "
+                "anew"
             ) from None
 
     def _nearest_level(self, x: Tensor) -> Tensor:

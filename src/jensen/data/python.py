@@ -11,7 +11,7 @@ from jensen.data.arrays import Array, check_rows, image_range
 from jensen.data.raw import Raw
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 from jensen.files import atomic
 
 if TYPE_CHECKING:
@@ -47,10 +47,9 @@ def to_arrow(frame: Any) -> "pa.Table":
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"a column holds objects that cannot be cells, or several kinds of them ({reason}); make them "
-            "numbers, text or dates"
+            f"a column holds objects that cannot be cells, or several kinds of them ({one_line(error)}); "
+            "make them numbers, text or dates"
         ) from None
     return table.replace_schema_metadata(None)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from jensen.data import seeds
 from jensen.data.labels import Labelled
-from jensen.data.seeds import generator as seeded
 from jensen.data.shares import Share
 from jensen.data.stored import Stored
 
@@ -79,7 +79,7 @@ class RowStream:
         start = epoch * self._in_epoch
         first, last = start // self._blocks, (start + self._in_epoch - 1) // self._blocks
         passes = [
-            torch.randperm(self._blocks, generator=seeded(self.seed, "pass", number))
+            torch.randperm(self._blocks, generator=seeds.generator(self.seed, "pass", number))
             for number in range(first, last + 1)
         ]
         place = start - first * self._blocks

@@ -46,6 +46,12 @@ def diagonal_fit(distribution: Distribution) -> Distribution:
     return Independent(Normal(mean, spread, validate_args=False), 1, validate_args=False)
 
 
+def diagonal_normal(distribution: Distribution) -> Normal | None:
+    """The `Normal` with batch shape ``[*batch, M]`` that a diagonal normal is made of; None of any other."""
+    base = distribution.base_dist if isinstance(distribution, Independent) else None
+    return base if isinstance(base, Normal) else None
+
+
 def center(distribution: Distribution) -> Tensor:
     """The value to show for a distribution: its mean, or for class indices, which have none, the mode."""
     base = distribution

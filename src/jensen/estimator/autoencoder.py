@@ -12,7 +12,7 @@ from jensen.errors import UserError
 from jensen.estimator.base import VAEBase, unspoilt
 from jensen.estimator.core import alone
 from jensen.evaluation import encode, reconstruct, sample
-from jensen.evaluation.score import score as score_rows
+from jensen.evaluation.score import score
 
 
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, VAEBase):
@@ -173,7 +173,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 "such as 'diagonal'"
             )
         model, blocks = fitted.model(), fitted.blocks(codes)
-        found = score_rows(model, blocks, self.importance_samples, log_det=fitted.log_det, seed=self.seed_)
+        found = score(model, blocks, self.importance_samples, log_det=fitted.log_det, seed=self.seed_)
         return found.log_px.numpy()
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -11,7 +11,7 @@ from jensen.errors import UserError
 from jensen.estimator.base import BY_COLUMN, VAEBase, unspoilt
 from jensen.estimator.containers import Container
 from jensen.estimator.core import alone
-from jensen.evaluation.score import score as score_rows
+from jensen.evaluation.score import score
 from jensen.evaluation.tempered import tempered_score
 from jensen.scores import log_prob_of_columns
 
@@ -180,7 +180,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
         def log_px() -> Array:
             samples = self.importance_samples
-            found = score_rows(model, blocks, samples, log_det=log_det, seed=seed).log_px.numpy()
+            found = score(model, blocks, samples, log_det=log_det, seed=seed).log_px.numpy()
             # An encoder of numbers cannot read a row with missing cells; latents of the prior do without it.
             return np.where(np.isnan(found), from_prior(1.0), found) if np.isnan(found).any() else found
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from jensen.data.seeds import derive_seed, generator, seeded
-from jensen.distributions.moments import moments
+from jensen.distributions.moments import diagonal_normal, moments
 from jensen.evaluation.estimate import Estimate, estimate
-from jensen.evaluation.latents import ACTIVE_VARIANCE, only_group, rate_per_dimension
-from jensen.evaluation.mixture import Mixture
+from jensen.evaluation.latents import are_active, only_group, rate_per_dimension
+from jensen.evaluation.mixture import AggregatePosterior
 from jensen.evaluation.mmd import mmd_test
 from jensen.evaluation.verdict import UNCOVERED_TAIL, Findings, verdict
 from jensen.mode import measuring, with_contexts
@@ -128,7 +128,7 @@ def aggregate(
         "mmd2": fit.mmd2,
         "mmd_p_value": fit.p_value,
         "uncovered": _uncovered(others, log_sum_prior - math.log(N)),
-        "active": int((means.double().var(0, correction=0) > ACTIVE_VARIANCE).sum()),
+        "active": int(are_active(means).sum()),
         "rate_per_dimension": None if split is None else split.mean(0).tolist(),
     }
     findings = Findings(latents=z.shape[1], **{name: figures[name] for name in Findings.measured()})
@@ -138,8 +138,8 @@ def aggregate(
 
 def _encode(
     model: Model, blocks: Iterable[tuple[Tensor, Tensor | None]], on_rows: Callable[[int], None]
-) -> tuple[Mixture, Distribution, Tensor, Tensor, Tensor | None]:
-    """Mixture, prior, posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
+) -> tuple[AggregatePosterior, Distribution, Tensor, Tensor, Tensor | None]:
+    """q(z), p(z), posterior means ``[N, M]``, rates ``[N]``, and rates by dimension ``[N, M]``."""
     posteriors, means, rates, splits = [], [], [], []
     for x, context in blocks:
         trace = model.trace(x, 1, context=context)
@@ -151,7 +151,7 @@ def _encode(
         rates.append(trace.kl.sum(-1).mean(0))
         splits.append(rate_per_dimension(q, p))
         on_rows(len(x))
-    mixture = Mixture(posteriors)
+    mixture = AggregatePosterior(posteriors)
     if not posteriors or len(mixture) < 2:
         raise ValueError("the aggregate posterior needs 2 or more data")
     whole = torch.cat([s for s in splits if s is not None]) if all(s is not None for s in splits) else None
@@ -164,9 +164,10 @@ def gaussian_part(z: Tensor, p: Distribution) -> float | None:
     For a normal p, ``KL(q || p) = KL(q || N(m, C)) + KL(N(m, C) || p)``: log N(m, C) / p is a quadratic,
     whose mean is the same under q and N(m, C). So this is the part of the KL that moments show.
     """
-    if not (isinstance(p, Independent) and isinstance(p.base_dist, Normal)):
+    normal = diagonal_normal(p)
+    if normal is None:
         return None
-    u = (z - p.base_dist.loc).double() / p.base_dist.scale
+    u = (z - normal.loc).double() / normal.scale
     covariance = u.T.cov().reshape(u.shape[1], u.shape[1])
     log_det = torch.linalg.slogdet(covariance)[1]
     return float(0.5 * (covariance.trace() + u.mean(0).square().sum() - u.shape[1] - log_det))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import Distribution, kl_divergence
 
 from jensen.data.seeds import seeded
-from jensen.distributions.moments import moments
+from jensen.distributions.moments import diagonal_normal, moments
 from jensen.mode import measuring, with_contexts
 from jensen.trace import Model, Trace
 
@@ -30,8 +30,13 @@ class Latents:
 
     @property
     def active(self) -> Tensor:
-        """Which dimensions are active, ``[M]`` of bool (see `ACTIVE_VARIANCE`)."""
-        return self.mean.double().var(0, correction=0) > ACTIVE_VARIANCE
+        """Which dimensions are active, ``[M]`` of bool."""
+        return are_active(self.mean)
+
+
+def are_active(means: Tensor) -> Tensor:
+    """Which latent dimensions are active by posterior means ``[N, M]``: ``[M]`` of bool."""
+    return means.double().var(0, correction=0) > ACTIVE_VARIANCE
 
 
 def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
@@ -56,10 +61,8 @@ def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
 
 def rate_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) split over dimensions, ``[B, M]``, nats: possible when both are diagonal normals."""
-    if not (isinstance(q, Independent) and isinstance(p, Independent)):
-        return None
-    diagonal = isinstance(q.base_dist, Normal) and isinstance(p.base_dist, Normal)
-    return kl_divergence(q.base_dist, p.base_dist) if diagonal else None
+    own, common = diagonal_normal(q), diagonal_normal(p)
+    return None if own is None or common is None else kl_divergence(own, common)
 
 
 def encode(

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
+
+from jensen.distributions.moments import diagonal_normal
 
 CHUNK = 1 << 20
 """Numbers in the largest tensor of a chunk."""
 
 
 @dataclass(frozen=True)
-class Mixture:
+class AggregatePosterior:
     """The posteriors of N data, block after block, each of batch shape ``[b]``."""
 
     blocks: Sequence[Distribution]
@@ -65,7 +67,7 @@ class Mixture:
 
 def _log_prob(q: Distribution, z: Tensor) -> Tensor:
     """log q(z_s | x_n), ``[S, b]``, for z ``[S, M]``."""
-    if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal) and z.dim() == 2):
+    if diagonal_normal(q) is None or z.dim() != 2:
         return q.log_prob(z.unsqueeze(1).expand(-1, *q.batch_shape, -1))
     # A diagonal normal's quadratic form as two matrix products, ten times as fast; in float64, since its
     # terms cancel.

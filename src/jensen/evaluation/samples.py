@@ -23,6 +23,9 @@ def sample(
 
     The same seed gives the same draws; torch's global generator is left as it was. A ``context`` ``[n, ...]``
     is for conditional models.
+
+    Raises:
+        ValueError: ``n`` is no whole number of 1 or more.
     """
     return torch.cat(list(sample_blocks(model, n, context=context, mean=mean, seed=seed)))
 
@@ -40,16 +43,14 @@ def sample_blocks(
             yield x
 
 
-def reconstruct(
-    decoder: nn.Module, latents: Tensor, *, context: Tensor | None = None, rows: int = ROWS
-) -> Tensor:
+def reconstruct(decoder: nn.Module, latents: Tensor, *, context: Tensor | None = None) -> Tensor:
     """E[x | z] for each row of ``latents`` ``[N, M]``, ``[N, *event]``; for class numbers, the mode.
 
     With a ``context`` ``[N, ...]``, E[x | z, c].
     """
-    contexts = None if context is None else context.to(latents.device).split(rows)
+    contexts = None if context is None else context.to(latents.device).split(ROWS)
     with measuring(decoder):
-        parts = with_contexts(latents.split(rows), contexts)
+        parts = with_contexts(latents.split(ROWS), contexts)
         means = [center(decoder(z[None], c))[0].cpu() for z, c in parts]
     return torch.cat(means)
 

@@ -9,6 +9,9 @@ from jensen.config.rules import objective
 from jensen.config.settings import Settings
 from jensen.training.state import TrainingState
 
+EVERY_SECONDS = 1.0
+"""Between two lines of plain progress."""
+
 
 class Show(Protocol):
     """Told the state after every epoch."""
@@ -16,14 +19,14 @@ class Show(Protocol):
     def __call__(self, state: TrainingState) -> None: ...
 
 
-def plain_lines(say: Callable[[str], None], every_seconds: float = 1.0) -> Show:
-    """Tell ``say`` a line an epoch, but no more than one in ``every_seconds``, and always the last."""
+def plain_lines(say: Callable[[str], None]) -> Show:
+    """Tell ``say`` a line an epoch, but no more than one in `EVERY_SECONDS`, and always the last."""
     last = -math.inf
 
     def show(state: TrainingState) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= every_seconds or state.stopped or state.epoch >= state.learning_rate.plan.epochs:
+        if now - last >= EVERY_SECONDS or state.stopped or state.epoch >= state.learning_rate.plan.epochs:
             say(f"epoch {state.epoch:4d}  {figures(state)}")
             last = now
         if state.stopped:

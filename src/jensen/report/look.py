@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from jensen.chunks import numbers_decoded
 from jensen.config.evaluation import EvaluationSettings
 from jensen.data import Dataset, Preparation, image_layout
 from jensen.data.seeds import generator, seeded
+from jensen.distributions.moments import diagonal_normal
 from jensen.evaluation import Latents, encode, reconstruct, sample
 from jensen.evaluation.associations import Agreement, agreement
 from jensen.evaluation.samples import traversal
@@ -229,8 +230,8 @@ def _moves_freely(prior: Distribution) -> bool:
 
 
 def _is_standard(prior: Distribution) -> bool:
-    normal = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
-    return normal and bool((prior.mean == 0).all() and (prior.stddev == 1).all())
+    normal = diagonal_normal(prior)
+    return normal is not None and bool((normal.loc == 0).all() and (normal.scale == 1).all())
 
 
 def by_content(latents: Latents) -> list[int]:

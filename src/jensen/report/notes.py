@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from jensen.config.tables import modelled_of
 from jensen.data.tables.schema import TYPES, Schema
+from jensen.data.words import count
 from jensen.figures.lines import cautions
 from jensen.report.look import Look
 from jensen.report.style import plain
@@ -133,7 +134,6 @@ def _table_domain(look: Look, schema: Schema) -> Markup:
     given = look.run.settings.condition
     kinds = Counter(column.type for column in schema.modelled if column.name not in given)
     counted = ", ".join(f"{kinds[kind]:,} {kind}" for kind in TYPES if kinds[kind])
-    columns = "column" if kinds.total() == 1 else "columns"
     marginals = modelled_of(given, look.preparation)
     dense = [marginal for marginal in marginals if not marginal.levels and marginal.step != 1]
     if not dense:
@@ -142,6 +142,6 @@ def _table_domain(look: Look, schema: Schema) -> Markup:
         kind = DENSITY
     else:
         kind = MIXED
-    return Markup("{} {}: {}; log <i>p</i>(<i>x</i>) is {}.").format(
-        f"{kinds.total():,}", columns, counted, Markup(kind)
+    return Markup("{}: {}; log <i>p</i>(<i>x</i>) is {}.").format(
+        count(kinds.total(), "column"), counted, Markup(kind)
     )

@@ -54,6 +54,6 @@ def typeset(formula: str) -> Markup:
     return Markup(LETTERS.sub(r"<i>\g<0></i>", formula.replace("E_q", "E<sub>q</sub>")))
 
 
-def numbers(figure: dict[str, float], digits: int = 2) -> tuple[str, str]:
+def numbers(figure: dict[str, float]) -> tuple[str, str]:
     """Value and standard error, for reading."""
-    return plain(figure["value"], digits), plain(figure["standard_error"], digits)
+    return plain(figure["value"]), plain(figure["standard_error"])

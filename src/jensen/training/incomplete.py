@@ -35,9 +35,9 @@ def encoder_only(model: nn.Module) -> nn.Module:
     return twin
 
 
-def hide_cells(x: Tensor, most: float = MOST) -> Tensor:
-    """Rows ``[B, C]`` with cells made missing at random, a share of each row's own drawn from U[0, most]."""
-    share = most * torch.rand(len(x), 1, device=x.device)
+def hide_cells(x: Tensor) -> Tensor:
+    """Rows ``[B, C]`` with cells made missing at random, of each row a share drawn from U[0, `MOST`]."""
+    share = MOST * torch.rand(len(x), 1, device=x.device)
     return torch.where(torch.rand(x.shape, device=x.device) < share, torch.nan, x)
 
 

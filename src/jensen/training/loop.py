@@ -118,9 +118,7 @@ def train(
                 total = engine.epoch(kl_weight(state.number, plan))
             compiling += engine.compiling
             if not math.isfinite(total):
-                with seeded(plan.seed):
-                    x = data.prepare(engine.some_rows(), None)
-                    raise UserError(_cause_of_divergence(state.model, x, state.number + 1))
+                raise UserError(_divergence(state, slope, engine.some_rows()))
             trained = time.perf_counter() - began - compiling
             with state.optimizer.averaged():
                 validated = validate(state.model, data, bound, plan)
@@ -212,19 +210,22 @@ def _reason_to_stop(state: TrainingState, plan: Plan) -> str:
     return ""
 
 
-@torch.no_grad()
-def _cause_of_divergence(model: nn.Module, x: Tensor, epoch: int) -> str:
+def _divergence(state: TrainingState, slope: Slope, stored: Tensor) -> str:
+    """What to say where the bound of an epoch is not finite; the cause is sought with rows as stored."""
+    with seeded(slope.plan.seed), torch.no_grad():
+        cause = _cause_of_divergence(state.model, slope.prepare(stored, None))
+    kept = "; the best weights so far are kept" if state.number else ""
+    return f"training diverged in epoch {state.number + 1}: {cause}; lower --lr, or add --grad-clip 10{kept}"
+
+
+def _cause_of_divergence(model: nn.Module, x: Tensor) -> str:
     """Name the first quantity that is not finite, in the order in which they are computed."""
     broken = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
     if broken:
-        cause = f"the weights {broken[0]} (and {len(broken) - 1} more) are not finite"
-    else:
-        trace = cast(Model, model).trace(x, 1)
-        parts = {"z": trace.z[0], "log p(x|z)": trace.log_px}
-        if trace.has_density:
-            parts["KL"] = trace.kl
-        bad = [name for name, value in parts.items() if not torch.isfinite(value).all()]
-        cause = f"{bad[0]} is not finite" if bad else "a batch gave a value that is not finite"
-    return f"training diverged in epoch {epoch}: {cause}; lower --lr, or add --grad-clip 10" + (
-        "; the best weights so far are kept" if epoch > 1 else ""
-    )
+        return f"the weights {broken[0]} (and {len(broken) - 1} more) are not finite"
+    trace = cast(Model, model).trace(x, 1)
+    parts = {"z": trace.z[0], "log p(x|z)": trace.log_px}
+    if trace.has_density:
+        parts["KL"] = trace.kl
+    bad = [name for name, value in parts.items() if not torch.isfinite(value).all()]
+    return f"{bad[0]} is not finite" if bad else "a batch gave a value that is not finite"

@@ -1,7 +1,6 @@
 """Many images as one array: decoded once by several threads, and kept in the cache."""
 
 import errno
-import json
 import math
 import os
 import shutil
@@ -19,10 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jensen.data.arrays import Array
-from jensen.data.cache import cached
+from jensen.data.cache import cached, damaged
 from jensen.data.images.checks import check_any, check_asked, check_bad, check_turned, common_size, times
 from jensen.data.images.decode import BadImageError, Header, ImageOptions, Opened, decode, read_header
-from jensen.errors import UserError
+from jensen.data.words import count
 from jensen.progress import Advance, bar
 
 FORMAT = 3
@@ -33,6 +32,8 @@ FAINT = 1 << 12
 """16-bit grey that stays below it keeps 16 of 256 levels at most: so do the 12 bits of many cameras."""
 BLOCK = 256
 """Images decoded before the threads wait for each other: what is in memory at a time."""
+EVERY_SECONDS = 5.0
+"""Between two lines of progress, where there is no terminal."""
 
 Result = TypeVar("Result")
 
@@ -82,25 +83,24 @@ def prepare(pictures: Pictures, options: ImageOptions) -> Prepared:
 
     check_asked(options)
     how = [FORMAT, PIL.__version__, options.size, options.grey, options.skip_bad]
-    folder = cached("images", [how, pictures.identity], partial(_build, pictures, options))
+    folder, record = cached("images", [how, pictures.identity], partial(_build, pictures, options))
     try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         path = folder / "x.npy"
         # Copy-on-write: torch takes writable arrays alone, and the file stays as it is.
         x = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY else None, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"the decoded images in {folder} are damaged ({error}); delete that folder") from None
+        raise damaged(folder, error) from None
     bad = {int(number) for number in record["bad"]}
     kept = [number for number in range(len(pictures.names)) if number not in bad]
     return Prepared(x, kept, tuple(pictures.names[i] for i in kept), tuple(record["notes"]))
 
 
-def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
-    """Decode the images into ``folder``: x.npy, and record.json for what there is to say."""
-    count = len(pictures.names)
+def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> dict[str, Any]:
+    """Decode the images into x.npy of ``folder``; the record is what there is to say."""
     # Pillow warns of odd EXIF data and of very large images: what matters is raised.
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        headers = list(_in_order(pool, lambda i: _tried(read_header, pictures.open(i)), range(count)))
+        every = range(len(pictures.names))
+        headers = list(_in_order(pool, lambda i: _tried(read_header, pictures.open(i)), every))
         bad = {i: found.args[0] for i, found in enumerate(headers) if isinstance(found, BadImageError)}
         check_bad(pictures.names, bad, options)
         sound = {i: found for i, found in enumerate(headers) if isinstance(found, Header)}
@@ -129,8 +129,7 @@ def _build(pictures: Pictures, options: ImageOptions, folder: Path) -> None:
     notes = _notes([sound[i] for i in sound if i not in bad], size, grey=grey)
     notes += _faint(peaks)
     notes += [f"left out {pictures.names[i]}: {reason}" for i, reason in sorted(bad.items())]
-    record = {"bad": sorted(bad), "notes": notes}
-    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    return {"bad": sorted(bad), "notes": notes}
 
 
 def _allocated(path: Path, shape: tuple[int, ...]) -> Any:
@@ -141,9 +140,8 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> Any:
     """
     needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
     if needed > free:
-        raise OSError(
-            errno.ENOSPC, f"{_images(shape[0])} take {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free"
-        )
+        room = f"{needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free"
+        raise OSError(errno.ENOSPC, f"{count(shape[0], 'image')} take {room}")
     x = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
@@ -187,18 +185,19 @@ def _tried(work: Callable[[Opened], Result], file: Opened) -> Result | BadImageE
 
 def _notes(headers: list[Header], size: tuple[int, int], *, grey: bool) -> list[str]:
     """What a user should know of what was done."""
-    notes = [f"{_images(len(headers))} of {times(size)}, {'grey' if grey else 'in colour'}"]
+    notes = [f"{count(len(headers), 'image')} of {times(size)}, {'grey' if grey else 'in colour'}"]
     others = sum(header.size != size for header in headers)
     if others:
         notes.append(
-            f"{_images(others)} not of that size: scaled until {times(size)} is covered, the middle cut out"
+            f"{count(others, 'image')} not of that size: scaled until {times(size)} is covered, the middle "
+            "cut out"
         )
     transparent = sum(header.transparent for header in headers)
     if transparent:
-        notes.append(f"{_images(transparent)} with transparency: laid on white")
+        notes.append(f"{count(transparent, 'image')} with transparency: laid on white")
     coloured = sum(not header.grey for header in headers)
     if grey and coloured:
-        notes.append(f"{_images(coloured)} in colour: made grey")
+        notes.append(f"{count(coloured, 'image')} in colour: made grey")
     return notes
 
 
@@ -208,18 +207,14 @@ def _faint(peaks: list[int]) -> list[str]:
     if peak >= FAINT:
         return []
     return [
-        f"{_images(len(peaks))} of 16-bit grey with no value above {peak:,}: 65,535 becomes 255, so they are "
-        f"nearly black, with {round(peak / 257) + 1} levels at most; stretch the values to 65,535 in the "
-        "files, or save them as a .npy array of numbers, which keeps every digit"
+        f"{count(len(peaks), 'image')} of 16-bit grey with no value above {peak:,}: 65,535 becomes 255, so "
+        f"they are nearly black, with {round(peak / 257) + 1} levels at most; stretch the values to 65,535 "
+        "in the files, or save them as a .npy array of numbers, which keeps every digit"
     ]
 
 
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
-
-
 @contextmanager
-def _progress(total: int, every_seconds: float = 5.0) -> Iterator[Advance]:
+def _progress(total: int) -> Iterator[Advance]:
     """A bar on a terminal, a line now and then elsewhere; both on standard error."""
     if sys.stderr.isatty():
         with bar("decoding images", total) as advance:
@@ -230,7 +225,7 @@ def _progress(total: int, every_seconds: float = 5.0) -> Iterator[Advance]:
     def say(more: int) -> None:
         nonlocal done, said
         done += more
-        if time.monotonic() - said >= every_seconds:
+        if time.monotonic() - said >= EVERY_SECONDS:
             said = time.monotonic()
             print(f"decoding images: {done:,} of {total:,}", file=sys.stderr, flush=True)
 

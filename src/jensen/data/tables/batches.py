@@ -100,14 +100,13 @@ class Pieces:
         self.path = path
         self.files = files_of(path)
         self._schema = schema
-        self._storage = {file: storage_of(schema) for file in self.files}
+        self._storage = storage_of(schema)
         self._kinds: pa.Schema | None = None
         """The columns of all files and their types, where they are not those of a schema."""
         if schema is None:
             cells = {file: _cells(file) for file in self.files if _is_text(file)}
-            storage = common_storage(cells, storage_of(edited))
-            self._storage = dict.fromkeys(self.files, storage)
-            self._kinds = self._united([_fields(file, storage) for file in self.files])
+            self._storage = common_storage(cells, storage_of(edited))
+            self._kinds = self._united([_fields(file, self._storage) for file in self.files])
 
     def __iter__(self) -> "Iterator[pa.Table]":
         for file in self.files:
@@ -125,7 +124,7 @@ class Pieces:
         layout = text_layout(file, self._schema)
         before = 0
         for piece in _cells(file, self._schema):
-            table = typed_cells(piece, self._storage[file], file, layout, before)
+            table = typed_cells(piece, self._storage, file, layout, before)
             yield self._alike(table, file)
             before += len(piece)
 

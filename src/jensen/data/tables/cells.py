@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.layout import Layout
-from jensen.data.tables.numerals import Strays, codes, with_points
+from jensen.data.tables.layout import TextLayout
+from jensen.data.tables.numerals import Strays, leading_zeros, with_points
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import arrow_type
 from jensen.errors import UserError
@@ -35,7 +35,7 @@ def maybe_text(edited: Schema) -> Schema:
 
 
 def typed_cells(
-    table: "pa.Table", storage: dict[str, str], path: Path, layout: Layout, before: int = 0
+    table: "pa.Table", storage: dict[str, str], path: Path, layout: TextLayout, before: int = 0
 ) -> "pa.Table":
     """Cells of text as what they were in training, and of new columns as what all of them are.
 
@@ -72,7 +72,7 @@ def typed_cells(
 
 
 def typed_storage(
-    pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, layout: Layout
+    pieces: "Iterable[pa.Table]", storage: Mapping[str, str], path: Path, layout: TextLayout
 ) -> dict[str, str]:
     """The Arrow types of the columns of a text file in pieces: the first kind that all cells of each are.
 
@@ -129,7 +129,7 @@ def _read(text: Any, kind: str) -> Any:
 
     if kind == TEXT:
         return text
-    if codes(text):
+    if leading_zeros(text):
         return None
     if kind.startswith(COMMA):
         if pc.any(pc.match_substring(text, ".")).as_py():
@@ -219,7 +219,7 @@ def _as_wide(kind: Any) -> list[Any]:
     return []
 
 
-def _unlike(text: Any, storage: str, name: str, path: Path, layout: Layout, before: int) -> str:
+def _unlike(text: Any, storage: str, name: str, path: Path, layout: TextLayout, before: int) -> str:
     """What to say of the first of some cells of text that is not of the type that its column had."""
     import pyarrow as pa
 

@@ -12,7 +12,7 @@ from jensen.data.tables.odd import Odd, odd_cells, odd_levels, odd_numbers, sent
 from jensen.data.tables.schema import Column, Schema
 from jensen.data.tables.storage import arrow_type, can_compare, is_text, number_cells, without_nan
 from jensen.data.words import count
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +95,7 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
         what = column.type if column.numeric else f"{column.type} with levels such as {column.levels[0]!r}"
         raise UserError(
             f"{name}: column {column.name!r} is of type {kind}, and {what} in the schema "
-            f"({' '.join(str(error).split())}); give it as it was in training"
+            f"({one_line(error)}); give it as it was in training"
         ) from None
     found = _float64(values)
     infinite = np.isinf(found)

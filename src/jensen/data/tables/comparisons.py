@@ -102,7 +102,7 @@ def _alone(text: str, match: "re.Match[str]") -> bool:
     return before.isspace() and after.isspace()
 
 
-def listed(text: str) -> list[str]:
+def parse_values(text: str) -> list[str]:
     """The values of ``(A, "B, C")``.
 
     Raises:

@@ -13,7 +13,7 @@ from jensen.data.arrays import Array
 from jensen.data.tables.batches import Pieces, is_large
 from jensen.data.tables.cells import MISSING
 from jensen.data.tables.codec import decode_table
-from jensen.data.tables.layout import Layout
+from jensen.data.tables.layout import TextLayout
 from jensen.data.tables.numerals import decimal_comma
 from jensen.data.tables.read import TEXT, read_table, suffix_of, table_files
 from jensen.data.tables.schema import Schema
@@ -117,7 +117,7 @@ def _missing(cells: Any, *, text: bool) -> Any:
     return pc.is_null(cells, nan_is_null=True)
 
 
-def _pieces(source: Path, schema: Schema, layout: Layout | None) -> "Iterable[pa.Table]":
+def _pieces(source: Path, schema: Schema, layout: TextLayout | None) -> "Iterable[pa.Table]":
     """The rows of a file as they are written; of a large one in pieces."""
     if is_large(source):
         pieces = Pieces(source, schema)

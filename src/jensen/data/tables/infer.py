@@ -185,15 +185,15 @@ def _collide(summary: Summary, numbers: Numbers) -> bool:
     return (numbers.high - numbers.low) / apart + 1 < summary.num_distinct
 
 
-def infer_column(name: str, values: Array, storage: str = "double") -> Column:
-    """The type of a column of numbers ``[n]``, NaN where missing; one without two values is left out.
+def infer_column(name: str, values: Array) -> Column:
+    """The type of a column of float64 ``[n]``, NaN where missing; one without two values is left out.
 
     Raises:
         UserError: infinite values.
     """
     numbers = Numbers()
     numbers.add(values[~np.isnan(values)])
-    return _number_column(name, numbers, storage)
+    return _number_column(name, numbers, "double")
 
 
 def _number_column(name: str, numbers: Numbers, storage: str) -> Column:

@@ -1,10 +1,10 @@
 """Tables larger than memory: read in pieces, written once as codes on disk."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,18 +38,17 @@ def find_schema(
     uniform sample of 100,000 of them.
     """
 
-    def build(folder: Path) -> None:
+    def build(folder: Path) -> dict[str, Any]:
         on_choice(f"{path} is large: reading all of it, piece by piece, for the types of its columns")
         pieces = Pieces(path, edited=None if edited is None else maybe_text(edited))
         summaries = summarise(pieces, bounded=True)
         schema = schema_of(summaries, lambda summary: _all_differ(pieces, summary))
         if edited is not None:
             schema = apply_edits(edited, schema, summaries)
-        record = {"columns": schema.to_dict(), "warnings": schema.warnings}
-        (folder / "schema.json").write_text(json.dumps(record), encoding="utf-8")
+        return {"columns": schema.to_dict(), "warnings": schema.warnings}
 
     key = [FORM, identity_of(files_of(path)), None if edited is None else edited.to_dict()]
-    record = json.loads((cached("table-schemas", key, build) / "schema.json").read_text(encoding="utf-8"))
+    _, record = cached("schemas", key, build)
     return replace(Schema.from_dict(record["columns"]), warnings=tuple(record["warnings"]))
 
 
@@ -74,7 +73,7 @@ def read_large(
     """
     labelled = any(column.type == "label" for column in schema.columns)
 
-    def build(folder: Path) -> None:
+    def build(folder: Path) -> dict[str, Any]:
         on_choice(f"writing the cells of {path} as numbers to {folder.parent}, once for these files")
         odd: list[Odd] = []
 
@@ -90,13 +89,11 @@ def read_large(
         labels, classes = labels_of(Pieces(path, schema), schema) if labelled else (None, ())
         if labels is not None:
             np.save(folder / "labels.npy", labels, allow_pickle=False)
-        record = {"digest": digest_rows(Stored(folder / "codes.npy")), "odd": [asdict(some) for some in odd]}
-        record["classes"] = classes
-        (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+        digest = digest_rows(Stored(folder / "codes.npy"))
+        return {"digest": digest, "odd": [asdict(some) for some in odd], "classes": classes}
 
     key = [FORM, identity_of(files_of(path)), schema.to_dict(), *(["labels"] if labelled else [])]
-    folder = cached("tables", key, build)
-    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    folder, record = cached("tables", key, build)
     for sentence in sentences(str(path), [Odd(**some) for some in record["odd"]], strict=strict):
         on_choice(sentence)
     x = Stored(folder / "codes.npy")

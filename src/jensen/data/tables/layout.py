@@ -10,7 +10,7 @@ MARKS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """How the rows of a text file are written.
 
     Attributes:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jensen.data.tables.layout import Layout, line_of
+from jensen.data.tables.layout import TextLayout, line_of
 from jensen.errors import UserError
 
 NUMBER = r"(?i)^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)$"
@@ -49,8 +49,8 @@ def signs_in(text: Any) -> list[str]:
     return [sign for sign in "$€£¥,%" if pc.any(pc.match_substring(numbers, sign)).as_py()]
 
 
-def codes(text: Any) -> bool:
-    """Whether there are codes such as 01, which would lose their zeros as numbers."""
+def leading_zeros(text: Any) -> bool:
+    """Whether some cells are codes such as 01, which would lose their zeros as numbers."""
     import pyarrow.compute as pc
 
     return bool(pc.any(pc.match_substring_regex(text, r"^[+-]?0[0-9]")).as_py())
@@ -64,10 +64,10 @@ class Strays:
         layout: of the file.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: TextLayout) -> None:
         self.path, self.layout = path, layout
         self.there = self.numbers = 0
-        self.codes = False
+        self.leading_zeros = False
         """Whether some are codes such as 01."""
         self.first: tuple[int, str] | None = None
         """Its row, of which the first is 0, and the cell."""
@@ -81,7 +81,7 @@ class Strays:
             numbers = pc.or_(numbers, pc.match_substring_regex(text, COMMA_NUMBER))
         self.there += len(text) - text.null_count
         self.numbers += pc.sum(numbers, min_count=0).as_py()
-        self.codes = self.codes or codes(text)
+        self.leading_zeros = self.leading_zeros or leading_zeros(text)
         row = pc.index(numbers, False).as_py()
         if self.first is None and row >= 0:
             self.first = before + row, text[row].as_py()
@@ -99,7 +99,8 @@ class Strays:
         Raises:
             UserError: the first of these, and the mend.
         """
-        if self.first is None or self.codes or self.numbers < FEWEST or self.numbers <= MOST * self.there:
+        few = self.numbers < FEWEST or self.numbers <= MOST * self.there
+        if self.first is None or self.leading_zeros or few:
             return
         raise UserError(
             f"{self.where(name)} is no number, and {self.numbers:,} of its {self.there:,} cells are; "

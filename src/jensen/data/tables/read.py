@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
-from jensen.data.tables.text import check_distinct, one_line, read_text, read_text_cells, text_layout
-from jensen.errors import UserError
+from jensen.data.tables.text import check_distinct, read_text, read_text_cells, text_layout
+from jensen.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa

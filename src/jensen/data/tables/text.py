@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jensen.data.tables.cells import storage_of, typed_cells
-from jensen.data.tables.layout import MARKS, Layout, first_line, line_of
+from jensen.data.tables.layout import MARKS, TextLayout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema, as_known
 from jensen.data.words import count
-from jensen.errors import UserError
+from jensen.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def text_layout(path: Path, schema: Schema | None = None) -> Layout:
+def text_layout(path: Path, schema: Schema | None = None) -> TextLayout:
     """How a text file is written, by its first line.
 
     Its cells are separated by commas (in a .tsv file by tabs), unless another mark makes more of its names,
@@ -43,7 +43,7 @@ def text_layout(path: Path, schema: Schema | None = None) -> Layout:
     names = [f"x{i}" for i in range(len(header))] if numbers else as_known(header, schema)
     check_distinct(names, path)
     line = first_line(path)
-    return Layout(
+    return TextLayout(
         tuple(names),
         not numbers,
         mark,
@@ -57,7 +57,7 @@ def _numbers(cells: list[str], mark: str) -> bool:
     return all(is_number(cell, commas=mark != ",") for cell in cells)
 
 
-def read_text_cells(path: Path, layout: Layout) -> "pa.Table":
+def read_text_cells(path: Path, layout: TextLayout) -> "pa.Table":
     """The table of a text file with every cell as it is written.
 
     Raises:
@@ -84,7 +84,7 @@ def check_distinct(names: list[str], file: Path) -> None:
         raise UserError(f"{file} has two columns named {twice[0]!r}; rename one of them")
 
 
-def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict[str, Any]:
+def text_options(layout: TextLayout, *, threads: bool, block: int = 1 << 20) -> dict[str, Any]:
     """How pyarrow is to read the cells of a text file as they are written."""
     import pyarrow as pa
     from pyarrow import csv
@@ -104,14 +104,14 @@ def text_options(layout: Layout, *, threads: bool, block: int = 1 << 20) -> dict
 
 
 @contextmanager
-def text_errors(path: Path, layout: Layout) -> Iterator[None]:
+def text_errors(path: Path, layout: TextLayout) -> Iterator[None]:
     """What is wrong with a text file, in the user's terms."""
     import pyarrow as pa
 
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, layout.mark, str(error))) from None
+        raise UserError(_mend(path, layout.mark, error)) from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
 
@@ -146,15 +146,15 @@ def _header(path: Path, mark: str) -> list[str]:
     except pa.ArrowInvalid as error:
         if "mpty" in str(error):
             raise UserError(f"{path} is empty; give a table with a header line and rows below it") from None
-        raise UserError(_mend(path, mark, str(error))) from None
+        raise UserError(_mend(path, mark, error)) from None
     except (OSError, EOFError, StopIteration) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
     return list(row.values())
 
 
-def _mend(path: Path, mark: str, error: str) -> str:
+def _mend(path: Path, mark: str, error: Exception) -> str:
     """What pyarrow found wrong in a text file, in the user's terms."""
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
+    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error))
     if ragged:
         record, expected, got = ragged.groups()
         line = line_of(path, mark, int(record) - 1)
@@ -162,13 +162,8 @@ def _mend(path: Path, mark: str, error: str) -> str:
             f"{path}, line {line}: {count(int(got), 'cell')} where the header has {expected}; mend that line "
             f"(a cell with {MARKS[mark]} needs quotes)"
         )
-    if "UTF8" in error or "utf8" in error:
+    if "utf8" in str(error).lower():
         with open(path, "rb") as stream:
             encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "latin1"
         return f"{path} is not written in UTF-8; save it again as UTF-8 (as by iconv -f {encoding} -t utf-8)"
-    return f"{path} cannot be read as a table ({' '.join(error.split())}); mend it or write it again"
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return f"{path} cannot be read as a table ({one_line(error)}); mend it or write it again"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jensen.data.tables.comparisons import Comparison, comparisons, listed, unquoted
+from jensen.data.tables.comparisons import Comparison, comparisons, parse_values, unquoted
 from jensen.data.tables.schema import Column, Schema, as_known
 from jensen.data.tables.values import code_of, written
 from jensen.data.words import few
@@ -62,7 +62,7 @@ def _allowed(found: Comparison, schema: Schema) -> Allowed:
         raise UserError(f"--where: {_no_column(name, operator, value, schema)}")
     place = columns.index(name)
     column = schema.modelled[place]
-    values = listed(value) if operator == "in" else [unquoted(value)]
+    values = parse_values(value) if operator == "in" else [unquoted(value)]
     if not column.numeric:
         return _levels(column, place, operator, values)
     spans = _spans(column, operator, [code_of(column, text) for text in values])

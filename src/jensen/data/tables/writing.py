@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.layout import Layout
+from jensen.data.tables.layout import TextLayout
 from jensen.data.tables.read import PARQUET, SUFFIXES, TEXT, suffix_of
 from jensen.data.tables.storage import text_cells
 from jensen.errors import UserError
@@ -38,7 +38,7 @@ def write_table(path: Path, table: "pa.Table") -> None:
 
 
 @contextmanager
-def table_writer(path: Path, like: Layout | None = None) -> "Iterator[Callable[[pa.Table], None]]":
+def table_writer(path: Path, like: TextLayout | None = None) -> "Iterator[Callable[[pa.Table], None]]":
     """Yield a function that takes a table piece by piece, for `write_table`; the file is there at the end.
 
     Args:
@@ -61,12 +61,12 @@ def table_writer(path: Path, like: Layout | None = None) -> "Iterator[Callable[[
         yield write
 
 
-def _opened(path: Path, suffix: str, table: "pa.Table", like: Layout | None) -> Any:
+def _opened(path: Path, suffix: str, table: "pa.Table", like: TextLayout | None) -> Any:
     """A writer of tables with the columns of ``table``, as a context."""
     if suffix in TEXT:
         if like is None:
             names = tuple(table.column_names)
-            like = Layout(names, True, "\t" if suffix.startswith(".tsv") else ",", header=names)
+            like = TextLayout(names, True, "\t" if suffix.startswith(".tsv") else ",", header=names)
         return _TextWriter(path, like, suffix.endswith(".gz"))
     if suffix in PARQUET:
         from pyarrow.parquet import ParquetWriter
@@ -80,7 +80,7 @@ def _opened(path: Path, suffix: str, table: "pa.Table", like: Layout | None) -> 
 class _TextWriter:
     """Text with quotes only where they are needed, which pyarrow's writer puts around every text."""
 
-    def __init__(self, path: Path, layout: Layout, zipped: bool) -> None:
+    def __init__(self, path: Path, layout: TextLayout, zipped: bool) -> None:
         import csv
 
         opened: Any = gzip.open if zipped else open
