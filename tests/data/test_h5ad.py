@@ -180,6 +180,10 @@ def test_what_is_no_label_is_refused_with_the_mend(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bare.h5ad has no labels.*column of obs, such as") as refusal:
         give_labels(bare)
     assert "sub-folders" not in str(refusal.value)
+    with pytest.raises(
+        UserError, match=r"bare.h5ad: its obs has no column 'batch'; it has none: write this one"
+    ):
+        give_labels(load(bare.name), ["batch"])
     np.savez(tmp_path / "d.npz", x=COUNTS, y=np.arange(20) % 2)
     with pytest.raises(UserError, match=r"--condition batch: .*d.npz is no table.*write --condition label"):
         give_labels(load(tmp_path / "d.npz"), ["batch"])
