@@ -103,7 +103,7 @@ def write_h5ad(
     import anndata
 
     with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
-        rows = len(next(iter(parts["layers"].values())) if x is None else x)
+        rows = (next(iter(parts["layers"].values())) if x is None else x).shape[0]
         index = pd.Index([f"AAC{number}" for number in range(rows)], name="barcode")
         var = None if genes is None else pd.DataFrame(index=genes)
         cells = anndata.AnnData(x, pd.DataFrame(obs or {}, index=index), var, **parts)

@@ -1,6 +1,8 @@
 """Annotated matrices: which matrix of a file is read, and what is known of its cells and genes."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +58,53 @@ def test_other_counts_are_named_and_taken_where_they_are_asked_for(tmp_path: Pat
     assert raw.features == tuple(f"raw-{number}" for number in range(10)), "genes of its own"
     with pytest.raises(UserError, match=r"has no matrix X; give .*:NAME with another one, of umis"):
         load(write_h5ad(tmp_path / "none.h5ad", None, layers={"umis": COUNTS}))
+
+
+def test_x_is_x_beside_a_layer_of_that_name(tmp_path: Path) -> None:
+    path = write_h5ad(tmp_path / "d.h5ad", COUNTS, layers={"X": COUNTS + 1})
+    for name in (path, f"{path}:X"):
+        assert np.array_equal(load(name).x.numpy(), COUNTS)
+
+
+def test_several_numbers_of_a_place_are_added_up(tmp_path: Path) -> None:
+    values, genes, ends = np.array([200, 100, 3], np.uint8), [1, 1, 0], [0, 2, *[3] * 19]
+    twice = sparse.csr_matrix((values.astype(np.int64), genes, ends), (20, 5))
+    x = load(write_h5ad(tmp_path / "d.h5ad", twice)).x
+    assert (int(x[0, 1]), int(x[1, 0]), int(x.sum())) == (300, 3, 303)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_numbers_of_any_size_stay_what_they_are(tmp_path: Path, form: Any) -> None:
+    kinds = {255: torch.uint8, 256: torch.int16, 1e10: torch.int64, 1e30: torch.float64}
+    kinds |= {0.5: torch.float32, -3: torch.float32, 1e300: torch.float64}
+    for number, (largest, kind) in enumerate(kinds.items()):
+        x = COUNTS.astype(float)
+        x[3, 2] = largest
+        dataset = load(write_h5ad(tmp_path / f"{number}.h5ad", form(x)))
+        assert (dataset.x.dtype, dataset.is_count) == (kind, not kind.is_floating_point)
+        assert np.array_equal(dataset.x.numpy(), x)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_what_is_no_number_is_refused_where_it_is(tmp_path: Path, form: Any) -> None:
+    for number, (value, said) in enumerate(
+        [
+            (np.inf, "0 NaN and 1 infinite values, the first at row 3, column 2"),
+            (np.nan, "1 NaN"),
+            (1j, "complex"),
+        ]
+    ):
+        x = COUNTS.astype(type(value))
+        x[3, 2] = value
+        with pytest.raises(UserError, match=said):
+            load(write_h5ad(tmp_path / f"{number}.h5ad", form(x)))
+
+
+def test_names_may_occur_twice(tmp_path: Path) -> None:
+    path = write_h5ad(tmp_path / "d.h5ad", COUNTS, genes=["a", "b", "a", "c", "d"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert load(path).features == ()
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
@@ -131,6 +180,10 @@ def test_what_is_no_label_is_refused_with_the_mend(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bare.h5ad has no labels.*column of obs, such as") as refusal:
         give_labels(bare)
     assert "sub-folders" not in str(refusal.value)
+    with pytest.raises(
+        UserError, match=r"bare.h5ad: its obs has no column 'batch'; it has none: write this one"
+    ):
+        give_labels(load(bare.name), ["batch"])
     np.savez(tmp_path / "d.npz", x=COUNTS, y=np.arange(20) % 2)
     with pytest.raises(UserError, match=r"--condition batch: .*d.npz is no table.*write --condition label"):
         give_labels(load(tmp_path / "d.npz"), ["batch"])

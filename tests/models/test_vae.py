@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from jensen import families, models
 from jensen.distributions import OneHot, RelaxedOneHot
@@ -105,6 +105,22 @@ def test_a_pair_of_parameters_is_no_posterior(model: VAE, x: Tensor) -> None:
     model.encoder = Part(lambda x, context: (x[:, :M], x[:, M:]))
     with pytest.raises(ValueError, match="the posterior is a tuple; the encoder returns a distribution"):
         model.trace(x)
+
+
+def test_a_single_datum_is_no_rows(model: VAE, x: Tensor) -> None:
+    for call in (model.trace, model.posterior):
+        with pytest.raises(ValueError, match=r"no batch dimension for x of shape \(\d+,\); .* x\[None\]"):
+            call(x[0])
+
+
+def test_a_likelihood_without_a_mean_is_named(model: VAE) -> None:
+    class Meanless(Normal):
+        mean = property(Distribution.mean.fget)  # type: ignore[assignment,attr-defined]
+
+    model.decoder = Part(lambda z, context: Independent(Meanless(z, 1.0), 1))
+    assert model.sample(3).shape == (3, M)
+    with pytest.raises(ValueError, match="Independent of Meanless does not say its mean; give the class"):
+        model.sample(3, mean=True)
 
 
 def test_encoder_and_decoder_take_a_context(model: VAE, x: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Annotated matrices of single-cell biology: ``.h5ad`` files, by way of anndata."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ COUNTS = "counts"
 """The layer where counts are kept by custom, when X holds something made of them."""
 RAW = "raw"
 """What the matrix is called that a file keeps from before its genes were chosen."""
+REAL = "biuf"
+"""Kinds of dtypes that are real numbers."""
 
 
 def read_h5ad(path: Path, key: str | None = None) -> Raw:
@@ -49,7 +52,9 @@ def read_h5ad(path: Path, key: str | None = None) -> Raw:
         raise UserError(f"{path}: no such file; give the path of a .h5ad file that exists")
     anndata = extra("anndata", str(path))
     try:
-        data = anndata.read_h5ad(path)
+        with warnings.catch_warnings():  # such as of names that occur twice, which are no harm here
+            warnings.simplefilter("ignore")
+            data = anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise errors of many kinds on a damaged file
         raise UserError(
             f"{path} is damaged or no .h5ad file ({one_line(error)}); copy or write it again"
@@ -83,7 +88,7 @@ def _matrix(path: Path, key: str | None, data: Any) -> tuple[Any, tuple[str, ...
     if data.raw is not None:
         found.setdefault(RAW, (data.raw.X, _names(data.raw.var_names)))
     if data.X is not None:
-        found.setdefault("X", (data.X, genes))
+        found["X"] = (data.X, genes)
     if key is not None:
         if key not in found:
             raise UserError(
@@ -113,24 +118,31 @@ def _names(index: Any) -> tuple[str, ...]:
 
 
 def _values(matrix: Any) -> Array:
-    """The values that are written down: of a sparse matrix, those that are not zero."""
-    return np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
+    """The values that are written down: of a sparse matrix, those that are not zero, one for each place."""
+    if not sparse.issparse(matrix):
+        return np.asarray(matrix)
+    matrix.sum_duplicates()  # a file may hold several numbers for a place, which mean their sum
+    return np.asarray(matrix.data)
 
 
 def _is_count(matrix: Any) -> bool:
     values = _values(matrix)
-    return not values.size or bool((values >= 0).all() and (values == np.floor(values)).all())
+    return values.dtype.kind in REAL and bool((values >= 0).all() and (values == np.floor(values)).all())
 
 
 def _dense(matrix: Any) -> Array:
-    """The whole matrix; of counts, in the narrowest type of whole numbers that holds them."""
-    if not _is_count(matrix):
-        kind: Any = np.float32
-    else:
-        largest = _values(matrix).max(initial=0)
-        kind = next(k for k in (np.uint8, np.int16, np.int32, np.int64) if largest <= np.iinfo(k).max)
-    matrix = matrix.astype(kind)
+    """The whole matrix: of counts, in the narrowest type of whole numbers that holds them, else of floats."""
+    values = _values(matrix)
+    if values.dtype.kind in REAL:  # what else there is, `check_rows` refuses
+        types: Any = (np.uint8, np.int16, np.int32, np.int64) if _is_count(matrix) else (np.float32,)
+        furthest = max(values.max(initial=0).item(), -values.min(initial=0).item())
+        matrix = matrix.astype(next((t for t in types if furthest <= _largest(t)), np.float64))
     return np.ascontiguousarray(matrix.toarray() if sparse.issparse(matrix) else matrix)
+
+
+def _largest(kind: Any) -> float:
+    """The largest number of a type; as Python's own, which compares exactly."""
+    return np.iinfo(kind).max if np.issubdtype(kind, np.integer) else float(np.finfo(kind).max)
 
 
 def _labels(obs: Any) -> tuple[Array | None, tuple[str, ...], str]:

@@ -93,9 +93,10 @@ def _lacking(dataset: Dataset, name: str, known: str) -> str:
     if name == LABEL:
         mend = _mend(dataset.name, columns)
         return f"{dataset.name} has no labels, which --condition label needs{known}; {mend}"
-    if columns:
+    if columns or _is_annotated(dataset.name):
         near = did_you_mean(name, columns)
-        return f"{dataset.name}: its obs has no column {name!r}{known}{near}; the columns are {few(columns)}"
+        there = f"the columns are {few(columns)}" if columns else "it has none: write this one into it"
+        return f"{dataset.name}: its obs has no column {name!r}{known}{near}; {there}"
     return (
         f"--condition {name}: {dataset.name} is no table and has no columns beside its rows{known}, so that "
         "only the label can be given; write --condition label"
@@ -106,13 +107,18 @@ def _mend(source: str, columns: list[str]) -> str:
     """How data of a kind get labels."""
     if columns:
         return f"name another column of obs, as in --condition {columns[0]}: there are {few(columns)}"
-    path = path_of(source)
-    if path is not None and path.suffix.lower() == ".h5ad":
+    if _is_annotated(source):
         return "write its cells' labels into a column of obs, such as cell_type or leiden, which has none"
     return (
         "give images in sub-folders named by their label, or an .npz file with the labels as y, in text or "
         "whole numbers"
     )
+
+
+def _is_annotated(source: str) -> bool:
+    """Whether data come from a file that may have columns beside its rows."""
+    path = path_of(source)
+    return path is not None and path.suffix.lower() == ".h5ad"
 
 
 def _check_levels(dataset: Dataset, name: str) -> None:

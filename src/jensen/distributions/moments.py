@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
+from jensen.checks import named
 from jensen.distributions.shared_noise import with_one_noise
 
 DRAWS = 256
@@ -53,8 +54,17 @@ def diagonal_normal(distribution: Distribution) -> Normal | None:
 
 
 def center(distribution: Distribution) -> Tensor:
-    """The value to show for a distribution: its mean, or for class indices, which have none, the mode."""
+    """The value to show for a distribution: its mean, or for class indices, which have none, the mode.
+
+    Raises:
+        ValueError: the distribution does not say its mean.
+    """
     base = distribution
     while isinstance(base, Independent):
         base = base.base_dist
-    return distribution.mode if isinstance(base, Categorical) else distribution.mean
+    try:
+        return distribution.mode if isinstance(base, Categorical) else distribution.mean
+    except NotImplementedError:
+        raise ValueError(
+            f"{named(distribution)} does not say its mean; give the class a property mean, or take draws"
+        ) from None

@@ -50,7 +50,9 @@ KINDS = {
     "ais": Kind("AIS", "log p(x) by annealing: {chains} chains of {temperatures} temperatures", "larger"),
     "bits_per_dimension": Kind("bits/dim", "-IWAE / (D log 2)", "smaller", unit="bits"),
     "amortization_gap": Kind(
-        "amortization gap", "refined ELBO - ELBO, same rows: what one encoder for all loses", "smaller"
+        "amortization gap",
+        "refined ELBO - ELBO, same rows and draws: what one encoder for all loses",
+        "smaller",
     ),
     "approximation_gap": Kind(
         "approximation gap", "{best} - {refined}, same rows: the family loses at least this", "smaller"

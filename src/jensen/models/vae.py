@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from jensen.checks import check_count, check_data, check_distribution, check_shapes, takes_two
+from jensen.checks import check_count, check_data, check_distribution, check_shapes, named, takes_two
 from jensen.distributions import center
 from jensen.trace import Trace, anonymous
 
@@ -52,7 +52,7 @@ class VAE(nn.Module):
 
         Raises:
             ValueError: ``x`` is no tensor of rows, or of a type that the encoder does not take; or the
-                encoder takes no context, or returns no distribution.
+                encoder takes no context, or returns no distribution, or one alone.
         """
         check_data(x)
         try:
@@ -64,6 +64,11 @@ class VAE(nn.Module):
             other = f", or a model.to({x.dtype})" if x.is_floating_point() else ""  # no weights are integers
             raise ValueError(f"x is {x.dtype} and the model {own}; give x.to({own}){other}") from error
         check_distribution("posterior", q)
+        if not q.batch_shape:
+            raise ValueError(
+                f"the posterior, {named(q)}, has no batch dimension for x of shape {tuple(x.shape)}; the "
+                "encoder returns one for each row, and x is rows, [B, *event]: of a single datum x[None]"
+            )
         return (q,)
 
     def trace(
