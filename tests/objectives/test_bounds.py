@@ -1,6 +1,7 @@
 """Bounds: their order, their special cases, and what they bound."""
 
 import math
+import pickle
 import pydoc
 import re
 
@@ -156,11 +157,19 @@ def test_a_power_mean_near_the_average_keeps_its_digits(order):
     torch.testing.assert_close(slope.double(), PowerMean(order).weights(double), atol=0, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "bound",
-    [elbo, elbo_monte_carlo, iwae, reconstruction, beta(2.0), free_bits(1.0), renyi(0.5), cubo()],
-    ids=lambda bound: bound.name,
-)
+EVERY = [elbo, elbo_monte_carlo, iwae, reconstruction, beta(2.0), free_bits(1.0), renyi(0.5), cubo()]
+
+
+@pytest.mark.parametrize("bound", EVERY, ids=lambda bound: bound.name)
+def test_a_bound_goes_to_another_process(bound):
+    model = RowModel(PROBLEMS["diagonal"], 5)
+    trace = model.trace(model.x, 3)
+    there = pickle.loads(pickle.dumps(bound))
+    assert torch.equal(there(trace), bound(trace))
+    assert (there.name, there.reduction, there.upper) == (bound.name, bound.reduction, bound.upper)
+
+
+@pytest.mark.parametrize("bound", EVERY, ids=lambda bound: bound.name)
 def test_help_and_repr_of_a_bound_show_its_formula(bound):
     """And not the docstring of its class, which is the same for all."""
     assert bound.formula

@@ -7,6 +7,7 @@ the upper bounds, which say so.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -122,9 +123,27 @@ def log_weight(trace: Trace) -> Tensor:
     return trace.log_w
 
 
+def _log_likelihood(trace: Trace) -> Tensor:
+    return trace.log_px
+
+
+def _less_kl(trace: Trace) -> Tensor:
+    return trace.log_px - trace.kl.sum(-1)
+
+
+def _less_weighed_kl(weight: float | Tensor, trace: Trace) -> Tensor:
+    return trace.log_px - weight * trace.kl.sum(-1)
+
+
+def _less_at_least(minimum: float, trace: Trace) -> Tensor:
+    """The groups of KL ``[K, B, L]`` whose mean over K and B is below ``minimum`` cost that."""
+    kl = trace.kl
+    return trace.log_px - torch.where(kl.mean((0, 1)) > minimum, kl, minimum).sum(-1)
+
+
 elbo = Bound(
     "elbo",
-    lambda t: t.log_px - t.kl.sum(-1),
+    _less_kl,
     mean,
     linear=True,
     formula="""E_q log p(x | z) - KL(q(z | x) || p(z)) <= log p(x) (Kingma & Welling 2014, eq. 3).
@@ -152,7 +171,7 @@ iwae = Bound(
 
 reconstruction = Bound(
     "reconstruction",
-    lambda t: t.log_px,
+    _log_likelihood,
     mean,
     linear=True,
     formula="E_q log p(x | z), the vanilla autoencoder's objective: without the KL, no bound on log p(x).",
@@ -164,7 +183,7 @@ def beta(weight: float | Tensor) -> Bound:
 
     The weight multiplies nats against nats, so that it means the same at every image size.
     """
-    return Bound("beta", lambda t: t.log_px - weight * t.kl.sum(-1), mean, linear=True, formula=beta.__doc__)
+    return Bound("beta", partial(_less_weighed_kl, weight), mean, linear=True, formula=beta.__doc__)
 
 
 def free_bits(minimum: float) -> Bound:
@@ -187,16 +206,11 @@ def free_bits(minimum: float) -> Bound:
         raise ValueError(f"minimum is {minimum}; a KL is never negative, so give 0 or more nats per group")
     return Bound(
         "free-bits",
-        lambda t: t.log_px - _at_least(minimum, t.kl).sum(-1),
+        partial(_less_at_least, minimum),
         mean,
         separable=False,
         formula=free_bits.__doc__,
     )
-
-
-def _at_least(minimum: float, kl: Tensor) -> Tensor:
-    """Replace the groups of ``kl`` ``[K, B, L]`` whose mean over K and B is below ``minimum`` by it."""
-    return torch.where(kl.mean((0, 1)) > minimum, kl, minimum)
 
 
 def renyi(alpha: float) -> Bound:

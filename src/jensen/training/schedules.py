@@ -54,6 +54,6 @@ def warmed_up(bound: Bound, weight: Tensor) -> Bound:
         bound: `elbo` or `elbo_monte_carlo`, which say how the KL is computed.
         weight: shape ``[]``; a tensor, so that a compiled step need not change with it.
     """
-    if bound is elbo_monte_carlo:
+    if bound == elbo_monte_carlo:
         return replace(bound, integrand=lambda t: t.log_px - weight * (t.log_qz - t.log_pz).sum(-1))
     return beta(weight)
