@@ -13,6 +13,9 @@ from jensen.trace import Model, Trace
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
 """Numbers in a chunk of data, K_chunk * B * D: 8 MiB in float32, which a processor's cache may hold, and
 256 MiB, which keep a GPU busy."""
+BLOCK = 256
+"""Rows of a full block. Where all rows shall see the same noise, every block, full or not, has the chunks of
+samples of a full one."""
 PER_NUMBER = 8
 """Numbers of a decoder that may stand for one of the data in a chunk: a table's levels are many more."""
 MOST_DECODED = 1 << 24

@@ -8,17 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.chunks import chunk_sizes, numbers_of, traces
+from jensen.chunks import BLOCK, chunk_sizes, numbers_of, traces
 from jensen.data.seeds import seeded
 from jensen.distributions.shared_noise import share_noise
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.mode import measuring, with_contexts
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model
-
-BLOCK = 256
-"""Rows of a full block. Every block, full or not, has the chunks of samples of a full one, so that all rows
-see the same noise."""
 
 SMALLER = 8
 """How many times smaller chunks are than in evaluation; another number would change the noise of a seed."""
@@ -64,9 +60,8 @@ def score_blocks(
             column's share; one number goes to all in equal parts.
         per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
         seed: the same seed gives the same scores, at every call. All rows share their noise (see
-            `share_noise`): a row's score depends on the row alone, not on the rows beside it.
-            (An inner loop, of two-tier or semi-amortized inference, has noise of its own that goes by a row's
-            place in its block: where it stops short of the best posterior, the score moves with the place.)
+            `share_noise`), that of an inner loop too (`jensen.training.inner.refine`): a row's score depends
+            on the row alone, not on the rows beside it.
         contexts: for conditional models whose rows do not carry their own, what is given in each block,
             ``[B, ...]``; the scores are then of log p(x | c).
         on_block: told the number of rows of each finished block, for progress.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from jensen.distributions.shared_noise import share_noise
 from jensen.trace import Model
 from jensen.training.start import Family
 
@@ -79,7 +80,7 @@ def ascent(
     ``1/(K-1) sum_k (log w_k - mean_l log w_l) d/dw log q_w(z_k)`` (Kool et al. 2019).
     Either has no variance where q is the exact posterior: log w is the same at every z there.
     """
-    trace = model.trace(x, num_samples, context=context, posterior=(family(raw),))
+    trace = model.trace(x, num_samples, context=context, posterior=(share_noise(family(raw)),))
     log_w = replace(trace, posterior=(family(raw.detach()),)).log_w
     if all(trace.pathwise):
         return log_w.mean(0)

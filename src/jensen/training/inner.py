@@ -1,7 +1,7 @@
 """The inner loop of two-tier inference: the ELBO maximised for each datum by itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.checks import check_data, named
-from jensen.chunks import traces
+from jensen.chunks import BLOCK, chunk_sizes, numbers_of, traces
 from jensen.data.seeds import derive_seed, seeded
+from jensen.distributions.shared_noise import share_noise
 from jensen.mode import measuring
 from jensen.trace import Model, has_density
 from jensen.training.ascent import AdamSteps
@@ -82,7 +83,10 @@ def refine(
 
     Cost: a step is one decoder pass forward and back for K B latents, a measurement one pass forward for
     ``measure_samples`` B; with the defaults about 200 * 4 * 2 + 13 * 64 = 2,400 decoder passes a datum.
-    The model gets no gradient, and torch's generators are left as they were. All of it happens in evaluation
+    All data share the noise of steps and measurements (`share_noise`), so that what is found for a datum
+    depends on the datum alone, not on its place or neighbours, in blocks of up to `jensen.chunks.BLOCK` rows:
+    for a given seed the posterior is a function of x, as an encoder's is. The model gets no gradient, and
+    torch's generators are left as they were. All of it happens in evaluation
     mode, whatever mode the model is in: no dropout, and nothing that training averages (an `OptimalScale`,
     batch normalization) learns from posteriors on their way.
 
@@ -101,7 +105,7 @@ def refine(
         measure_samples: latent samples of a measurement.
         tolerance: nats; a smaller gain is none, however significant.
         patience: measurements in a row without a gain after which a datum stops.
-        seed: of all noise; the same seed and batch give the same result.
+        seed: of all noise; the same seed gives the same result.
         on_step: told of B after each step, for progress; of steps that are left out, too.
 
     Raises:
@@ -114,10 +118,12 @@ def refine(
     with measuring(model):
         family, raw = find_start(model, x, context, family, start)
         _check_family(family(raw), num_samples)
+        numbers = max(BLOCK, len(x)) * numbers_of(model, math.prod(x.shape[1:]))
+        chunks = chunk_sizes(measure_samples, numbers, x.device)
 
         def measure(raw: Tensor, name: str = "measure") -> Tensor:
-            noise = derive_seed(seed, name)
-            return log_weights(model, x, (family(raw),), measure_samples, context=context, seed=noise)
+            q, noise = share_noise(family(raw)), derive_seed(seed, name)
+            return log_weights(model, x, (q,), measure_samples, context=context, seed=noise, chunks=chunks)
 
         natural = NaturalSteps.suit(model, family, raw)
         kind = NaturalSteps if natural else AdamSteps
@@ -163,6 +169,7 @@ def log_weights(
     *,
     seed: int,
     context: Tensor | None = None,
+    chunks: Iterable[int] | None = None,
 ) -> Tensor:
     """``log w_k = log p(x, z_k) - log q(z_k)``, nats, ``[K, B]`` in float64, in the memory of one chunk.
 
@@ -170,7 +177,7 @@ def log_weights(
     same ``seed`` gives the same noise. The model is measured in evaluation mode and left as it was.
     """
     with measuring(model), seeded(seed):
-        parts = traces(model, x, num_samples, context=context, posterior=posterior)
+        parts = traces(model, x, num_samples, context=context, posterior=posterior, chunks=chunks)
         return torch.cat([trace.log_w.double() for trace in parts])
 
 

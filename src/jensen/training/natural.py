@@ -136,14 +136,14 @@ class NaturalSteps:
         return _at_most(part * self.pairs / (self.pairs + 1) * step, FARTHEST * step.shape[-1] ** 0.5)
 
     def _draw(self, like: Tensor) -> Tensor:
-        """Standard normal draws ``[K, B, M]`` in pairs e, -e, whose orthogonal directions all data share."""
+        """Standard normal draws ``[K, B, M]`` in pairs e, -e of orthogonal directions; alike for all data."""
         B, M = like.shape
         while len(self.directions) < self.pairs:
             basis = torch.linalg.qr(torch.randn(M, M, dtype=torch.float64)).Q
             self.directions = torch.cat([self.directions.view(-1, M), basis.mT])
         taken, self.directions = self.directions[: self.pairs], self.directions[self.pairs :]
-        lengths = torch.randn(self.pairs, B, M, dtype=like.dtype, device=like.device).norm(dim=-1)
-        e = taken.to(like).unsqueeze(1) * lengths.unsqueeze(-1)
+        lengths = torch.randn(self.pairs, M, dtype=torch.float64).norm(dim=-1, keepdim=True)
+        e = (taken * lengths).to(like).unsqueeze(1).expand(-1, B, -1)
         return torch.cat([e, -e])
 
 
