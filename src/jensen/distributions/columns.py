@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
@@ -179,5 +180,6 @@ class Columns(Distribution):
 
 def _pick(logits: Tensor, index: Tensor) -> Tensor:
     """``logits[..., index]`` where the index ``[..., C]`` differs from row to row: ``[*batch, C]``."""
-    batch = torch.broadcast_shapes(logits.shape[:-1], index.shape[:-1])
+    # Not torch.broadcast_shapes, which imports sympy: half a second in a run that compiles nothing.
+    batch = np.broadcast_shapes(logits.shape[:-1], index.shape[:-1])
     return logits.expand(*batch, -1).gather(-1, index.expand(*batch, -1))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class Members:
 
     def log_prob(self, codes: Tensor) -> Tensor:
         """log P(m | g) of levels ``[B]``, or of any shape that goes with the batch's: ``[*batch]``, nats."""
-        shape = torch.broadcast_shapes(self.query.shape[:-1], codes.shape)
+        shape = np.broadcast_shapes(self.query.shape[:-1], codes.shape)
         if codes.dim() > 1:  # codes that differ between samples
             codes = codes.expand(shape)
         codes = codes.reshape(-1)
