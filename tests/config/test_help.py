@@ -27,7 +27,7 @@ def boxes(lines: list[str]) -> dict[str, list[str]]:
     for line in lines:
         if title := re.match(r"\W+((?:[a-z]+ )?(?:options|arguments)) \W+$", line):
             inside = found.setdefault(title[1], [])
-        elif option := re.match(r"\W {1,2}(-h, )?--([a-z-]+)", line):
+        elif option := re.match(r"\W {1,2}(-h, |-o PATH, )?--([a-z-]+)", line):
             inside.append(option[2])
     return found
 
