@@ -28,7 +28,7 @@ BINARY = Preparation(
 S, B, D, M = 3, 6, 12, 2
 
 
-def settings(bound: str, seed: int = 0) -> Settings:
+def settings(bound: str, seed: int = 0, followed: int | None = None) -> Settings:
     return Settings(
         likelihood="bernoulli",
         posterior="diagonal",
@@ -37,6 +37,7 @@ def settings(bound: str, seed: int = 0) -> Settings:
         hidden=(5,),
         bound=bound,  # type: ignore[arg-type]
         num_samples=4,
+        backward_samples=followed,
         estimator="doubly-reparameterized" if bound == "iwae" else "pathwise",
         optimizer="muon",
         lr=0.01,
@@ -78,9 +79,12 @@ def with_noise(model: VAE, eps: Tensor) -> VAE:
     return model
 
 
-@pytest.mark.parametrize("bound", ["elbo", "iwae"])
-def test_members_have_the_value_and_the_update_that_they_would_have_alone(bound: str) -> None:
-    one, likes = settings(bound), members()
+@pytest.mark.parametrize(("bound", "followed"), [("elbo", None), ("iwae", None), ("iwae", 2)])
+def test_members_have_the_value_and_the_update_that_they_would_have_alone(
+    bound: str, followed: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "rand_like", lambda like: torch.full_like(like, 0.3))  # picks alike
+    one, likes = settings(bound, followed=followed), members()
     K = one.num_samples
     x = torch.bernoulli(torch.full((B, D), 0.3))
     eps = torch.randn(K, B, S, M)

@@ -248,7 +248,9 @@ def test_what_cannot_be_trained_is_named(model: VAE) -> None:
         run(model, TrainingData(data.rows, data.prepare, lambda: iter(())), plan)
     with pytest.raises(ValueError, match=r"the bound is 'elbo'; give a Bound, such as jensen.objec"):
         train(TrainingState.start(model, plan), data, "elbo", pathwise, plan)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"the estimator is 'pathwise'; give a function, such as jensen.obj"):
+    with pytest.raises(
+        ValueError, match=r"the estimator is 'pathwise'; give a function, as jensen.objectives"
+    ):
         train(TrainingState.start(model, plan), data, elbo, "pathwise", plan)  # type: ignore[arg-type]
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="requires_grad is False for all"):

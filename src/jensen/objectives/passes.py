@@ -20,6 +20,12 @@ def check_bound(bound: Any) -> None:
         )
 
 
+def check_estimator(estimator: Any) -> None:
+    """ValueError unless ``estimator`` can be called, which a name cannot."""
+    if not callable(estimator):
+        raise ValueError(f"the estimator is {estimator!r}; give a function, as jensen.objectives.pathwise")
+
+
 def pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, context: Tensor | None) -> Trace:
     """A trace all of whose groups were drawn by reparameterization, or a ValueError."""
     trace = model.trace(x, num_samples, context=context)

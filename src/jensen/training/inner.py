@@ -86,9 +86,9 @@ def refine(
     All data share the noise of steps and measurements (`share_noise`), so that what is found for a datum
     depends on the datum alone, not on its place or neighbours, in blocks of up to `jensen.chunks.BLOCK` rows:
     for a given seed the posterior is a function of x, as an encoder's is. The model gets no gradient, and
-    torch's generators are left as they were. All of it happens in evaluation
-    mode, whatever mode the model is in: no dropout, and nothing that training averages (an `OptimalScale`,
-    batch normalization) learns from posteriors on their way.
+    torch's generators are left as they were. All of it happens in evaluation mode, whatever mode the model is
+    in: no dropout, and nothing that training averages (an `OptimalScale`, batch normalization) learns from
+    posteriors on their way.
 
     Args:
         model: anything with ``trace``, with one latent group.

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from jensen.errors import UserError
 from jensen.objectives import Bound, elbo, elbo_monte_carlo
-from jensen.objectives.passes import check_bound
+from jensen.objectives.passes import check_bound, check_estimator
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.precision import products
@@ -47,10 +47,7 @@ class Slope(nn.Module):
     ) -> None:
         super().__init__()
         check_bound(bound)
-        if not callable(estimator):
-            raise ValueError(
-                f"the estimator is {estimator!r}; give a function, such as jensen.objectives.pathwise"
-            )
+        check_estimator(estimator)
         if bound.upper:
             raise ValueError(
                 f"{bound.name} is an upper bound on log p(x), which a step would push away from it; train by "
