@@ -298,6 +298,26 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
     assert any("--rank 1" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize(
+    ("given", "estimator"),
+    [
+        ({}, "pathwise"),
+        ({"bound": "iwae"}, "doubly-reparameterized"),
+        ({"bound": "iwae", "posterior": "full"}, "doubly-reparameterized"),
+        ({"bound": "iwae", "posterior": "flow"}, "pathwise"),
+        ({"bound": "iwae", "posterior": "categorical"}, "score-function"),
+        ({"bound": "iwae", "posterior": "gumbel-softmax"}, "pathwise"),
+        ({"bound": "iwae", "inference": "two-tier"}, "pathwise"),
+        ({"bound": "iwae", "estimator": "pathwise"}, "pathwise"),
+    ],
+)
+def test_the_estimator_follows_from_bound_and_posterior(
+    images: str, given: dict[str, str], estimator: str
+) -> None:
+    settings, _ = resolve(tiny(images, num_samples=5, **given), load(images))
+    assert settings.estimator == estimator
+
+
 def test_a_prior_that_nothing_teaches_is_not_chosen(table: str) -> None:
     settings, _ = resolve(Settings(data=table, bound="reconstruction", posterior="diagonal"), load(table))
     assert settings.prior == "standard"

@@ -203,7 +203,8 @@ class ObjectiveSettings:
     estimator: Literal[
         "auto", "pathwise", "score-function", "sticking-the-landing", "doubly-reparameterized"
     ] = "auto"
-    """How the gradient of the bound is estimated. auto: pathwise, or score-function for categorical."""
+    """How the gradient of the bound is estimated. auto: pathwise, but doubly-reparameterized for iwae with a
+    normal posterior, and score-function for categorical."""
     backward_samples: int | None = None
     """For doubly-reparameterized: of the --num-samples draws of a datum, how many the backward pass follows,
     picked by their weights. 5 of 50 take half the time. Left out: all."""
