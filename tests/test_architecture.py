@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room is a module or package directly under jensen. Each may import itself, the rooms that are free to
 # all, and those listed here. `jensen/__init__.py` and `jensen/__main__.py` are doors: they may open any room.
-FREE = {"checks", "errors", "float32", "files", "memory", "mode", "progress", "tensors", "_version"}
+FREE = {"checks", "errors", "files", "memory", "mode", "progress", "tensors", "_version"}
 GROUND = {"trace", "distributions", "networks", "data"}
 MODELS = GROUND | {"families", "priors", "models"}
 LOOPS = MODELS | {"objectives", "chunks", "training", "evaluation"}

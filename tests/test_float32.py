@@ -7,7 +7,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from jensen import families
 from jensen.families import Conditional
-from jensen.float32 import full_float32
+from jensen.mode import full_float32
 from jensen.models import VAE
 from jensen.priors import StandardNormal
 from jensen.training.two_tier import compute_log_likelihood

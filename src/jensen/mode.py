@@ -1,4 +1,7 @@
-"""The mode that models are in while they train, search and are measured: one home for what must then hold."""
+"""The mode that models are in while they train, search and are measured: one home for what must then hold.
+
+Then convolutions are in float32 also on a GPU, where torch would round their factors to 10 bits (tf32).
+"""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -8,9 +11,26 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from jensen.float32 import full_float32
-
 Item = TypeVar("Item")
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Inside, and in a function that it decorates, float32 convolutions are computed in float32.
+
+    Other products already are, unless the user has told torch otherwise. Afterwards torch's switch is as it
+    was. Whoever has set torch's newer switch (``fp32_precision``) for convolutions alone keeps that choice.
+    """
+    try:
+        before = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the newer switch is set to what this one cannot express
+        yield
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 @contextmanager

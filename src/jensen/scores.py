@@ -9,12 +9,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
 
 from jensen.data import Dataset, generator
 from jensen.data.seeds import ONE_DRAW
 from jensen.data.shares import draw_distinct
-from jensen.distributions.given import Given
 from jensen.errors import UserError
 from jensen.evaluation.compiled import compiled
 from jensen.evaluation.score import Scores, score_blocks
@@ -48,27 +46,8 @@ def score_rows(
         (x.to(where) for x in blocks),
         num_samples,
         log_det=run.preparation.log_det_by_entry(run.event_shape),
-        per_column=log_prob_of_columns if per_column else None,
+        per_column=per_column,
         seed=seed,
-    )
-
-
-def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
-    """log p of each entry of a datum, ``[K, B, D]``, of a likelihood with independent ones.
-
-    Raises:
-        UserError: the likelihood does not split into entries.
-    """
-    if isinstance(likelihood, Given):  # what is given is no column of the model
-        return log_prob_of_columns(likelihood.base, likelihood.entries(x))
-    if hasattr(likelihood, "log_prob_of_columns"):
-        found: Tensor = likelihood.log_prob_of_columns(x)
-        return found
-    if isinstance(likelihood, Independent):
-        entries: Tensor = likelihood.base_dist.log_prob(x)
-        return entries.flatten(2)
-    raise UserError(
-        "--per-column needs a likelihood of independent columns, and this one is not; leave it out"
     )
 
 

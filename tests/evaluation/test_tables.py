@@ -18,7 +18,6 @@ from jensen.models import VAE
 from jensen.networks import mlp
 from jensen.objectives import elbo, pathwise
 from jensen.priors import StandardNormal
-from jensen.scores import log_prob_of_columns
 from jensen.training.incomplete import reads_incomplete
 from tests.chance import within_chance
 
@@ -64,7 +63,7 @@ def exact(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_scores_are_log_p_of_what_is_there(model: VAE) -> None:
     log_px, weights = exact(model, ROWS)
-    found = score(model, [ROWS], 50_000, per_column=log_prob_of_columns)
+    found = score(model, [ROWS], 50_000, per_column=True)
     assert torch.allclose(found.log_px, log_px, atol=0.02)
     z = GRID[:, None, None].expand(-1, len(ROWS), 1)
     cells = model.likelihood((z,)).log_prob_of_columns(ROWS).double()
@@ -77,8 +76,8 @@ def test_scores_are_log_p_of_what_is_there(model: VAE) -> None:
 
 
 def test_scores_count_the_scaling(model: VAE) -> None:
-    found = score(model, [ROWS], 10, per_column=log_prob_of_columns, log_det=3.0)
-    plain = score(model, [ROWS], 10, per_column=log_prob_of_columns)
+    found = score(model, [ROWS], 10, per_column=True, log_det=3.0)
+    plain = score(model, [ROWS], 10, per_column=True)
     assert torch.allclose(found.log_px, plain.log_px + 3)
     assert torch.allclose(found.columns.sum(1), plain.columns.sum(1) + 3)
 

@@ -20,7 +20,7 @@ from jensen.objectives import (
     score_function,
     sticking_the_landing,
 )
-from jensen.objectives.path_density import PathDensity
+from jensen.objectives.passes import PathDensity
 from tests.objectives.exact_models import CHAINS, FLOW, PROBLEMS
 from tests.objectives.rows import SCORE, assert_unbiased, exact_gradient, gradients, is_unbiased
 

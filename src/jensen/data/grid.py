@@ -22,15 +22,21 @@ def image_grid(x: Array, value_range: tuple[float, float]) -> Array:
     if image_layout(x.shape[1:]) is None or x.size == 0:
         raise UserError(f"an array of shape {x.shape} makes no picture; give images, [N, H, W] or so")
     tiles = tiles_of(x, value_range)
+    inner = side_by_side(tiles, math.ceil(math.sqrt(len(tiles))), _GAP, _BACKGROUND)
+    picture = np.pad(inner, ((_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=_BACKGROUND)
+    return picture[..., 0] if picture.shape[-1] == 1 else picture
+
+
+def side_by_side(tiles: Array, columns: int, gap: int, background: int) -> Array:
+    """Tiles ``[N, H, W, channels]`` as one picture, ``columns`` in a line, ``gap`` pixels between them."""
     count, height, width, channels = tiles.shape
-    columns = math.ceil(math.sqrt(count))
-    lines = math.ceil(count / columns)
-    step_y, step_x = height + _GAP, width + _GAP
-    picture = np.full((lines * step_y + _GAP, columns * step_x + _GAP, channels), _BACKGROUND, dtype=np.uint8)
+    lines, columns = math.ceil(count / columns), min(columns, count)
+    step_y, step_x = height + gap, width + gap
+    picture = np.full((lines * step_y - gap, columns * step_x - gap, channels), background, dtype=np.uint8)
     for number, tile in enumerate(tiles):
-        top, left = _GAP + number // columns * step_y, _GAP + number % columns * step_x
+        top, left = number // columns * step_y, number % columns * step_x
         picture[top : top + height, left : left + width] = tile
-    return picture[..., 0] if channels == 1 else picture
+    return picture
 
 
 def tiles_of(x: Array, value_range: tuple[float, float]) -> Array:

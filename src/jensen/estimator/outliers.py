@@ -13,7 +13,6 @@ from jensen.estimator.containers import Container
 from jensen.estimator.core import alone
 from jensen.evaluation.score import score
 from jensen.evaluation.tempered import tempered_score
-from jensen.scores import log_prob_of_columns
 
 STEPS = 1500
 """Gradient steps where ``epochs`` is left out."""
@@ -174,8 +173,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
         model, blocks, log_det = fitted.model(), fitted.blocks(codes), fitted.log_det
 
         def from_prior(t: float) -> Array:
-            columns = log_prob_of_columns
-            found = tempered_score(model, blocks, [t], columns, PRIOR_DRAWS, log_det=log_det, seed=seed)
+            found = tempered_score(model, blocks, [t], PRIOR_DRAWS, log_det=log_det, seed=seed)
             return found[0].numpy()
 
         def log_px() -> Array:

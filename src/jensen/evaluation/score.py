@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Independent
 
 from jensen.chunks import BLOCK, chunk_sizes, numbers_of, traces
 from jensen.data.seeds import seeded
+from jensen.distributions.given import Given
 from jensen.distributions.shared_noise import share_noise
+from jensen.errors import UserError
 from jensen.evaluation.estimate import effective_sample_size
 from jensen.mode import measuring, with_contexts
 from jensen.objectives.bounds import log_mean_exp
@@ -41,7 +44,7 @@ def score_blocks(
     num_samples: int = 200,
     *,
     log_det: float | Tensor = 0.0,
-    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None = None,
+    per_column: bool = False,
     seed: int = 0,
     contexts: Iterable[Tensor | None] | None = None,
     on_block: Callable[[int], None] = lambda rows: None,
@@ -58,13 +61,16 @@ def score_blocks(
         num_samples: K.
         log_det: added to every score, for nats of the data as given. Of each column, ``[C]``, it goes to that
             column's share; one number goes to all in equal parts.
-        per_column: ``(likelihood, x) -> [K, B, C]``: log p of each column; None to leave the shares out.
+        per_column: whether the shares are wanted.
         seed: the same seed gives the same scores, at every call. All rows share their noise (see
             `share_noise`), that of an inner loop too (`jensen.training.inner.refine`): a row's score depends
             on the row alone, not on the rows beside it.
         contexts: for conditional models whose rows do not carry their own, what is given in each block,
             ``[B, ...]``; the scores are then of log p(x | c).
         on_block: told the number of rows of each finished block, for progress.
+
+    Raises:
+        UserError: shares are wanted, and the likelihood does not split (see `log_prob_of_columns`).
     """
     by_column = torch.as_tensor(log_det, dtype=torch.float64).cpu()
     for x, context in with_contexts(blocks, contexts):
@@ -97,7 +103,7 @@ def _score_block(
     x: Tensor,
     context: Tensor | None,
     num_samples: int,
-    per_column: Callable[[torch.distributions.Distribution, Tensor], Tensor] | None,
+    per_column: bool,
 ) -> tuple[Tensor, ...]:
     """log p(x) ``[B]``, effective sample size ``[B]`` and shares ``[B, C]`` of one block."""
     posterior = tuple(share_noise(q) for q in model.posterior(x, context=context))
@@ -106,14 +112,33 @@ def _score_block(
     chunks = chunk_sizes(num_samples, numbers, x.device)
     for trace in traces(model, x, num_samples, context=context, posterior=posterior, chunks=chunks):
         log_w.append(trace.log_w.double())
-        if per_column is not None:
-            shares.append(per_column(trace.likelihood, x).double())
+        if per_column:
+            shares.append(log_prob_of_columns(trace.likelihood, x).double())
     weights = torch.cat(log_w)
     found = [log_mean_exp(weights), effective_sample_size(weights)]
-    if per_column is not None:
+    if per_column:
         share = torch.cat(shares)
         found.append((weights.softmax(0)[..., None] * share).sum(0))
     return tuple(part.cpu() for part in found)
+
+
+def log_prob_of_columns(likelihood: Distribution, x: Tensor) -> Tensor:
+    """log p of each entry of a datum, ``[K, B, D]``, of a likelihood with independent ones.
+
+    Raises:
+        UserError: the likelihood does not split into entries.
+    """
+    if isinstance(likelihood, Given):  # what is given is no column of the model
+        return log_prob_of_columns(likelihood.base, likelihood.entries(x))
+    if hasattr(likelihood, "log_prob_of_columns"):
+        found: Tensor = likelihood.log_prob_of_columns(x)
+        return found
+    if isinstance(likelihood, Independent):
+        entries: Tensor = likelihood.base_dist.log_prob(x)
+        return entries.flatten(2)
+    raise UserError(
+        "--per-column needs a likelihood of independent columns, and this one is not; leave it out"
+    )
 
 
 def percentiles(scores: Tensor, reference: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """How well common latents explain a row, rather than latents of its own."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from jensen.checks import check_count
 from jensen.data.seeds import seeded
+from jensen.evaluation.score import log_prob_of_columns
 from jensen.mode import in_blocks, measuring
 from jensen.objectives.bounds import PowerMean
 
@@ -37,7 +38,6 @@ def tempered_score(
     model: Generator,
     blocks: Iterable[Tensor],
     powers: Sequence[float],
-    log_prob_of_columns: Callable[[Distribution, Tensor], Tensor],
     num_samples: int = 500,
     *,
     log_det: float = 0.0,
@@ -56,7 +56,6 @@ def tempered_score(
         model: with ``prior()`` and ``likelihood(z)``.
         blocks: prepared rows, block after block.
         powers: T values of t, above 0.
-        log_prob_of_columns: ``(likelihood, x) -> [K, B, D]``, log p of each entry.
         num_samples: K.
         log_det: added to every score, for nats of the data as given.
         seed: of the draws from the prior.

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from jensen.config.rules import objective
 from jensen.config.settings import Settings
@@ -12,11 +11,8 @@ from jensen.training.state import TrainingState
 EVERY_SECONDS = 1.0
 """Between two lines of plain progress."""
 
-
-class Show(Protocol):
-    """Told the state after every epoch."""
-
-    def __call__(self, state: TrainingState) -> None: ...
+Show = Callable[[TrainingState], None]
+"""Told the state after every epoch."""
 
 
 def plain_lines(say: Callable[[str], None]) -> Show:

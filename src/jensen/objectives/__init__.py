@@ -25,7 +25,7 @@ from jensen.objectives.gradients import (
 )
 from jensen.objectives.importance import doubly_reparameterized
 from jensen.objectives.mathematics import decoder_gradient, elbo_from_risk, gaussian_kl, risk
-from jensen.objectives.path_density import PathDensity
+from jensen.objectives.passes import PathDensity
 
 __all__ = [
     "Baseline",

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from jensen.checks import check_count
 from jensen.objectives.bounds import Bound, PowerMean, log_weight
-from jensen.objectives.passes import check_bound, integrand, pathwise_trace
-from jensen.objectives.path_density import PathDensity
+from jensen.objectives.passes import PathDensity, check_bound, integrand, pathwise_trace
 from jensen.objectives.resampling import systematic
 from jensen.trace import Model, Trace, anonymous
 

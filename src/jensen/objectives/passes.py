@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
+from torch.distributions import Distribution
 
 from jensen.objectives.bounds import Bound
-from jensen.objectives.path_density import PathDensity
 from jensen.trace import Model, Trace, has_density
 
 
@@ -37,6 +37,26 @@ def pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, context
             "use the score_function estimator, or a posterior with rsample"
         )
     return trace
+
+
+class PathDensity(Distribution):
+    """log q(z), with its gradient through z and none through q's parameters (Roeder et al. 2017).
+
+    ``log q_w(z) - (s - stop(s))`` with ``s = log q_w(stop(z))``; ``stop`` keeps a value without its gradient.
+    No closed-form KL is registered for this type, so a trace's KL becomes the Monte Carlo term.
+
+    Args:
+        q: any distribution with ``log_prob``.
+    """
+
+    def __init__(self, q: Distribution) -> None:
+        super().__init__(q.batch_shape, q.event_shape, validate_args=False)
+        self.q = q
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q(z); see the class."""
+        score = self.q.log_prob(value.detach())
+        return self.q.log_prob(value) - (score - score.detach())
 
 
 def integrand(bound: Bound, trace: Trace, score: bool = True) -> Tensor:

@@ -9,13 +9,13 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jensen.data.arrays import Array
+from jensen.data.grid import side_by_side
 
 WIDTH = 960
 """Width of the page's column in CSS pixels; a drawing's unit is one of them."""
@@ -126,13 +126,7 @@ def to_img(tiles: Array, columns: int, alt: str) -> Markup:
     """Tiles ``[N, H, W, 4]`` uint8 (RGBA) as one embedded PNG, ``columns`` in a line, see-through between."""
     from PIL import Image
 
-    count, height, width, _ = tiles.shape
-    columns = min(columns, count)
-    lines = -(-count // columns)
-    picture = np.zeros((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), dtype=np.uint8)
-    for number, tile in enumerate(tiles):
-        top, left = number // columns * (height + GAP), number % columns * (width + GAP)
-        picture[top : top + height, left : left + width] = tile
+    picture = side_by_side(tiles, columns, GAP, 0)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -15,9 +15,8 @@ from jensen.chunks import numbers_decoded
 from jensen.data.seeds import derive_seed, seeded
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
-from jensen.float32 import full_float32
 from jensen.memory import within_memory
-from jensen.mode import learning, measuring, mode_kept
+from jensen.mode import full_float32, learning, measuring, mode_kept
 from jensen.objectives import Bound
 from jensen.trace import Model
 from jensen.training.engine import Engine, Say, place

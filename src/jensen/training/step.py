@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,10 @@ Estimator = Callable[[Bound, Any, Tensor, int], Tensor]
 Prepare = Callable[[Tensor, torch.Generator | None], Tensor]
 """Stored rows -> model inputs ``[B, *event]``. Draws (binarization) come from the generator, or, where there
 is none, from torch's own, as all draws of a step do."""
+
+WholeStep = Callable[[Tensor, Tensor, Tensor], None]
+"""``(stored, weight, total)``: takes a step on rows ``[B, *event]``, update and all, and adds the sum of the
+bound over them to ``total``, ``[]``; see `jensen.training.compiler`."""
 
 Gradients = tuple[Tensor | None, ...]
 """One for each parameter, of its shape; None for a parameter that the bound does not depend on."""
@@ -150,13 +154,6 @@ def _clipped(gradients: Gradients, most: float | None) -> Gradients:
     norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
     factor = (most / (norm + 1e-6)).clamp(max=1.0)
     return tuple(None if g is None else g * factor for g in gradients)
-
-
-class WholeStep(Protocol):
-    """A whole step in the place of an eager one, see `jensen.training.compiler`."""
-
-    def __call__(self, stored: Tensor, weight: Tensor, total: Tensor) -> None:
-        """Take a step on rows ``[B, *event]``; add the sum of the bound over them to ``total``, ``[]``."""
 
 
 class Step:

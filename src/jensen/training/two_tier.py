@@ -13,7 +13,7 @@ Three ways to find the posterior, one loop (`jensen.training.loop.train`):
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -118,11 +118,7 @@ def compute_log_likelihood(
         ValueError: K or the blocks are not such, or `refine` cannot refine the posterior.
     """
     check_count("num_samples", num_samples)
-    values: list[Tensor] = []
-    starts: list[Tensor] = []
-    taken: list[Tensor] = []
-    tighter: list[Tensor] = []
-    rising: list[Tensor] = []
+    parts: list[LogLikelihood] = []
     for number, (x, context) in enumerate(with_contexts(blocks, contexts)):
         block_seed = derive_seed(seed, "block", number)
         refined = refine(model, x, steps, seed=block_seed, context=context, **options)
@@ -131,13 +127,13 @@ def compute_log_likelihood(
             log_weights(model, x, q, num_samples, context=context, seed=noise)
             for q in (refined.start, refined.posterior)
         )
-        starts.append(log_w_start.mean(0).cpu() + log_det)
-        values.append(log_w.mean(0).cpu() + log_det)
-        tighter.append(log_mean_exp(log_w).cpu() + log_det)
-        taken.append(refined.steps.cpu())
-        rising.append(refined.rising.cpu())
+        values, start, iwae = (
+            nats.cpu() + log_det for nats in (log_w.mean(0), log_w_start.mean(0), log_mean_exp(log_w))
+        )
+        parts.append(LogLikelihood(values, start, refined.steps.cpu(), iwae, refined.rising.cpu()))
         on_block(len(x))
-    return LogLikelihood(*map(torch.cat, (values, starts, taken, tighter, rising)))
+    names = [field.name for field in fields(LogLikelihood)]
+    return LogLikelihood(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 @dataclass(frozen=True)

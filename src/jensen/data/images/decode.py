@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from jensen.data.arrays import Array
+from jensen.errors import one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -154,5 +155,4 @@ def _bad(error: Exception) -> BadImageError:
 
     if isinstance(error, UnidentifiedImageError):
         return BadImageError("it is no image, or damaged")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return BadImageError(" ".join(reason.split())[:200] or type(error).__name__)
+    return BadImageError((isinstance(error, OSError) and error.strerror) or one_line(error))

@@ -38,7 +38,7 @@ def is_large(path: Path) -> bool:
 
     They are 8 bytes for each cell of a Parquet or an Arrow file; text, unzipped, is taken to hold as many.
     """
-    return path.exists() and sum(_bytes(file) for file in files_of(path)) >= LARGE
+    return path.exists() and sum(_bytes(file) for file in table_files(path)) >= LARGE
 
 
 def _bytes(file: Path) -> int:
@@ -75,11 +75,6 @@ def _shape(file: Path) -> tuple[int, int]:
         return sum(batch.num_rows for batch in _batches(arrow_reader(stream, first))), columns
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files of a table: itself, or those of the folder that it is."""
-    return table_files(path) if path.is_dir() else [path]
-
-
 class Pieces:
     """The rows of a table file, or of a folder of files one after the other, as tables of few rows.
 
@@ -98,7 +93,7 @@ class Pieces:
 
     def __init__(self, path: Path, schema: Schema | None = None, edited: Schema | None = None) -> None:
         self.path = path
-        self.files = files_of(path)
+        self.files = table_files(path)
         self._schema = schema
         self._storage = storage_of(schema)
         self._kinds: pa.Schema | None = None
@@ -189,7 +184,7 @@ def _text_cells(file: Path, schema: Schema | None) -> "Iterator[pa.Table]":
     from pyarrow import csv
 
     layout = text_layout(file, schema)
-    with text_errors(file, layout):
+    with text_errors(file, layout.mark):
         options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:
             for batch in reader:

@@ -10,7 +10,14 @@ from jensen.data.tables.dates import dates_of, since_1970
 from jensen.data.tables.levels import level_array, level_codes
 from jensen.data.tables.odd import Odd, odd_cells, odd_levels, odd_numbers, sentences
 from jensen.data.tables.schema import Column, Schema
-from jensen.data.tables.storage import arrow_type, can_compare, is_text, number_cells, without_nan
+from jensen.data.tables.storage import (
+    arrow_type,
+    can_compare,
+    is_text,
+    number_cells,
+    without_dictionary,
+    without_nan,
+)
 from jensen.data.words import count
 from jensen.errors import UserError, one_line
 
@@ -78,9 +85,7 @@ def encode_cells(cells: Any, column: Column, name: str, before: int = 0) -> tupl
     import pyarrow as pa
 
     kind = cells.type
-    if pa.types.is_dictionary(kind):
-        cells = cells.dictionary_decode()
-    cells = without_nan(cells)
+    cells = without_nan(without_dictionary(cells))
     if cells.null_count == len(cells):  # of whatever type: files and frames have their own for such a column
         return np.full(len(cells), np.nan), []
     try:
@@ -113,9 +118,7 @@ def _inconstant(cells: Any, column: Column, before: int) -> list[Odd]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    cells = without_nan(cells)
+    cells = without_nan(without_dictionary(cells))
     assert column.constant is not None
     try:
         if isinstance(column.constant, str) and not is_text(cells.type):  # a date or a decimal, as written

@@ -11,13 +11,13 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.tables.batches import Pieces, is_large
-from jensen.data.tables.cells import MISSING
+from jensen.data.tables.cells import without_missing
 from jensen.data.tables.codec import decode_table
 from jensen.data.tables.layout import TextLayout
 from jensen.data.tables.numerals import decimal_comma
 from jensen.data.tables.read import TEXT, read_table, suffix_of, table_files
 from jensen.data.tables.schema import Schema
-from jensen.data.tables.storage import text_cells
+from jensen.data.tables.storage import text_cells, without_dictionary
 from jensen.data.tables.text import read_text_cells, text_layout
 from jensen.data.tables.writing import check_table_suffix, table_writer
 from jensen.errors import UserError
@@ -109,12 +109,9 @@ def fill_file(source: Path, outs: Sequence[Path], codes: Iterable[Array], schema
 
 def _missing(cells: Any, *, text: bool) -> Any:
     """Which cells are missing; as ``text``, say so."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if text:
-        return pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(MISSING))
-    return pc.is_null(cells, nan_is_null=True)
+    return pc.is_null(without_missing(cells) if text else cells, nan_is_null=True)
 
 
 def _pieces(source: Path, schema: Schema, layout: TextLayout | None) -> "Iterable[pa.Table]":
@@ -188,15 +185,11 @@ def _filled(cells: Any, new: Any) -> Any:
     missing = pc.and_(_missing(cells, text=False), pc.is_valid(new))
     if not pa.types.is_dictionary(cells.type):
         return pc.if_else(missing, pc.cast(new, cells.type, safe=False), cells)
-    joined = pc.if_else(missing, pc.cast(_plain(new), cells.type.value_type), _plain(cells))
+    joined = pc.if_else(
+        missing, pc.cast(without_dictionary(new), cells.type.value_type), without_dictionary(cells)
+    )
     # The levels of the schema first and in their order, so that all pieces of a table have the same ones.
     known = new.dictionary if pa.types.is_dictionary(new.type) else new.dictionary_encode().dictionary
     levels = pc.unique(pa.concat_arrays([known.cast(cells.type.value_type), joined.drop_null()]))
     indices = pc.index_in(joined, value_set=levels).cast(cells.type.index_type)
     return pa.DictionaryArray.from_arrays(indices, levels, ordered=cells.type.ordered)
-
-
-def _plain(cells: Any) -> Any:
-    import pyarrow as pa
-
-    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells

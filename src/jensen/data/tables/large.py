@@ -14,12 +14,13 @@ from jensen.data.dataset import digest_rows
 from jensen.data.npy import NpyFile
 from jensen.data.raw import Raw
 from jensen.data.stored import Stored
-from jensen.data.tables.batches import Pieces, files_of
+from jensen.data.tables.batches import Pieces
 from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table
 from jensen.data.tables.edits import apply_edits
 from jensen.data.tables.infer import schema_of
 from jensen.data.tables.odd import Odd, sentences, together
+from jensen.data.tables.read import table_files
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.source import labels_of
 from jensen.data.tables.summary import Summary, summarise
@@ -47,7 +48,7 @@ def find_schema(
             schema = apply_edits(edited, schema, summaries)
         return {"columns": schema.to_dict(), "warnings": schema.warnings}
 
-    key = [FORM, identity_of(files_of(path)), None if edited is None else edited.to_dict()]
+    key = [FORM, identity_of(table_files(path)), None if edited is None else edited.to_dict()]
     _, record = cached("schemas", key, build)
     return replace(Schema.from_dict(record["columns"]), warnings=tuple(record["warnings"]))
 
@@ -92,7 +93,7 @@ def read_large(
         digest = digest_rows(Stored(folder / "codes.npy"))
         return {"digest": digest, "odd": [asdict(some) for some in odd], "classes": classes}
 
-    key = [FORM, identity_of(files_of(path)), schema.to_dict(), *(["labels"] if labelled else [])]
+    key = [FORM, identity_of(table_files(path)), schema.to_dict(), *(["labels"] if labelled else [])]
     folder, record = cached("tables", key, build)
     for sentence in sentences(str(path), [Odd(**some) for some in record["odd"]], strict=strict):
         on_choice(sentence)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jensen.data.tables.cells import storage_of, typed_cells, typed_storage
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
-from jensen.data.tables.text import check_distinct, read_text, read_text_cells, text_layout
+from jensen.data.tables.text import check_distinct, read_text_cells, text_layout
 from jensen.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def _read_file(path: Path, schema: Schema | None) -> "pa.Table":
     import pyarrow as pa
 
     suffix = suffix_of(path)
-    if suffix in TEXT:
-        return read_text(path, schema)
+    if suffix in TEXT:  # each column as what it was in training, or as what all its cells are
+        layout = text_layout(path, schema)
+        return typed_cells(read_text_cells(path, layout), storage_of(schema), path, layout)
     try:
         if suffix in PARQUET:
             from pyarrow.parquet import ParquetFile

@@ -8,7 +8,7 @@ import numpy as np
 
 from jensen.data.arrays import Array
 from jensen.data.raw import Raw
-from jensen.data.tables.batches import files_of, is_large
+from jensen.data.tables.batches import is_large
 from jensen.data.tables.cells import maybe_text
 from jensen.data.tables.codec import encode_table
 from jensen.data.tables.edits import apply_edits, read_schema
@@ -16,7 +16,7 @@ from jensen.data.tables.forms import are_times, form_of_most
 from jensen.data.tables.infer import schema_of
 from jensen.data.tables.numerals import signs_in
 from jensen.data.tables.odd import sentences
-from jensen.data.tables.read import TEXT, read_table, suffix_of
+from jensen.data.tables.read import TEXT, read_table, suffix_of, table_files
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import is_text
 from jensen.data.tables.summary import SOME, summarise
@@ -62,7 +62,7 @@ def read_tables(
 
 def _say_layouts(path: Path, on_choice: Callable[[str], None]) -> None:
     """What a user should know of how text files were read."""
-    for file in (file for file in files_of(path) if suffix_of(file) in TEXT):
+    for file in (file for file in table_files(path) if suffix_of(file) in TEXT):
         for sentence in text_layout(file).sentences():
             on_choice(f"{file} {sentence}")
 

@@ -49,13 +49,19 @@ def is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def without_dictionary(cells: Any) -> Any:
+    """Cells of a dictionary as those that they stand for; others as they are."""
+    import pyarrow as pa
+
+    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
+
+
 def text_cells(cells: Any) -> Any:
     """Cells as text; moments without fractions of a second, where none has any."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
+    cells = without_dictionary(cells)
     if pa.types.is_timestamp(cells.type):
         with suppress(pa.ArrowInvalid):  # some has
             cells = pc.cast(cells, pa.timestamp("s", cells.type.tz))

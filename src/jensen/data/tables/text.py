@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.cells import storage_of, typed_cells
 from jensen.data.tables.layout import MARKS, TextLayout, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema, as_known
@@ -66,7 +65,7 @@ def read_text_cells(path: Path, layout: TextLayout) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv
 
-    with text_errors(path, layout):
+    with text_errors(path, layout.mark):
         try:
             return csv.read_csv(path, **text_options(layout, threads=True))
         except pa.ArrowInvalid:  # without threads pyarrow says the number of the line that is wrong
@@ -104,23 +103,16 @@ def text_options(layout: TextLayout, *, threads: bool, block: int = 1 << 20) -> 
 
 
 @contextmanager
-def text_errors(path: Path, layout: TextLayout) -> Iterator[None]:
-    """What is wrong with a text file, in the user's terms."""
+def text_errors(path: Path, mark: str) -> Iterator[None]:
+    """What is wrong with a text file whose cells ``mark`` separates, in the user's terms."""
     import pyarrow as pa
 
     try:
         yield
     except pa.ArrowInvalid as error:
-        raise UserError(_mend(path, layout.mark, error)) from None
-    except (OSError, EOFError) as error:
+        raise UserError(_mend(path, mark, error)) from None
+    except (OSError, EOFError, StopIteration) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
-
-
-def read_text(path: Path, schema: Schema | None) -> "pa.Table":
-    """The table of a text file, each column as what it was in training, or as what all its cells are."""
-    layout = text_layout(path, schema)
-    table = read_text_cells(path, layout)
-    return typed_cells(table, storage_of(schema), path, layout)
 
 
 def _header(path: Path, mark: str) -> list[str]:
@@ -138,18 +130,11 @@ def _header(path: Path, mark: str) -> list[str]:
             convert_options=csv.ConvertOptions(**convert),
         )
 
-    try:
+    with text_errors(path, mark):
         with opened(check_utf8=False) as reader:
             text = {f"f{i}": pa.string() for i in range(len(reader.schema))}
         with opened(column_types=text, strings_can_be_null=False) as reader:
-            row = reader.read_next_batch().slice(0, 1).to_pylist()[0]
-    except pa.ArrowInvalid as error:
-        if "mpty" in str(error):
-            raise UserError(f"{path} is empty; give a table with a header line and rows below it") from None
-        raise UserError(_mend(path, mark, error)) from None
-    except (OSError, EOFError, StopIteration) as error:
-        raise UserError(f"{path} is damaged ({one_line(error)}); copy or write it again") from None
-    return list(row.values())
+            return list(reader.read_next_batch().slice(0, 1).to_pylist()[0].values())
 
 
 def _mend(path: Path, mark: str, error: Exception) -> str:
@@ -162,6 +147,8 @@ def _mend(path: Path, mark: str, error: Exception) -> str:
             f"{path}, line {line}: {count(int(got), 'cell')} where the header has {expected}; mend that line "
             f"(a cell with {MARKS[mark]} needs quotes)"
         )
+    if "mpty" in str(error):
+        return f"{path} is empty; give a table with a header line and rows below it"
     if "utf8" in str(error).lower():
         with open(path, "rb") as stream:
             encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "latin1"
