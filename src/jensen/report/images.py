@@ -139,7 +139,8 @@ def _grey_scale(look: Look) -> str:
     """What black and white stand for, where that is not as usual, and what becomes of values beyond them."""
     ends, said = look.preparation.pictured, ""
     if ends is not None:
-        said = f" Black is {ends[0]:.4g}, white {ends[1]:.4g}: the extremes of the training images."
+        low, high = (f"{end:.4g}".replace("-", "−") for end in ends)
+        said = f" Black is {low}, white {high}: the extremes of the training images."
     return said if look.preparation.discrete else f"{said} Values beyond black and white are clipped."
 
 
