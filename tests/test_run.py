@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
+import jensen.session
 from jensen.config import Settings
+from jensen.config.data import load_dataset
+from jensen.data import Dataset
 from jensen.errors import UserError
 from jensen.files import atomic, sweep
 from jensen.run import Run
@@ -170,6 +173,20 @@ def test_a_folder_with_any_file_of_a_run_is_not_overwritten(left: str, data: str
     with pytest.raises(UserError, match="already holds a run"):
         start(Settings(data=data, **SMALL), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [left]
+
+
+def test_a_run_that_was_begun_while_the_data_were_read_is_not_replaced(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*args: object, **options: object) -> Dataset:
+        (tmp_path / "config.yaml").write_text("of another training")
+        return load_dataset(*args, **options)
+
+    monkeypatch.setattr(jensen.session, "load_dataset", slowly)
+    with pytest.raises(UserError, match="already holds a run"):
+        start(Settings(data=data, **SMALL), tmp_path)
+    assert (tmp_path / "config.yaml").read_text() == "of another training"
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_choose_device() -> None:

@@ -14,6 +14,9 @@ import yaml
 
 from jensen.errors import UserError
 
+UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+"""Of the size of a file, in words: the first of which it is ten or more, else bytes."""
+
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -78,9 +81,10 @@ def check_space(path: Path, size: int) -> None:
     """
     free = shutil.disk_usage(path.parent).free
     if size > free:
+        by, unit = next((found for found in UNITS if size >= 10 * found[0]), (1, "bytes"))
         raise UserError(
-            f"cannot write {path}: it would take {size / 1e9:,.0f} GB or more, and {free / 1e9:,.1f} GB are "
-            "free there; ask for fewer rows, or give another path"
+            f"cannot write {path}: it would take {size / by:,.0f} {unit} or more, and {free / by:,.1f} "
+            f"{unit} are free there; ask for fewer rows, or give another path"
         )
 
 

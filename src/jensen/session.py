@@ -65,6 +65,8 @@ def start(
     state = TrainingState.start(model.to(device), settings, build_memory(settings))
     for sentence in (*notes, *columns, *said):
         on_choice(sentence)
+    if not overwrite:
+        check_free(out)  # again: reading the data may have taken long, and another training begun there
     return _fit_anew(run, dataset, state, on_epoch, on_choice)
 
 

@@ -1,6 +1,7 @@
 """Where memory runs out, users are told which setting to lower; where the disk would, before it does."""
 
 import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jensen.cli import COMMANDS, LOWER
 from jensen.errors import UserError
 from jensen.estimator import VariationalAutoencoder
 from jensen.evaluation import sample, sample_blocks
+from jensen.files import check_space
 from jensen.memory import within_memory
 from jensen.run import Run
 from tests.cli.helpers import Call, done, refused
@@ -104,3 +106,19 @@ def test_samples_written_in_pieces_are_those_drawn_at_once(trained: Path, tmp_pa
     assert sizes == [256, 256, 88]
     done(call, "sample", str(run.path), "-n", "600", "--seed", "3", "-o", str(tmp_path / "new.npy"))
     assert np.array_equal(np.load(tmp_path / "new.npy"), run.preparation.invert(whole).numpy())
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "words"),
+    [
+        (450_000_000, 400_000_000, "it would take 450 MB or more, and 400.0 MB are free"),
+        (1_200_000, 1_000_000, "it would take 1,200 kB or more, and 1,000.0 kB are free"),
+        (9, 0, "it would take 9 bytes or more, and 0.0 bytes are free"),
+    ],
+)
+def test_sizes_are_in_units_that_tell_them_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, free: int, words: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(free, 0, free))
+    with pytest.raises(UserError, match=words):
+        check_space(tmp_path / "new.npy", size)

@@ -207,6 +207,31 @@ def test_other_rows_meet_a_preparation(digits: Dataset, dataset_of) -> None:
     assert continuous.shown_range == (0, 16)
 
 
+@pytest.mark.parametrize(
+    ("x", "support", "shown"),
+    [
+        (np.linspace(-1, 1, 160, dtype="float32").reshape(10, 4, 4), "real", (-1, 1)),
+        (np.arange(0, 4000, 25, dtype="uint16").reshape(10, 4, 4), "real", (0, 3975)),
+        (np.arange(160, dtype="int32").reshape(10, 4, 4), "count", (0, 159)),
+        (np.linspace(0, 1, 160).reshape(10, 4, 4), "unit", (0, 1)),
+        (np.full((10, 4, 4), 7.0), "real", (0, 1)),
+        (np.full((10, 4, 4), 7, "uint8"), "real", (0, 255)),
+        (np.linspace(-1, 1, 160).reshape(10, 16), "real", (0, 1)),
+    ],
+)
+def test_black_and_white_of_pictures(
+    dataset_of, x: np.ndarray, support: str, shown: tuple[float, float]
+) -> None:
+    dataset = replace(dataset_of(x), splits={"train": torch.arange(len(x))})
+    preparation = fit_preparation(dataset, support=support)
+    assert preparation.shown_range == shown
+    record = json.loads(json.dumps(preparation.to_dict()))
+    assert Preparation.from_dict(record).shown_range == shown
+    for damaged in ([1, 0], [1], "x"):
+        with pytest.raises(UserError):
+            Preparation.from_dict({**record, "pictured": damaged})
+
+
 def test_binary_domain(digits: Dataset, dataset_of) -> None:
     message = refused(digits, support="binary")
     outside = int((digits.x > 1).sum())

@@ -113,7 +113,7 @@ def test_a_table_has_names_and_its_facts(table_page: str) -> None:
     ):
         assert words in table_page, words
     for words in (
-        "value range",
+        "black to white",
         "dtype",
         "log density",
         ">x0<",

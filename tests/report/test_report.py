@@ -1,6 +1,8 @@
 """The report of tiny runs: one page, nothing from elsewhere, the figures that evaluate_run gives."""
 
+import base64
 import html
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -11,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from jensen.cli.evaluate import table
 from jensen.config import Settings
@@ -214,6 +217,18 @@ def test_binarization_is_stated(tmp_path: Path, binarize: str) -> None:
 @pytest.mark.parametrize("shape", [(3, 6, 5), (6, 5, 1), (6, 5, 4), (70, 90)])
 def test_images_of_any_layout(tmp_path: Path, shape: tuple[int, ...]) -> None:
     check_self_contained(report(train(tmp_path, images(20, shape))))
+
+
+def test_images_of_any_numbers_are_black_to_white(tmp_path: Path) -> None:
+    run = train(tmp_path, images(40, (9, 9)).astype(np.uint16) * 16)
+    assert run.preparation.pictured is not None
+    low, high = run.preparation.pictured
+    seen = report(run)
+    assert f"Black is {low:g}, white {high:g}: the extremes" in seen.text
+    assert f"{low:g} to {high:g}" in seen.text
+    first = next(text for text in seen.attributes("src") if text.startswith("data:image/png;base64,"))
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(first.partition(",")[2]))).convert("L"))
+    assert len(np.unique(picture)) > 100  # shades, where everything above 1 was white
 
 
 @pytest.mark.filterwarnings("ignore:var\\(\\)")  # one test row has no variance, and torch says so

@@ -81,6 +81,7 @@ def fit_preparation(
         stored_dtype=dataset.x.dtype,
         support=support,
         labels=dataset.given,
+        pictured=_pictured(dataset) if support in ("real", "count") else None,
     )
 
 
@@ -180,6 +181,22 @@ def _levels(dataset: Dataset) -> tuple[float, float]:
     return 0.0, max(1.0, *(float(dataset.x[rows].max()) for rows in chunks(dataset.x)))
 
 
+def _pictured(dataset: Dataset) -> tuple[float, float] | None:
+    """The smallest and the largest value of the training images; None where black and white are known."""
+    if not dataset.is_image or dataset.is_binary or dataset.value_range != (0.0, 1.0):
+        return None
+    low, high = math.inf, -math.inf
+    for piece in _pieces(dataset.x, dataset.numbers("train")):
+        low, high = min(low, float(piece.min())), max(high, float(piece.max()))
+    return (low, high) if low < high else None
+
+
+def _pieces(x: Tensor | Stored, rows: Tensor | Share) -> Iterator[Array]:
+    """``x[rows]`` as float64, about `CHUNK` values at a time."""
+    for numbers in rows.split(max(1, CHUNK // math.prod(x.shape[1:]))):
+        yield x[numbers].numpy().astype(np.float64)
+
+
 def _unit_range(dataset: Dataset, dequantize: bool) -> tuple[Tensor, Tensor]:
     """Shift and scale that bring the grey range (8-bit values with their noise: 0 to 256) to [0, 1]."""
     low, high = dataset.value_range
@@ -208,21 +225,16 @@ def _moments(x: Tensor | Stored, rows: Tensor | Share, *, per_dimension: bool) -
     """
     axes = (0,) if per_dimension else tuple(range(len(x.shape)))
     count = len(rows) if per_dimension else len(rows) * math.prod(x.shape[1:])
-
-    def pieces() -> Iterator[Array]:
-        for numbers in rows.split(max(1, CHUNK // math.prod(x.shape[1:]))):
-            yield x[numbers].numpy().astype(np.float64)
-
     origin = x[rows[:1]].numpy()[0].astype(np.float64)
     origin = origin if per_dimension else origin.flat[0]
     total = low = high = np.zeros(origin.shape)
-    for piece in pieces():
+    for piece in _pieces(x, rows):
         difference = piece - origin
         total = total + difference.sum(axes)
         low, high = np.minimum(low, difference.min(axes)), np.maximum(high, difference.max(axes))
     mean, constant = origin + total / count, low == high
     spread = np.where(constant, 1.0, high - low)
     squares = np.zeros(origin.shape)
-    for piece in pieces():
+    for piece in _pieces(x, rows):
         squares = squares + (((piece - mean) / spread) ** 2).sum(axes)
     return mean, spread * np.sqrt(squares / count), constant

@@ -37,6 +37,8 @@ class Preparation:
         shift: float64, ``()`` or of the event's shape; in the units of the data as given.
         scale: float64, positive, of the same shape as ``shift``.
         value_range: what is black and white in the stored rows.
+        pictured: of images of any numbers, such as of -1 to 1, the smallest and the largest: black and white
+            of pictures of them. Nothing of the model depends on it.
         stored_dtype: the dtype of the stored rows, to which ``invert`` leads back.
         support: the likelihood's domain, one of ``SUPPORTS``.
         marginals: for tables, what was fitted to each column. Their codes reach the model as they are, in
@@ -56,6 +58,7 @@ class Preparation:
     marginals: tuple[Marginal, ...] | None = None
     labels: Labels | None = None
     alike: bool = False
+    pictured: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.support not in SUPPORTS:
@@ -67,8 +70,9 @@ class Preparation:
             raise UserError(f"shift and scale have the shapes {shapes}; give equal shapes")
         if not bool((torch.isfinite(self.shift) & torch.isfinite(self.scale) & (self.scale > 0)).all()):
             raise UserError("shift and scale must be finite and scale positive; fit the preparation again")
-        if not self.value_range[0] < self.value_range[1]:
-            raise UserError(f"value_range is {self.value_range}; give (low, high) with low < high")
+        for low, high in (self.value_range, self.pictured or self.value_range):
+            if not low < high:
+                raise UserError(f"value_range is {(low, high)}; give (low, high) with low < high")
 
     def __call__(
         self, stored: Tensor, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
@@ -169,7 +173,7 @@ class Preparation:
     @property
     def shown_range(self) -> tuple[float, float]:
         """Black and white of what ``invert`` returns: 0 and 1 for binary data, whatever was stored."""
-        return (0.0, 1.0) if self.binary else self.value_range
+        return (0.0, 1.0) if self.binary else self.pictured or self.value_range
 
     def to(self, device: torch.device | str) -> "Preparation":
         """The same with event-shaped tensors on ``device``, which saves a transfer at every call."""
@@ -191,6 +195,8 @@ class Preparation:
             record["marginals"] = [marginal.to_dict() for marginal in self.marginals]
         if self.labels is not None:
             record["labels"] = self.labels.to_dict()
+        if self.pictured is not None:
+            record["pictured"] = list(self.pictured)
         return record
 
     @staticmethod
@@ -201,8 +207,7 @@ class Preparation:
             UserError: an entry is missing or has an impossible value.
         """
         try:
-            low, high = record["value_range"]
-            found, labels = record.get("marginals"), record.get("labels")
+            found, labels, pictured = (record.get(key) for key in ("marginals", "labels", "pictured"))
             if found is not None and record.get("components") != COMPONENTS:
                 raise UserError("the numbers of an earlier jensen's tables had another law; train anew")
             return Preparation(
@@ -210,11 +215,12 @@ class Preparation:
                 dequantize=bool(record["dequantize"]),
                 shift=torch.tensor(record["shift"], dtype=torch.float64),
                 scale=torch.tensor(record["scale"], dtype=torch.float64),
-                value_range=(float(low), float(high)),
+                value_range=_ends(record["value_range"]),
                 stored_dtype=getattr(torch, record["stored_dtype"]),
                 support=record["support"],
                 marginals=None if found is None else tuple(Marginal.from_dict(each) for each in found),
                 labels=None if labels is None else Labels.from_dict(labels),
+                pictured=None if pictured is None else _ends(pictured),
             )
         except UserError:
             raise
@@ -243,3 +249,8 @@ class Preparation:
     def _affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # In x's own type: two float64 scalars would not, but event-shaped ones would promote x to float64.
         return self.shift.to(x.device, x.dtype), self.scale.to(x.device, x.dtype)
+
+
+def _ends(record: Sequence[float]) -> tuple[float, float]:
+    low, high = record
+    return float(low), float(high)

@@ -61,7 +61,7 @@ def samples(look: Look) -> Picture:
     ).format(
         _as_seen(look),
         noise,
-        "" if look.preparation.discrete else " Values beyond black and white are clipped.",
+        _grey_scale(look),
     )
     return Picture(caption, panels=tuple(panels))
 
@@ -133,6 +133,15 @@ def _columns(x: Array, width: int) -> int:
 
 def _as_seen(look: Look) -> str:
     return "" if look.preparation.binarize == "none" else " as the model saw them, drawn to black and white"
+
+
+def _grey_scale(look: Look) -> str:
+    """What black and white stand for, where that is not as usual, and what becomes of values beyond them."""
+    ends, said = look.preparation.pictured, ""
+    if ends is not None:
+        low, high = (f"{end:.4g}".replace("-", "−") for end in ends)
+        said = f" Black is {low}, white {high}: the extremes of the training images."
+    return said if look.preparation.discrete else f"{said} Values beyond black and white are clipped."
 
 
 def _first_condition(look: Look) -> str:

@@ -126,10 +126,11 @@ def recorded(look: Look) -> list[tuple[str, str]]:
         ("splits", ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())),
     ]
     if look.run.schema is None:  # of a table's columns, each has its own
+        ends = preparation.pictured or data["value_range"]
         affine = f"x = (given − {_span(preparation.shift)}) / {_span(preparation.scale)}"
         found += [
             ("dtype", str(data["dtype"])),
-            ("value range", " to ".join(f"{value:g}" for value in data["value_range"])),
+            *([("black to white", " to ".join(f"{value:g}" for value in ends))] if look.is_image else []),
             ("binarization", preparation.binarize),
             ("dequantization", "uniform" if preparation.dequantize else "none"),
             ("scaling", "none" if preparation.binary else affine),
