@@ -33,6 +33,13 @@ def test_codes_and_slips_are_far_from_all_others(more: list[float], found: list[
     assert strange(np.array([*AGES, *more])) == found
 
 
+def test_a_code_below_fractions_is_far_as_one_above_them_is() -> None:
+    humidity = np.linspace(38, 62, 121).round(1)
+    assert strange(np.array([*humidity, 999.0, 999.0])) == [999.0]
+    assert strange(np.array([*humidity, -999.0, -999.0])) == [-999.0]
+    assert strange(np.array([*humidity, -9.0, -1.0])) == []  # within the range of the others
+
+
 @pytest.mark.parametrize(
     "values",
     [

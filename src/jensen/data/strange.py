@@ -58,8 +58,8 @@ def _is_far(value: float, others: Array) -> bool:
     if ((others == low) | (others == high)).all():
         return False
     gap, nines = max(low - value, value - high), _in_nines(value)
-    if value < 0 < low and (nines or value == -1):
-        return bool((others == np.floor(others)).all())
+    if value < 0 < low and (nines or value == -1) and (others == np.floor(others)).all():
+        return True
     return gap > (CODE_BEYOND if nines and abs(value) > 9 else BEYOND) * (high - low)
 
 

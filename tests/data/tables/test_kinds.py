@@ -264,6 +264,40 @@ def test_percentages_that_become_levels_are_said() -> None:
         assert warned(plain * N)[1] == ""
 
 
+AMOUNTS = [251.46 - 37.75 * i for i in range(60)]
+GERMAN = str.maketrans(".,", ",.")
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [
+        ([f"({-x:.2f})" if x < 0 else f"{x:.2f}" for x in AMOUNTS], "(12.79)"),
+        ([f"(${-x:,.2f})" if x < 0 else f"${x:,.2f}" for x in AMOUNTS], "$251.46"),
+        ([f"{x:,.2f}".translate(GERMAN) for x in AMOUNTS], "-1.032,04"),
+        ([f"{x:,.2f} €".translate(GERMAN) for x in AMOUNTS], "251,46 €"),
+        ([f"{x:.2f}".replace(".", ",") for x in AMOUNTS], "251,46"),
+        ([f"{x:,.2f}".replace(",", "\u202f") for x in AMOUNTS], "-1\u202f032.04"),
+        ([f"{x:.1f}".replace("-", "\u2212") for x in AMOUNTS], "\u221212.8"),
+        ([f"{i % 30 / 10:.1f}" if i % 30 > 4 else "<0.5" for i in range(60)], "<0.5"),
+    ],
+    ids=["accounts", "dollars", "points", "euro", "commas", "blanks", "minus", "detection limit"],
+)
+def test_numbers_written_otherwise_are_said_with_one_of_them(cells: list[str], odd: str) -> None:
+    kind, said = warned(cells)
+    assert kind == ("categorical" if odd == "<0.5" else "ignore")
+    assert (
+        f"look like numbers, but not all are written as 1234.5 or -1234.5 are, such as {odd!r}; write" in said
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["+49 297 {:07d}", "{:05d}", "{:03d} 123 456", "10.0.{}.{}", "{}-{}", "V{}", "{}a", "Ref {}"]
+)
+def test_codes_of_digits_are_not_said_to_look_like_numbers(form: str) -> None:
+    assert "look like numbers" not in warned([form.format(7 * i, i) for i in range(60)])[1]
+    assert warned([str(i % 12) for i in range(60)])[1] == ""  # text of Parquet: nothing to mend in it
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_whole_numbers_that_were_categories_in_pandas_are_levels(
     large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -278,3 +312,9 @@ def test_whole_numbers_that_were_categories_in_pandas_are_levels(
     schema = load(str(tmp_path / "t.parquet")).schema
     assert schema is not None
     assert [(c.type, c.levels) for c in schema.columns] == [("categorical", (10, 20, 30)), ("count", ())]
+
+
+def test_amounts_in_parentheses_do_not_name_the_rows(tmp_path: Path) -> None:
+    rows = [f"({-x:.2f}),{i % 7}" if x < 0 else f"{x:.2f},{i % 7}" for i, x in enumerate(AMOUNTS)]
+    (tmp_path / "t.csv").write_text("\n".join(["amount,n", *rows]) + "\n")
+    assert load(str(tmp_path / "t.csv")).names == ()

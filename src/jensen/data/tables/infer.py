@@ -12,7 +12,7 @@ import numpy as np
 from jensen.data.arrays import Array
 from jensen.data.tables.dates import step_of
 from jensen.data.tables.forms import COMPACT, are_compact, are_times
-from jensen.data.tables.numerals import signs_in
+from jensen.data.tables.numerals import like_number, signs_in
 from jensen.data.tables.schema import Column, Level, Schema
 from jensen.data.tables.summary import MOST_DISTINCT, Numbers, Summary, summarise
 from jensen.errors import UserError
@@ -118,7 +118,14 @@ def _signs(summary: Summary) -> str:
         return "look like times or durations; write them as numbers, of hours or seconds"
     signs = [repr(sign) for sign in signs_in(summary.cells)]
     if not signs:
-        return ""
+        odd = like_number(summary.cells)
+        if odd is None:
+            return ""
+        return (
+            "look like numbers, but not all are written as 1234.5 or -1234.5 are, such as "
+            f"{odd!r}; write those so, or leave them empty where they are missing, and it will be read as a "
+            "number"
+        )
     these = "these" if len(signs) > 1 else "this"
     return f"look like numbers with {' and '.join(signs)}; strip {these} and it will be read as a number"
 

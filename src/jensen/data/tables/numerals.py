@@ -13,6 +13,9 @@ COMMA_NUMBER = r"^([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)$"
 """A number with a decimal comma."""
 SIGNED_NUMBER = r"^[+-]?[$€£¥]? ?[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)? ?[$€£¥%]?$"
 """A number that may have a sign of a currency, commas between thousands, or a percent sign."""
+LIKE_NUMBER = r"^[^0-9\p{L}]*([0-9]+|[0-9]{1,3}([.,'’\x{a0}\x{202f}][0-9]{3})+)([.,][0-9]+)?[^0-9\p{L}]*$"
+"""What people read as a number: (264.21), <0.5, 1.234,50, 20 €. No telephone numbers: blanks separate no
+thousands."""
 MOST, FEWEST = 0.9, 10
 """A column with more than this share of numbers, so many at least, is one of numbers, and its other cells are
 mistakes."""
@@ -47,6 +50,24 @@ def signs_in(text: Any) -> list[str]:
     if len(numbers) <= MOST * len(text):
         return []
     return [sign for sign in "$€£¥,%" if pc.any(pc.match_substring(numbers, sign)).as_py()]
+
+
+def like_number(text: Any) -> str | None:
+    """A cell of text that is no number as pyarrow reads it, where nearly all cells look like numbers.
+
+    None where they do not, are few, or are codes such as 01.
+    """
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(text)
+    like = pc.sum(pc.match_substring_regex(trimmed, LIKE_NUMBER), min_count=0).as_py()
+    if like < FEWEST or like <= MOST * len(text) or leading_zeros(trimmed):
+        return None
+    for known in (f"{NUMBER}|{COMMA_NUMBER}", NUMBER):  # 3,5 is a number in some files
+        others = trimmed.filter(pc.invert(pc.match_substring_regex(trimmed, known)))
+        if len(others):
+            return str(others[0])
+    return None
 
 
 def leading_zeros(text: Any) -> bool:

@@ -14,7 +14,7 @@ from jensen.data.tables.codec import encode_table
 from jensen.data.tables.edits import apply_edits, read_schema
 from jensen.data.tables.forms import are_times, form_of_most
 from jensen.data.tables.infer import schema_of
-from jensen.data.tables.numerals import signs_in
+from jensen.data.tables.numerals import like_number, signs_in
 from jensen.data.tables.odd import sentences
 from jensen.data.tables.read import TEXT, read_table, suffix_of, table_files
 from jensen.data.tables.schema import Schema
@@ -149,7 +149,7 @@ def _may_name(cells: Any) -> bool:
     if not is_text(kind):
         return bool(pa.types.is_integer(kind))
     some = cells.slice(0, SOME).cast(kind).combine_chunks()
-    return not (are_times(some) or signs_in(some) or form_of_most(some))
+    return not (are_times(some) or signs_in(some) or like_number(some) or form_of_most(some))
 
 
 def labels_of(pieces: Iterable[Any], schema: Schema) -> tuple[Array | None, tuple[str, ...]]:
