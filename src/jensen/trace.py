@@ -142,6 +142,15 @@ class Trace:
         return self.log_px + (self.log_pz - self.log_qz).sum(-1)
 
 
+def check_one_group(trace: Trace, what: str) -> None:
+    """ValueError if the model has several latent groups, which ``what`` cannot deal with."""
+    if len(trace.z) != 1:
+        raise ValueError(
+            f"the model has {len(trace.z)} latent groups, {what} needs one; the bounds of "
+            "jensen.evaluation.importance_weighted allow several"
+        )
+
+
 @runtime_checkable
 class Model(Protocol):
     """Anything that can trace data and sample new data. No base class: any object will do."""

@@ -266,6 +266,45 @@ def test_rows_may_be_an_array(model: VAE) -> None:
     assert run(model, TrainingData(array, data.prepare, data.validation), plan).best_value == first
 
 
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_sparse_gradients_train_as_dense_ones_do(model: VAE, clip: float | None) -> None:
+    class Looked(nn.Module):
+        """A network of the first column alone, by a row of a table for each of its levels."""
+
+        def __init__(self, sparse: bool) -> None:
+            super().__init__()
+            self.table = nn.Embedding(9, 2 * M, sparse=sparse)
+
+        def forward(self, x: Tensor) -> Tensor:
+            levels: Tensor = self.table(x[..., 0].clamp(-4, 4).round().long() + 4)
+            return levels
+
+    def trained(sparse: bool) -> Tensor:
+        torch.manual_seed(0)
+        encoder = Conditional(Looked(sparse), Normal([M], NetworkScale(M)))
+        own = VAE(model.prior, encoder, copy.deepcopy(model.decoder))
+        run(own, rows(), Plan(epochs=2, batch_size=16, grad_clip=clip))
+        return encoder.network.table.weight
+
+    assert torch.equal(trained(sparse=True), trained(sparse=False))
+
+
+def test_state_that_is_no_tensor_is_refused_before_training(model: VAE) -> None:
+    class Noted(nn.Linear):
+        """Keeps a dict in its state_dict, where a checkpoint has tensors alone."""
+
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+        def set_extra_state(self, state: Any) -> None: ...
+
+    own = VAE(model.prior, model.encoder, Conditional(Noted(M, D), Normal([D], SharedScale())))
+    with pytest.raises(ValueError, match=r"of VAE has decoder.network._extra_state, a dict; .* as a buffer"):
+        TrainingState.start(own, Plan())
+    with pytest.raises(ValueError, match=r"of Noted has _extra_state, a dict"):
+        TrainingState.start(model, Plan(), Noted(1, 1))
+
+
 def test_a_state_shows_how_far_it_is_and_no_weights(model: VAE) -> None:
     state = TrainingState.start(model, Plan())
     state.history, state.best_value, state.best_epoch = [{}] * 6, -12.9613, 5

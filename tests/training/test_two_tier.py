@@ -1,6 +1,7 @@
 """The inner maximisation and Compute_LL against exact answers."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,7 @@ from jensen.objectives import (
     sticking_the_landing,
 )
 from jensen.priors import StandardNormal
+from jensen.trace import Trace
 from jensen.training.ascent import CUT, AdamSteps
 from jensen.training.inner import _Search
 from jensen.training.loop import TrainingData, train
@@ -480,6 +482,36 @@ def test_what_cannot_be_refined_is_refused(nonlinear: VAE, bits: Tensor) -> None
     torch.testing.assert_close(own.mean, foreign.posterior(bits)[0].mean, atol=0.05, rtol=0)
     with pytest.raises(ValueError, match="no density"):
         refine(VAE(nonlinear.prior, Neutral(PointMass(M)), nonlinear.decoder), bits)
+
+
+class Groups:
+    """A model without an encoder, of so many latent groups."""
+
+    def __init__(self, model: VAE, groups: int) -> None:
+        self.model, self.groups = model, groups
+
+    def posterior(self, x: Tensor, **options: Any) -> Any:
+        return self.model.posterior(x, **options) * self.groups
+
+    def trace(self, x: Tensor, num_samples: int = 1, **options: Any) -> Trace:
+        (*_,) = options.pop("posterior", None) or self.posterior(x)
+        one = self.model.trace(x, num_samples, **options)
+        names = ("z", "posterior", "prior", "pathwise")
+        return replace(one, **{name: self.groups * getattr(one, name) for name in names})
+
+
+@pytest.mark.parametrize("options", [{}, {"family": FullNormal(M)}])
+def test_a_hierarchy_is_not_refined_and_the_message_says_why(
+    nonlinear: VAE, bits: Tensor, options: dict[str, Any]
+) -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="2 latent groups, refining needs one; the bounds of"):
+        compute_log_likelihood(Groups(nonlinear, 2), [bits], 1, **options)  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"the model has no encoder with a family and raw\(x, context\), which"
+    ):
+        refine(Groups(nonlinear, 1), bits)  # type: ignore[arg-type]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_two_tier_gradient_is_that_of_the_log_likelihood(truth: LinearGaussian) -> None:

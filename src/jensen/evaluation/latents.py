@@ -10,7 +10,7 @@ from torch.distributions import Distribution, kl_divergence
 from jensen.data.seeds import seeded
 from jensen.distributions.moments import diagonal_normal, moments
 from jensen.mode import measuring, with_contexts
-from jensen.trace import Model, Trace
+from jensen.trace import Model, Trace, check_one_group
 
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active when the variance over data of its posterior mean exceeds this
@@ -45,11 +45,7 @@ def only_group(trace: Trace, what: str) -> tuple[Distribution, Distribution]:
     Raises:
         ValueError: there are several, or z is no vector, which ``what`` cannot deal with.
     """
-    if len(trace.z) != 1:
-        raise ValueError(
-            f"the model has {len(trace.z)} latent groups, {what} needs one; the bounds of "
-            "jensen.evaluation.importance_weighted allow several"
-        )
+    check_one_group(trace, what)
     (q,), (p,), (z,) = trace.posterior, trace.prior, trace.z
     if z.dim() != 3:
         raise ValueError(

@@ -109,8 +109,8 @@ def refine(
         on_step: told of B after each step, for progress; of steps that are left out, too.
 
     Raises:
-        ValueError: there are no rows, no family or start is known, the family has no density, or it has no
-            pathwise sampler and K is 1.
+        ValueError: there are no rows, the model has several latent groups, no family or start is known, the
+            family has no density, or it has no pathwise sampler and K is 1.
     """
     check_data(x)
     if measure_samples < 2:

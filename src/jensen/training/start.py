@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.data.seeds import seeded
-from jensen.trace import Model
+from jensen.trace import Model, check_one_group
 
 MATCHING_STEPS = 300
 """Steps of `matching`; each costs a pass through the family alone."""
@@ -56,6 +56,10 @@ def find_start(
     encoder: Any = getattr(model, "encoder", None)
     own: Family | None = getattr(encoder, "family", None)
     sought = own if family is None else family
+    if own is None:  # a model of another kind, which may have several groups
+        with torch.no_grad(), seeded(0):
+            first = None if context is None else context[:1]
+            check_one_group(model.trace(x[:1], 1, context=first), "refining")
     if sought is not None and start is not None:
         return sought, start.detach()
     with torch.no_grad():
@@ -66,8 +70,9 @@ def find_start(
             return family, matching(family, own(raw), family.num_outputs)
         if family is not None:
             return family, matching(family, model.posterior(x, context=context)[0], family.num_outputs)
+    who = "the model has no encoder with" if encoder is None else f"{type(encoder).__name__} lacks"
     raise ValueError(
-        f"refine does not know what to refine: {type(encoder).__name__} lacks a family and raw(x, context), "
+        f"refine does not know what to refine: {who} a family and raw(x, context), "
         "which jensen.families.Conditional has; give refine a family, and a start where it shall not begin "
         "at the encoder's posterior"
     )

@@ -47,7 +47,13 @@ class TrainingState:
     @classmethod
     @learning
     def start(cls, model: nn.Module, plan: Plan, memory: nn.Module | None = None) -> "TrainingState":
-        """A fresh state at epoch 0."""
+        """A fresh state at epoch 0.
+
+        Raises:
+            ValueError: a ``state_dict`` holds what is no tensor, and so cannot be kept.
+        """
+        for module in (model, memory or nn.Module()):
+            _check_tensors(module)
         return cls(model, build_optimizer(model, plan), LearningRate(plan), memory or nn.Module())
 
     def __repr__(self) -> str:
@@ -138,6 +144,16 @@ class TrainingState:
             setattr(state, name, value)
         state.best = groups["best"]
         return state
+
+
+def _check_tensors(module: nn.Module) -> None:
+    """Refuse a module whose ``get_extra_state`` gives what no checkpoint can hold."""
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"the state_dict of {type(module).__name__} has {name}, a {type(value).__name__}; they are "
+                "kept as tensors, so give a tensor: by get_extra_state, or as a buffer (register_buffer)"
+            )
 
 
 class Kept:

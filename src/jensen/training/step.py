@@ -85,7 +85,7 @@ class Slope(nn.Module):
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             _check_shape(values, stored)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
-        return values.detach().sum(), _clipped(found, self.plan.grad_clip)
+        return values.detach().sum(), _clipped(tuple(map(_dense, found)), self.plan.grad_clip)
 
 
 def _check_shape(values: Tensor, stored: Tensor) -> None:
@@ -138,6 +138,11 @@ def in_place(module: nn.Module) -> Iterator[None]:
             replaced.append((here, name, old, new.detach().clone()))  # it may be what another buffer was
     for here, name, old, value in replaced:
         here[name] = old.copy_(value)
+
+
+def _dense(gradient: Tensor | None) -> Tensor | None:
+    """The gradient as a dense tensor: `torch.nn.Embedding` with ``sparse=True`` gives another."""
+    return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
 
 
 def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
