@@ -32,6 +32,8 @@ def test_your_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["x"].shape == (180, 8, 8)
     assert names["z"].shape == (180, 8)
     assert names["new"].shape == (16, 8, 8)
+    assert names["decoded"].shape == (180, 8, 8)
+    assert names["kinds"].unique().tolist() == list(range(10))
 
 
 def test_a_conditional_model_of_your_own() -> None:

@@ -142,6 +142,7 @@ def test_collapsed_when_the_posterior_is_the_prior() -> None:
     assert found.active == 0
     assert abs(found.mutual_information.value) < 1e-6
     assert "ignores" in found.advice
+    assert "--beta" in found.advice  # a large one is the commonest cause
 
 
 def test_under_used_when_most_dimensions_sleep() -> None:

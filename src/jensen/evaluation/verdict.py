@@ -86,7 +86,8 @@ def verdict(found: Findings) -> tuple[str, str]:
     if found.active == 0 or found.mutual_information.value < COLLAPSED_INFORMATION:
         return "collapsed", (
             f"the latents say {found.mutual_information.value:.2f} nats of a datum, and the decoder "
-            "ignores them; train with --kl-warmup or --bound free-bits, or with a weaker decoder"
+            "ignores them; train longer, with --kl-warmup, with --bound free-bits, with --beta 1 or less, "
+            "or with a weaker decoder"
         )
     differs = found.mmd_p_value < MISMATCH_P_VALUE
     if differs and found.uncovered > UNCOVERED_SHARE:

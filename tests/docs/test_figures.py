@@ -1,0 +1,68 @@
+"""docs/results.md quotes the figures that benchmarks/results holds."""
+
+import json
+import re
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+def stored(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def line(start: str) -> str:
+    """The one line of the page that begins so."""
+    (found,) = (text for text in PAGE.splitlines() if text.startswith(start))
+    return found
+
+
+def rounded(text: str, value: float) -> bool:
+    """Whether ``text`` is ``value``, to as many digits as it has (a hair for halves)."""
+    return abs(float(text) - value) <= 0.501 * 10.0 ** -len(text.partition(".")[2])
+
+
+def test_the_signal_of_the_gradient_estimators() -> None:
+    rows = {
+        (r["bound"], r["state"], r["estimator"], r["K"]): r["snr"]
+        for r in stored("gradient_variance")["rows"]
+    }
+    table = PAGE.split("| signal-to-noise")[1].split("\n\n")[0].splitlines()[2:]
+    for text in table:
+        title, *cells = (cell.strip() for cell in text.strip("|").split("|"))
+        case, _, rest = title.partition(": ")
+        bound, _, state = case.partition(", ")
+        estimator = (
+            re.split(r", K = | \(K = ", rest)[0].replace("-", " ").replace("leave one out", "leave-one-out")
+        )
+        state = "MNIST, " + state[len("MNIST ") :].removeprefix("with ") if state[:5] == "MNIST" else state
+        ks = (2 if "K = 2" in rest else 1, 1000 if "1000" in rest else 100)
+        for K, cell in zip(ks, cells, strict=True):
+            value = rows[bound.lower(), state, estimator, K]
+            assert rounded(cell, value), f"{title}, K = {K}: {cell} on the page, {value} stored"
+
+
+def test_filled_cells() -> None:
+    records = [r for r in stored("imputation")["records"] if r["mechanism"] == "at random"]
+    row = line("| filled cells").replace("Adult", "adult")
+    methods = ("VAEImputer", "IterativeImputer", "KNNImputer")
+    quoted = re.findall(r"(\w+) ([\d.]+) / ([\d.]+) / ([\d.]+)", row)
+    assert {name for name, *_ in quoted} == {r["set"] for r in records} | {"accuracy"}
+    for name, *cells in quoted:
+        data, key = ("adult", "accuracy") if name == "accuracy" else (name, "rmse")
+        for method, cell in zip(methods, cells, strict=True):
+            value = fmean(r[key] for r in records if (r["set"], r["method"]) == (data, method))
+            assert rounded(cell, value), f"{name}, {method}: {cell} on the page, {value} stored"
+
+
+def test_synthetic_adult() -> None:
+    records = stored("tabular")["records"]
+    keys = ("column_shapes", "pair_trends", "detection", "auc")
+    quoted = re.findall(r"([\d.]+) \(([\d.]+); ([\d.]+)\)", line("| synthetic Adult"))
+    for key, cells in zip(keys, quoted, strict=True):
+        for method, cell in zip(("jensen", "TVAE", "held-out rows"), cells, strict=True):
+            value = 100 * fmean(r[key] for r in records if r["method"] == method)
+            assert rounded(cell, value), f"{key}, {method}: {cell} on the page, {value} stored"
