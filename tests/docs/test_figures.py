@@ -66,3 +66,19 @@ def test_synthetic_adult() -> None:
         for method, cell in zip(("jensen", "TVAE", "held-out rows"), cells, strict=True):
             value = 100 * fmean(r[key] for r in records if r["method"] == method)
             assert rounded(cell, value), f"{key}, {method}: {cell} on the page, {value} stored"
+
+
+def test_where_the_estimators_end() -> None:
+    found = stored("estimator_bounds")["difference_to_pathwise"]
+    ways = ("ELBO STL", "K=5 DReG", "K=20 DReG", "K=20 DReG, 5 followed")
+    quoted = 0
+    for text in PAGE.split("| data, epochs |")[1].split("\n\n")[0].splitlines()[2:]:
+        case, *cells = (cell.strip() for cell in text.strip("|").split("|"))
+        for way, cell in zip(ways, cells, strict=True):
+            if cell:
+                value, error = cell.split(" ± ")
+                figure = found[f"{case} epochs, {way}"]
+                assert rounded(value, figure["value"]), (case, way)
+                assert rounded(error, figure["standard_error"]), (case, way)
+                quoted += 1
+    assert quoted == len(found)
