@@ -8,7 +8,7 @@ import polars
 import pyarrow as pa
 import pytest
 
-from jensen import VAEImputer, VariationalAutoencoder
+from jensen import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 
 QUICK: dict[str, Any] = {"epochs": 1, "hidden": 8, "random_state": 0}
 N = 60
@@ -66,6 +66,14 @@ def test_types_of_polars() -> None:
     with pytest.warns(UserWarning, match="column 'list' is left out"):
         vae = VariationalAutoencoder(**QUICK).fit(frame)
     assert vae.sample(5).schema == frame.schema
+
+
+@pytest.mark.parametrize("estimator", [VariationalAutoencoder, VAEImputer, VAEOutlierDetector])
+def test_a_column_that_is_left_out_is_said_once(estimator: Any) -> None:
+    frame = pd.DataFrame({"a": NUMBERS[:, 0], "kind": DRAW.choice(["x", "y"], N), "same": 7})
+    with pytest.warns(UserWarning, match="left out") as said:
+        estimator(**QUICK).fit(frame)
+    assert [str(w.message) for w in said] == ["X: column 'same' is left out: it is always 7"]
 
 
 def with_gaps() -> pd.DataFrame:

@@ -120,7 +120,9 @@ class VAEBase(BaseEstimator):
 
     def _contain(self, X: Any) -> Container:
         """The container of the rows to fit."""
-        return Container.of(X, numbers=getattr(self, "likelihood", "auto") not in BY_COLUMN)
+        container = Container.of(X)
+        by_column = getattr(self, "likelihood", "auto") in BY_COLUMN
+        return container if by_column else container.as_numbers()
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """``X`` after scikit-learn's checks of names, numbers and shape: a frame, or an array of float64.

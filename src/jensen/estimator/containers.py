@@ -29,8 +29,8 @@ class Container:
     """Of the columns of a pandas frame, which may be numbers or tuples."""
 
     @staticmethod
-    def of(data: Any, *, numbers: bool = False) -> "Container":
-        """The container of rows, with the types of its columns inferred; see `as_numbers` for ``numbers``.
+    def of(data: Any) -> "Container":
+        """The container of rows, with the types of its columns inferred.
 
         Columns of a frame that are left out are said in warnings.
 
@@ -52,7 +52,18 @@ class Container:
             raise UserError(f"no column of X can be modelled ({why}); give one that varies")
         for sentence in schema.warnings:
             warnings.warn(f"X: {sentence}", UserWarning, stacklevel=2)
-        return Container(kind, as_numbers(schema) if numbers else schema, dtypes, labels)
+        return Container(kind, schema, dtypes, labels)
+
+    def as_numbers(self) -> "Container":
+        """The container with a column of two different numbers as numbers, not as two levels."""
+
+        def whether_numbers(column: Column) -> bool:
+            return column.type == "binary" and all(type(level) in (int, float) for level in column.levels)
+
+        columns = [
+            replace(c, type="continuous", levels=()) if whether_numbers(c) else c for c in self.schema.columns
+        ]
+        return replace(self, schema=replace(self.schema, columns=tuple(columns)))
 
     @property
     def numeric(self) -> bool:
@@ -160,16 +171,6 @@ def _numbers(column: Column) -> bool:
     """Whether the cells of a column, and its levels, are numbers, as they are in an array."""
     stored = re.match("u?int|float|halffloat|double|bool", column.storage)
     return stored is not None and column.type != "date"
-
-
-def as_numbers(schema: Schema) -> Schema:
-    """The schema with a column of two different numbers as numbers, not as two levels."""
-
-    def whether_numbers(column: Column) -> bool:
-        return column.type == "binary" and all(type(level) in (int, float) for level in column.levels)
-
-    columns = [replace(c, type="continuous", levels=()) if whether_numbers(c) else c for c in schema.columns]
-    return replace(schema, columns=tuple(columns))
 
 
 def _encode_array(x: Array, schema: Schema) -> Encoded:

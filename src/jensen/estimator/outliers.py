@@ -145,11 +145,12 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
 
     def _contain(self, X: Any) -> Container:
         """Columns as numbers where all are, and complete, or where a likelihood of numbers is given."""
-        container = Container.of(X, numbers=True)
+        container = Container.of(X)
+        numbers = container.as_numbers()
         if self.likelihood not in BY_COLUMN:
-            return container
-        complete = container.numeric and not np.isnan(container.encode(X)).any()
-        return container if complete and self.likelihood == "auto" else Container.of(X)
+            return numbers
+        complete = numbers.numeric and not np.isnan(numbers.encode(X)).any()
+        return numbers if complete and self.likelihood == "auto" else container
 
     def _options(self, codes: Array) -> dict[str, Any]:
         options = {"lr_schedule": "cosine"} | super()._options(codes)
