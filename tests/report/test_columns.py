@@ -151,7 +151,8 @@ def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: P
     anndata = pytest.importorskip("anndata", reason="the extra h5ad is not installed")
     counts = np.random.default_rng(0).poisson([2.0, 5.0, 1.0, 9.0], (60, 4)).astype(float)
     with pd.option_context("future.infer_string", False):  # anndata writes no strings of pandas 3
-        cells = anndata.AnnData(counts, var=pd.DataFrame(index=["TP53", "MYC", "ACTB", "GAPDH"]))
+        batches = pd.DataFrame({"batch": ["a", "b"] * 30}, index=[f"cell{i}" for i in range(60)])
+        cells = anndata.AnnData(counts, batches, pd.DataFrame(index=["TP53", "MYC", "ACTB", "GAPDH"]))
         cells.write_h5ad(tmp_path / "cells.h5ad")
     settings = Settings(
         data=str(tmp_path / "cells.h5ad"),
@@ -161,6 +162,7 @@ def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: P
         device="cpu",
         likelihood="negative-binomial",
         exposure="total",
+        condition=("batch",),
     )
     run = start(settings, tmp_path / "run")
     page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
@@ -168,8 +170,11 @@ def test_genes_are_named_and_counts_given_their_total_are_said_to_be(tmp_path: P
     assert ">x0<" not in page
     assert re.search(r"each reconstruction is of the median total, N = 1[678], whatever the row’s own", page)
     assert "Where the two part" not in page
-    assert "It is conditional on total: p(x) stands for p(x | total)," in page
-    assert "log <i>p</i>(<i>x</i> | total) is the log of a product of probabilities" in page
+    assert re.search(
+        r"of the first test row throughout: batch = [ab]\. Every row is of the median total, N", page
+    )
+    assert "It is conditional on batch and total: p(x) stands for p(x | batch, total)," in page
+    assert "log <i>p</i>(<i>x</i> | batch, total) is the log of a product of probabilities" in page
 
 
 def test_few_test_rows_are_joined_by_all_others_for_histograms(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from jensen.evaluation import sample
 from jensen.figures import evaluate_run
 from jensen.report import page, write_report
 from jensen.report.curves import settled_range
-from jensen.report.style import canvas, plain, to_svg
+from jensen.report.style import RC, canvas, plain, to_svg, whole_ticks
 from jensen.run import Run
 from jensen.session import start
 
@@ -349,3 +349,29 @@ def test_letters_that_matplotlib_lacks_are_drawn_without_a_warning() -> None:
     figure, [ax] = canvas(200, 100)
     ax.set_xlabel("身長")
     assert "身長" in to_svg(figure, "letters", "alt")
+
+
+def test_ticks_are_the_numbers_themselves() -> None:
+    """No half epochs where there is one, and no `+4.09e3` in a corner to be added to each tick."""
+    with matplotlib.rc_context(RC):
+        figure, [ax] = canvas(300, 200)
+        ax.plot([1], [4090.18], "o")
+        ax.set_ylim(4089.68, 4090.68)
+        whole_ticks(ax)
+        ticks = re.findall(r">([^<>]+)</text>", to_svg(figure, "f", "one epoch"))
+    assert ticks == ["1", "4089.8", "4090.0", "4090.2", "4090.4", "4090.6"]
+
+
+def test_only_narrow_screens_have_the_narrow_layout(image_run: Run, image_page: Page) -> None:
+    """A sheet of A4 is 720 pixels wide: pictures that stand side by side are not stacked on it."""
+    text = (image_run.path / "report.html").read_text(encoding="utf-8")
+    widths = re.findall(r"@media ([^{]*max-width[^{]*){", text)
+    assert len(widths) == 2
+    assert all(query.startswith("screen and") for query in widths)
+
+
+def test_letters_stay_legible_on_a_telephone() -> None:
+    """Letters of 11 pixels may shrink to 9: a drawing of the whole page is scrolled sideways there."""
+    for width in (960, 376):
+        figure, _ = canvas(width, 200)
+        assert f"--least: {0.8 * width:g}px" in to_svg(figure, "f", "wide")

@@ -101,11 +101,11 @@ def walk_caption(look: Look) -> Markup:
         )
     text = text.format(REACH, REACH)
     given = _first_condition(look)
-    return (
-        text + Markup(" What is given is that of the first test row throughout: {}.").format(given)
-        if given
-        else text
-    )
+    if given:
+        text += Markup(" What is given is that of the first test row throughout: {}.").format(given)
+    if look.total is not None:
+        text += f" Every row is of the median total, N = {look.total:,.0f}."
+    return text
 
 
 def tiles(look: Look, x: Tensor, *, mean: bool = False) -> Array:

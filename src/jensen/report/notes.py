@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jensen.config.tables import modelled_of
 from jensen.data.tables.schema import TYPES, Schema
@@ -24,7 +24,7 @@ BINARY = {
 COUNTS = "whole numbers as given, no binarization: log <i>p</i>(<i>x</i>) is a log probability"
 GIVEN_TOTAL = (
     "whole numbers as given, no binarization, each at a mean that is a share of its row’s total: log "
-    "<i>p</i>(<i>x</i> | total) is the log of a product of probabilities, which over all rows of one total "
+    "<i>p</i>(<i>x</i> | {}) is the log of a product of probabilities, which over all rows of one total "
     "need not add up to one; it compares with such figures only"
 )
 DEQUANTIZED = (
@@ -113,7 +113,8 @@ def _domain(look: Look) -> Markup:
     if preparation.binary:
         return Markup(BINARY[preparation.binarize])
     if preparation.discrete:
-        words = GIVEN_TOTAL if look.run.settings.exposure == "total" else COUNTS
+        given_total = look.run.settings.exposure == "total"
+        words = GIVEN_TOTAL.format(escape(", ".join(look.figures["condition"]))) if given_total else COUNTS
     elif preparation.dequantize:
         words = DEQUANTIZED
     else:

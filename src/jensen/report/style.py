@@ -20,8 +20,8 @@ from jensen.data.grid import side_by_side
 WIDTH = 960
 """Width of the page's column in CSS pixels; a drawing's unit is one of them."""
 
-LEAST = 520
-"""A narrow page scrolls a drawing rather than make it smaller than this, or than 0.8 of its width."""
+LEAST = 0.8
+"""A narrow page scrolls a drawing rather than make it narrower than this share: letters stay legible."""
 GAP = 4
 """Pixels between two tiles."""
 
@@ -49,6 +49,7 @@ RC: Any = {
     "axes.axisbelow": True,
     "grid.color": LINE,
     "grid.linewidth": 0.8,
+    "axes.formatter.useoffset": False,  # 4,090.2 is a tick; 0.2 with +4.09e3 in a corner is a riddle
     "xtick.color": LINE,
     "ytick.color": LINE,
     "xtick.labelcolor": MUTED,
@@ -94,7 +95,7 @@ def canvas(
 
 def whole_ticks(ax: Axes) -> None:
     """Whole numbers only on the horizontal axis."""
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def to_svg(figure: Figure, name: str, alt: str) -> Markup:
@@ -118,7 +119,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     width, height = (72 * inches for inches in figure.get_size_inches())
     head = Markup(
         '<svg viewBox="0 0 {:g} {:g}" style="max-width: {:g}px; --least: {:g}px" role="img" aria-label="{}">'
-    ).format(width, height, width, min(LEAST, 0.8 * width), alt)
+    ).format(width, height, width, LEAST * width, alt)
     return head + Markup(re.sub(r"\n\s*", "\n", body).strip())
 
 
