@@ -298,3 +298,10 @@ def test_unknown_split() -> None:
 def test_labels_that_are_no_finite_whole_numbers_are_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", x=np.zeros((3, 4)), y=np.array([1.0, np.inf, 2.0]))
     assert load(str(tmp_path / "odd.npz")).labels is None
+
+
+@pytest.mark.parametrize("name", ["pipe.npy", "pipe.csv", "pipe"])
+def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match="is a pipe or a device"):
+        load(str(tmp_path / name))

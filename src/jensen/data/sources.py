@@ -1,5 +1,6 @@
 """Where data come from: a name, a file or a folder, each read by the module for its kind."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,9 +81,10 @@ def _read(source: Any, reading: Reading) -> Raw:
 
         return read_hub(source, reading)
     array = parse_source(source)
-    if array is not None:
-        return _array(*array)
-    return _folder_or_file(Path(source).expanduser(), reading)
+    path = Path(source).expanduser() if array is None else array[0]
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{path} is a pipe or a device, and data are read more than once; give a file")
+    return _folder_or_file(path, reading) if array is None else _array(*array)
 
 
 def parse_source(source: str) -> tuple[Path, str | None] | None:
