@@ -227,7 +227,7 @@ def test_a_posterior_without_moments_and_one_of_zero_width() -> None:
     assert abs((found.log_px - exact).mean().item()) < 0.2
 
 
-@pytest.mark.parametrize("prior", [Flow(2), Mixture(2, 3)], ids=["flow", "mixture"])
+@pytest.mark.parametrize("prior", [Flow(2, num_transforms=2), Mixture(2, 3)], ids=["flow", "mixture"])
 @pytest.mark.parametrize("start", ["posterior", "prior"])
 def test_learned_priors_and_flow_posteriors(prior: nn.Module, start: str) -> None:
     # p(z) = any density on the plane, x ~ N(z, I / 4): log p(x) by quadrature.
