@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -252,3 +253,13 @@ def test_the_pickle_law_sees(line: str) -> None:
 
 def test_the_types_are_shipped() -> None:
     assert (PACKAGE / "py.typed").exists()  # else mypy takes all that users import for Any (PEP 561)
+
+
+def test_pages_and_benchmarks_that_the_source_names_are_there() -> None:
+    named = {
+        (path.relative_to(PACKAGE), name)
+        for path in FILES
+        for name in re.findall(r"\b(?:benchmarks|docs)/[\w/-]+\.\w+", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 5
+    assert [found for found in sorted(named) if not (SOURCE.parent / found[1]).exists()] == []

@@ -314,8 +314,10 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
 def test_the_estimator_follows_from_bound_and_posterior(
     images: str, given: dict[str, str], estimator: str
 ) -> None:
-    settings, _ = resolve(tiny(images, num_samples=5, **given), load(images))
+    settings, said = resolve(tiny(images, num_samples=5, **given), load(images))
     assert settings.estimator == estimator
+    brought = any("brings --estimator doubly-reparameterized" in sentence for sentence in said)
+    assert brought == (estimator == "doubly-reparameterized")
 
 
 def test_a_prior_that_nothing_teaches_is_not_chosen(table: str) -> None:

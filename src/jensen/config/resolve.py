@@ -17,14 +17,14 @@ from jensen.training.precision import choose_precision
 INNER = {"two-tier": (50, 0.4), "semi-amortized": (10, 0.1)}
 """Steps and step size of the inner loop. From the prior it takes 50 to arrive, from the encoder few."""
 
+NORMAL = ("diagonal", "full", "low-rank", "experts")
+"""Posteriors that are normal given x."""
+
 LEARNING_RATE = {"adam": 1e-3, "adamw": 1e-3, "muon": 1e-2}
 """Where it is left out, by optimizer; muon's is for batches of 512."""
 
 TABLE_ROWS = 1_500_000
 """Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
-
-NORMAL = ("diagonal", "full", "low-rank", "experts")
-"""Posteriors that are normal given x."""
 
 FEW_ROWS = 10_000
 """Training rows, at most, of a table whose missing cells choose its posterior: docs/tables.md tried few."""
@@ -104,6 +104,8 @@ def _objective(s: Settings, said: list[str]) -> Settings:
         s = s.replace(estimator=_estimator(s))
         if s.estimator == "score-function":
             said.append("categorical latents have no pathwise sampler: --estimator score-function")
+        elif s.estimator == "doubly-reparameterized":
+            said.append("the iwae bound brings --estimator doubly-reparameterized")
     if s.baseline == "auto" and s.estimator == "score-function":
         s = s.replace(baseline="leave-one-out" if s.num_samples > 1 else "running-mean")
     if s.inference in INNER:
@@ -116,8 +118,8 @@ def _estimator(s: Settings) -> str:
     """What `auto` means for the chosen bound and posterior."""
     if s.posterior == "categorical":
         return "score-function"
-    # At equal epochs it ends at better bounds of IWAE (benchmarks/iwae_estimators.py); a flow would have to
-    # invert itself for it, draw by draw.
+    # After as many epochs it ends at better bounds (benchmarks/estimator_bounds.py, amortized and normal
+    # posteriors alone); a flow would have to invert itself for it, draw by draw.
     better = s.bound == "iwae" and s.posterior in NORMAL and s.inference == "amortized"
     return "doubly-reparameterized" if better else "pathwise"
 

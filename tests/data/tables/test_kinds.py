@@ -286,7 +286,7 @@ def test_numbers_written_otherwise_are_said_with_one_of_them(cells: list[str], o
     kind, said = warned(cells)
     assert kind == ("categorical" if odd == "<0.5" else "ignore")
     assert (
-        f"look like numbers, but not all are written as 1234.5 or -1234.5 are, such as {odd!r}; write" in said
+        f"look like numbers, but some, such as {odd!r}, are not written like 1234.5 or -1234.5; write" in said
     )
 
 

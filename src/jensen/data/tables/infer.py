@@ -122,9 +122,8 @@ def _signs(summary: Summary) -> str:
         if odd is None:
             return ""
         return (
-            "look like numbers, but not all are written as 1234.5 or -1234.5 are, such as "
-            f"{odd!r}; write those so, or leave them empty where they are missing, and it will be read as a "
-            "number"
+            f"look like numbers, but some, such as {odd!r}, are not written like 1234.5 or -1234.5; write "
+            "them so, or leave them empty where they are missing, and it will be read as a number"
         )
     these = "these" if len(signs) > 1 else "this"
     return f"look like numbers with {' and '.join(signs)}; strip {these} and it will be read as a number"
