@@ -233,6 +233,25 @@ def test_units_far_from_one(unit: float) -> None:
     assert torch.allclose(found[0], found[1], atol=1e-3)
 
 
+def test_rows_at_uniform_numbers_are_draws(family: Columns) -> None:
+    """At every pair of a grid of them, each level of a column is as often as its probability says."""
+    side, raw = 200, 0.5 * torch.randn(3, family.num_outputs, generator=torch.Generator().manual_seed(0))
+    p = family(raw)
+    grid = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    u = torch.cartesian_prod(grid, grid).T[..., None, None].expand(2, -1, 1, 7)
+    x = family(raw.expand(side**2, *raw.shape)).at(u)
+    assert x.shape == (side**2, 3, 7)
+    for column, levels in ((0, 3), (1, 20), (6, 2)):
+        for level in range(levels):
+            row = torch.full((3, 7), torch.nan, dtype=torch.float64)
+            row[:, column] = level
+            found = (x[..., column] == level).double().mean(0)
+            assert torch.allclose(found, p.log_prob(row).exp().double(), atol=2 / side)
+    spread = p.sample((4000,)).std(0)
+    assert ((x.mean(0) - p.mean).abs()[:, [3, 4, 5]] < 0.03 * spread[:, [3, 4, 5]]).all()
+    assert torch.equal(family(raw).at(u[:, 7]), x[7]), "a place does not depend on the others"
+
+
 def test_inversion_never_ends_at_a_class_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.tensor([-torch.inf, 0.3, -torch.inf, 1.2, -torch.inf])  # P = 0, 0.289, 0, 0.711, 0
     for u, expected in ((0.0, 3), (0.70, 3), (0.72, 1), (1 - 2.0**-24, 1)):

@@ -151,6 +151,17 @@ def test_filling_uses_the_other_columns(numbers: np.ndarray) -> None:
     assert 0.8 < covered < 0.97, "intervals of 90 % hold about 90 % of the cells"
 
 
+def test_a_row_is_filled_as_if_it_were_alone(frame: Any) -> None:
+    holes = frame.mask(np.random.default_rng(2).random(frame.shape) < 0.2)
+    imputer = VAEImputer(**SMALL).fit(holes)
+    together = imputer.transform(holes)
+    order = np.random.default_rng(3).permutation(len(holes))
+    for rows in (order, order[:3]):
+        alone = imputer.transform(holes.iloc[rows])
+        assert alone.drop(columns="size").equals(together.iloc[rows].drop(columns="size"))
+        np.testing.assert_allclose(alone["size"], together["size"].iloc[rows], rtol=1e-9)
+
+
 def test_an_imputer_is_several_models_of_other_starts(numbers: np.ndarray) -> None:
     holes = np.where(np.random.default_rng(2).random(numbers.shape) < 0.2, np.nan, numbers)
     imputer = VAEImputer(n_estimators=2, **SMALL).fit(holes)

@@ -124,6 +124,25 @@ def test_filled_cells_are_means_and_likeliest_levels(model: VAE) -> None:
     assert len(set(tables[:, 1, 2].tolist())) > 1
 
 
+def test_what_is_filled_in_a_row_depends_on_that_row_alone(model: VAE) -> None:
+    other = copy.deepcopy(model)
+    other.decoder.network[-1].bias.data.add_(1.5)
+    models, discrete = (
+        [each.double() for each in copy.deepcopy((model, other))],
+        torch.tensor([True, False, False]),
+    )
+    draw = np.random.default_rng(0)
+    x = torch.from_numpy(np.stack([draw.integers(0, 3, 40), draw.normal(size=40), draw.poisson(5, 40)], 1))
+    x[torch.from_numpy(draw.random(x.shape) < 0.4)] = torch.nan
+    together = impute(models, [x], discrete)
+    order = torch.from_numpy(draw.permutation(40))
+    for part in (order, order[:5], order[7:8]):
+        assert torch.allclose(impute(models, [x[part]], discrete), together[part], rtol=1e-9)
+    assert torch.allclose(impute(models, x.split(3), discrete), together, rtol=1e-9)
+    same = x[:1].expand(2, 3)
+    assert not torch.equal(*impute_draws(models, [same], 20).unbind(1)), "draws of rows alike are their own"
+
+
 def test_several_models_take_turns_and_their_mixture_fills(
     model: VAE, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,20 +115,38 @@ class Columns(Distribution):
         unit = torch.where(alone, 0.0, log_unit).to(dtype).reshape(shape)
         return torch.logaddexp(log_atom, log_mixture) + unit
 
+    @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Rows drawn, ``[*sample_shape, *batch, C]`` of float64; none of their cells is missing."""
-        with torch.no_grad():
-            sample_shape = torch.Size(sample_shape)
-            shape = sample_shape + self.logits.shape
-            classes = self.layout.draw(self.logits.expand(shape))
-            rows = classes.double()
-            if self.layout.marginals is not None:
-                u = torch.rand(sample_shape + self.loc.shape[:-1], device=self.loc.device)
-                noise = near_normal.quantile(torch.logit(u.double(), eps=1e-7))
-                rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
-            for place, members in self.members.items():
-                rows[..., place] = members.draw(classes[..., place]).double()
-            return rows
+        classes = self.layout.draw(self.logits.expand(torch.Size(sample_shape) + self.logits.shape))
+        shape = *classes.shape[:-1], len(self.layout.numeric)
+        return self._rows(classes, torch.rand(shape, device=classes.device))
+
+    @torch.no_grad()
+    def at(self, u: Tensor) -> Tensor:
+        """Rows ``[*batch, C]`` at uniform numbers ``[2, *batch, C]``, float64: draws, if these are random.
+
+        Of each column one number is for its class, and one for what is within the class.
+        """
+        classes = self.layout.draw(self.logits, u[0])
+        return self._rows(classes, u[1][..., self.layout.numeric], u[1])
+
+    def _rows(self, classes: Tensor, numbers: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Rows of given classes ``[..., C]``, by uniform numbers.
+
+        Args:
+            classes: what was drawn of each column.
+            numbers: of each numeric column, ``[..., Cn]``, for the place within its component.
+            levels: of each column, ``[..., C]``, for the level within its group; drawn if left out.
+        """
+        rows = classes.double()
+        if self.layout.marginals is not None:
+            noise = near_normal.quantile(torch.logit(numbers.double(), eps=1e-7))
+            rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
+        for place, members in self.members.items():
+            u = None if levels is None else levels[..., place]
+            rows[..., place] = members.draw(classes[..., place], u).double()
+        return rows
 
     def _numbers(self, classes: Tensor, noise: Tensor) -> Tensor:
         """Numbers ``[..., Cn]`` of given classes, with ``noise`` of scale 1 for the components."""

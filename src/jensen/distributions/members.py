@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.distributions.column_layout import drawn
+
 
 def group_size(levels: int) -> int:
     """S, members of a group: about as many as there are groups."""
@@ -59,16 +61,14 @@ class Members:
             found[..., here] = self._group(self.query, group).log_softmax(-1)[..., levels[here] % self.size]
         return found
 
-    def draw(self, groups: Tensor) -> Tensor:
-        """A level of each group, drawn, ``[*batch]`` of int64."""
+    def draw(self, groups: Tensor, u: Tensor | None = None) -> Tensor:
+        """A level of each group, drawn, ``[*batch]`` of int64; by uniform numbers ``u``, if given."""
         flat, query = groups.reshape(-1), self.query.expand(*groups.shape, -1).reshape(groups.numel(), -1)
         levels = torch.empty_like(flat)
         for group in flat.unique():
             here = flat == group
-            chosen = torch.distributions.Categorical(
-                logits=self._group(query[here], group), validate_args=False
-            )
-            levels[here] = group * self.size + chosen.sample()
+            own = None if u is None else u.expand(groups.shape).reshape(-1)[here]
+            levels[here] = group * self.size + drawn(self._group(query[here], group), own)
         return levels.reshape(groups.shape)
 
     def likeliest(self, log_groups: Tensor) -> Tensor:

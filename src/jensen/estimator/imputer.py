@@ -137,6 +137,8 @@ class VAEImputer(TransformerMixin, VAEBase):
     def transform(self, X: Any) -> Any:
         """X with its missing cells filled; a frame comes back as a frame.
 
+        What a row gets does not depend on the rows beside it, unless ``sample_posterior`` draws it.
+
         Raises:
             ValueError: X cannot be used; the message says how to mend it.
         """
@@ -164,7 +166,8 @@ class VAEImputer(TransformerMixin, VAEBase):
     def draw(self, X: Any, n_draws: int = 5) -> list[Any]:
         """``n_draws`` copies of X, each with its missing cells drawn from the posterior (Rubin 1987).
 
-        The same ones at every call after a fit with the same random_state.
+        The same ones at every call with the same X, after a fit with the same random_state. Rows draw
+        independently of each other, also rows that are alike: what is drawn in a row depends on its place.
 
         Raises:
             ValueError: X cannot be used; the message says how to mend it.
