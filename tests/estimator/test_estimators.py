@@ -137,6 +137,47 @@ def test_the_imputer_knows_the_options_of_its_neighbours(numbers: np.ndarray) ->
     assert (kept[:, 4] == 0).all()
 
 
+def test_names_of_columns_are_checked_as_scikit_learn_does(numbers: np.ndarray, frame: Any) -> None:
+    imputer = VAEImputer(**SMALL).fit(numbers)
+    assert list(imputer.get_feature_names_out(list("abcd"))) == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="length equal to number of features"):
+        imputer.get_feature_names_out(["a"])
+    imputer = VAEImputer(**SMALL).fit(frame)
+    assert list(imputer.get_feature_names_out(frame.columns)) == list(frame.columns)
+    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
+        imputer.get_feature_names_out(frame.columns[::-1])
+
+
+@pytest.mark.parametrize("marker", ["?", None, [1], True])
+def test_a_marker_of_missing_cells_is_a_number(numbers: np.ndarray, marker: Any) -> None:
+    with pytest.raises(UserError, match=r"missing_values is .*; give a number, or NaN"):
+        VAEImputer(missing_values=marker, **SMALL).fit(numbers)
+
+
+def test_a_marker_is_not_taken_for_a_number_of_a_frame(numbers: np.ndarray) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    X = np.where(np.random.default_rng(0).random(numbers.shape) < 0.2, -1.0, numbers)
+    for frame in (pandas.DataFrame(X), polars.DataFrame(X)):
+        with pytest.raises(UserError, match="missing_values is -1, and X is a frame"):
+            VAEImputer(missing_values=-1, **SMALL).fit(frame)
+    fitted = VAEImputer(missing_values=-1, **SMALL).fit(X)
+    with pytest.warns(UserWarning, match="without feature names"):
+        assert not (fitted.transform(pandas.DataFrame(X).add_prefix("x")) == -1).any()
+
+
+@pytest.mark.parametrize("n_draws", [0, -1, 2.5, "3"])
+def test_a_number_of_draws_is_a_whole_number(numbers: np.ndarray, n_draws: Any) -> None:
+    imputer = VAEImputer(n_estimators=1, **SMALL).fit(numbers)
+    with pytest.raises(UserError, match=r"n_draws is .*; give a whole number of at least 1"):
+        imputer.draw(numbers, n_draws)
+
+
+@pytest.mark.parametrize("kind", [VariationalAutoencoder, VAEOutlierDetector, VAEImputer])
+def test_a_negative_seed_is_refused_by_the_name_that_it_was_given(numbers: np.ndarray, kind: Any) -> None:
+    with pytest.raises(UserError, match="random_state is -1; give a whole number of at least 0"):
+        kind(**SMALL | {"random_state": -1}).fit(numbers)
+
+
 def test_filling_uses_the_other_columns(numbers: np.ndarray) -> None:
     draw = np.random.default_rng(2)
     holes = np.where(draw.random(numbers.shape) < 0.2, np.nan, numbers)

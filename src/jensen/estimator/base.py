@@ -96,6 +96,8 @@ class VAEBase(BaseEstimator):
         if before is None:
             random_state = self.random_state
             if isinstance(random_state, int | np.integer):
+                if random_state < 0:
+                    raise UserError(f"random_state is {random_state}; give a whole number of at least 0")
                 self.seed_ = int(random_state)
             else:
                 self.seed_ = int(check_random_state(random_state).randint(2**31 - 1))

@@ -7,7 +7,7 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
@@ -36,7 +36,7 @@ class VAEImputer(TransformerMixin, VAEBase):
     Args:
         n_estimators: the number of models; ``history_`` and ``n_iter_`` are those of the first.
         missing_values: the number that marks a missing cell of an array. In frames, missing is what the frame
-            calls so.
+            calls so, and another marker is refused.
         sample_posterior: draw missing cells instead, other ones at each call of `transform`: several calls
             are a multiple imputation, as `draw` is. The seed of `fit` decides all of them.
         add_indicator: append a column for each column that had missing cells when fitted.
@@ -173,15 +173,20 @@ class VAEImputer(TransformerMixin, VAEBase):
             ValueError: X cannot be used; the message says how to mend it.
         """
         rows = self._checked(X, reset=False)
+        if not isinstance(n_draws, int | np.integer) or n_draws < 1:
+            raise UserError(f"n_draws is {n_draws!r}; give a whole number of at least 1")
         return [self._filled(rows, x) for x in self._draws(self._codes(rows), n_draws, seed=self.seed_)]
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """The names of the columns of `transform`."""
+        """The names of the columns of `transform`.
+
+        Raises:
+            ValueError: ``input_features`` are not the names of the columns fitted, or not as many.
+        """
         check_is_fitted(self, "fitted_")
-        names = getattr(self, "feature_names_in_", input_features)
-        if names is None:
+        names = _check_feature_names_in(self, input_features)
+        if input_features is None and self.container_.kind == "pyarrow":  # scikit-learn reads no names there
             names = [column.name for column in self.container_.schema.columns]
-            names = [f"x{i}" for i in range(len(names))] if self.container_.kind == "pandas" else names
         kept = np.asarray(names, dtype=object)[self._kept]
         if self.indicator_ is None:
             return kept
@@ -208,9 +213,17 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """What the base class gives, with NaN where an array has ``missing_values``."""
+        marker = self.missing_values
+        if not isinstance(marker, int | float | np.integer | np.floating) or isinstance(marker, bool):
+            raise UserError(f"missing_values is {marker!r}; give a number, or NaN")
         rows = super()._checked(X, reset=reset)
-        if kind_of(rows) != "array" or np.isnan(self.missing_values):
+        if np.isnan(marker):
             return rows
+        if kind_of(rows) != "array":
+            raise UserError(
+                f"missing_values is {marker}, and X is a frame, whose missing cells are null or NaN; leave "
+                "missing_values out, and make those cells null (pandas: X.mask(X == ...))"
+            )
         if np.isnan(rows).any():
             raise UserError(
                 f"X has NaN, and missing_values is {self.missing_values}; mark missing cells one way"
