@@ -84,6 +84,10 @@ def _fit_anew(
     try:
         replaces = partial(begin, run, dataset.schema) if held else None
         return _fit(run, dataset, state, on_epoch, say, replaces)
+    except KeyboardInterrupt as interrupt:
+        if not held and not interrupt.args:  # nothing was said of how to resume: before the first step
+            take_back(run.path)
+        raise
     except UserError as error:
         if state.epoch:
             raise

@@ -71,3 +71,24 @@ def test_ctrl_c_in_the_first_epoch_leaves_the_run_that_was_to_be_replaced(
     again = f"jensen {' '.join(words)} --overwrite"
     assert said.splitlines()[-1] == f"jensen: interrupted: {run}: nothing was changed; go on with: {again}"
     assert digests(run) == before
+
+
+def test_ctrl_c_before_the_first_step_leaves_the_folder_free(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    """As while data larger than memory are made ready: the command that is said to go on with is taken."""
+    run = tmp_path / "run"
+    words = ("train", str(trained / "d.npy"), *TRAIN, "--out", str(run))
+
+    def stopping(*_: object) -> None:
+        assert (run / "config.yaml").exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jensen.session.build_estimator", stopping)
+        status, _, said = call(*words)
+    assert status == 130
+    again = f"jensen {' '.join(words)}"
+    assert said.splitlines()[-1] == f"jensen: interrupted: {run}: nothing was changed; go on with: {again}"
+    assert not run.exists()
+    done(call, *words)

@@ -23,6 +23,7 @@ AGES = DRAW.integers(17, 95, 200).astype(float)
         ([-9999.0, np.nan], [-9999.0]),
         ([1e30], [1e30]),
         ([99999.0, -9.0], [99999.0, -9.0]),
+        ([999.0, -999.0], [999.0, -999.0]),  # each is far from the ages, and not from the ages and the other
         ([99.0], []),  # an age
         ([300.0], []),  # no code, and not so far
         ([-1.0, 0.0], []),  # beside 0 it may be a number
@@ -74,6 +75,10 @@ def test_training_says_where_a_strange_number_is(tmp_path: Path) -> None:
     x[17, 1] = 1e30
     np.save(tmp_path / "x.npy", x)
     assert "column 'x1': row 17 (counted from 0) has 1e+30, far from all others (" in said("x.npy")
+    x[4:6, 2] = 1e30, -1e30
+    np.save(tmp_path / "both.npy", x)
+    between = f"far from all others ({np.sort(x[:, 2])[1]:.6g} to {np.sort(x[:, 2])[-2]:.6g})"
+    assert f"column 'x2': row 5 (counted from 0) has -1e+30, {between}" in said("both.npy")
     rows = [f"{age:.0f},{weight:.2f}" for age, weight in zip([*AGES[:40], 999, 999], AGES, strict=False)]
     (tmp_path / "t.csv").write_text("\n".join(["age,weight", *rows]) + "\n")
     found = said("t.csv")

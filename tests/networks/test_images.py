@@ -1,12 +1,16 @@
 """Networks for images: any size and layout in, every raw number at its own place out."""
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from jensen import session
+from jensen.config.settings import Settings
 from jensen.networks import (
     Picture,
     conv_decoder,
@@ -148,6 +152,34 @@ def test_a_shift_of_the_image_is_a_shift_of_the_planes() -> None:
     image[0, 12:18, 10:16] = torch.rand(6, 6, dtype=torch.float64)
     planes, shifted = (encoder[:flatten](x) for x in (image, image.roll(4, 2)))
     torch.testing.assert_close(shifted, planes.roll(1, 3))
+
+
+@pair
+def test_networks_start_near_their_biases(pair: Any) -> None:
+    """What they say before they have learned anything hardly depends on the image, or on the latents."""
+    torch.manual_seed(0)
+    encoder = pair[0](Picture((32, 32, 3), 2), [32, 64, 128], 16)
+    decoder = pair[1](Picture((32, 32, 3), 2), [128, 64, 32], 8, 3072)
+    with torch.no_grad():
+        assert encoder(torch.randn(64, 32, 32, 3)).std() < 0.2
+        assert decoder(torch.randn(64, 8)).std() < 0.2
+
+
+def smooth_images() -> np.ndarray:
+    """256 colour images like pieces of photographs: bright or dark all over, with a slope of light."""
+    rng = np.random.default_rng(0)
+    tone = np.where(rng.random((256, 1, 1, 1)) < 0.5, 220.0, 40.0) + rng.normal(0, 25, (256, 1, 1, 3))
+    slope = rng.normal(0, 25, (256, 1, 1, 1)) * np.linspace(-1, 1, 32)[:, None, None]
+    return np.clip(tone + slope + rng.normal(0, 3, (256, 32, 32, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", [0, 8, 9])
+def test_the_first_steps_take_no_posterior_far_from_the_prior(seed: int, tmp_path: Path) -> None:
+    """Two epochs of two steps; with encoders of full scale, one batch had -280,000 to -16 million nats."""
+    np.save(tmp_path / "x.npy", smooth_images())
+    settings = Settings(data=str(tmp_path / "x.npy"), network="conv", epochs=2, seed=seed, compile="off")
+    history = session.start(settings, tmp_path / "run").history()
+    assert min(min(line["train_bound"], line["validation_bound"]) for line in history) > -20_000
 
 
 @pytest.mark.parametrize("widths", [[], [4, 4, 4]])

@@ -30,9 +30,9 @@ def strange_numbers(dataset: Dataset) -> list[str]:
     found = []
     for place, name in columns.items():
         values = dataset.x[:, place].double().numpy()
-        found += [
-            _sentence(name, values, value, table=dataset.schema is not None) for value in strange(values)
-        ]
+        far = strange(values)
+        others = values[~np.isin(values, far) & ~np.isnan(values)]
+        found += [_sentence(name, values, value, others, table=dataset.schema is not None) for value in far]
     more = len(found) - NAMED
     return [*found[:NAMED], *([f"{count(more, 'more column')} with such numbers"] if more > 0 else [])]
 
@@ -42,12 +42,17 @@ def strange(values: Array) -> list[float]:
 
     A number is far if its distance from the next exceeds the range of all others, `BEYOND` times or, where it
     is written in nines (-99, 999, 99999), `CODE_BEYOND` times; or if it is -1, -9, ... among whole numbers
-    above 0. The range of the others must be one, of three different numbers or more.
+    above 0. The range of the others must be one, of three different numbers or more. Codes at both ends (-999
+    and 999) are each held against what lies between, since neither is far from the other's side.
     """
     values = values[~np.isnan(values)]
     if not len(values):
         return []
-    return [end for end in (float(values.max()), float(values.min())) if _is_far(end, values[values != end])]
+    ends = float(values.max()), float(values.min())
+    between = values[~np.isin(values, ends)]
+    if all(_is_far(end, between) for end in ends):
+        return list(ends)
+    return [end for end in ends if _is_far(end, values[values != end])]
 
 
 def _is_far(value: float, others: Array) -> bool:
@@ -68,10 +73,9 @@ def _in_nines(value: float) -> bool:
     return value == np.floor(value) and abs(value) < 1e15 and set(str(abs(int(value)))) == {"9"}
 
 
-def _sentence(name: str, values: Array, value: float, *, table: bool) -> str:
-    """What to say of a number that is far from the others of its column."""
+def _sentence(name: str, values: Array, value: float, others: Array, *, table: bool) -> str:
+    """What to say of a number that is far from the ``others`` of its column."""
     here = values == value
-    others = values[~here & ~np.isnan(values)]
     first = f"{here.argmax() + 1}" if table else f"{here.argmax()} (counted from 0)"
     where = f"row {first} has" if here.sum() == 1 else f"{count(int(here.sum()), 'row')} have"
     mend = "leave such cells empty" if table else "mend it, or leave those rows out"

@@ -62,24 +62,24 @@ class Columns(Distribution):
     def log_prob_of_columns(self, value: Tensor) -> Tensor:
         """log p of each cell ``[..., C]``, nats; 0 for a missing one."""
         layout = self.layout
-        there = ~value.isnan()
+        missing = value.isnan()
         parts, places = [], []
         if len(layout.discrete):
-            codes = torch.where(there, value, 0.0)[..., layout.discrete].long().clamp_min(0)
+            codes = value.masked_fill(missing, 0.0)[..., layout.discrete].long().clamp_min(0)
             for place, members in self.members.items():
                 codes = torch.where(layout.discrete == place, codes // members.size, codes)
             parts.append(_pick(self.logits, codes + layout.starts[layout.discrete]))
             places.append(layout.discrete)
         if layout.marginals is not None:
-            x = torch.where(there, value, 1.0)[..., layout.numeric]
+            x = value.masked_fill(missing, 1.0)[..., layout.numeric]
             parts.append(self._log_numbers(layout.marginals, x))
             places.append(layout.numeric)
         scores = torch.cat(parts, -1)[..., torch.cat(places).argsort()] - layout.normalizers(self.logits)
         for place, members in self.members.items():
-            codes = torch.where(there, value, 0.0)[..., place].long().clamp_min(0)
+            codes = value.masked_fill(missing, 0.0)[..., place].long().clamp_min(0)
             column = torch.tensor([place], device=scores.device)
             scores = scores.index_add(-1, column, members.log_prob(codes)[..., None])
-        return torch.where(there, scores, 0.0)
+        return scores.masked_fill(missing, 0.0)
 
     def log_levels(self, place: int, levels: Tensor) -> Tensor:
         """log P of each of ``levels`` ``[n]`` of a discrete column: ``[*batch, n]``, nats."""
@@ -92,27 +92,20 @@ class Columns(Distribution):
     def _log_numbers(self, marginals: Marginals, x: Tensor) -> Tensor:
         """log of the mixture of numbers ``[..., Cn]``, not yet normalized by the classes."""
         shape, flat, dtype = x.shape, x.reshape(-1, x.shape[-1]), self.logits.dtype
-        low, high = marginals.edges(flat)
-        atom, is_atom = marginals.atom(flat)
-        grid = marginals.steps > 0
-        width = (high - low).to(dtype).reshape(shape)[..., None]
-        log_unit = torch.where(
-            grid, -torch.where(grid, marginals.steps, 1.0).log(), marginals.log_slope(flat)
+        cells = marginals.cells(flat)
+        low, high, width, unit = (
+            some.to(dtype).reshape(shape) for some in (cells.low, cells.high, cells.width, cells.log_unit)
         )
-        a, b = ((edge.to(dtype).reshape(shape)[..., None] - self.loc) / self.scale for edge in (low, high))
-        odds = near_normal.log_odds_between(a, b, torch.where(grid[:, None], width, 1.0) / self.scale)
+        a, b = ((edge[..., None] - self.loc) / self.scale for edge in (low, high))
+        odds = near_normal.log_odds_between(a, b, width[..., None] / self.scale)
         density = near_normal.log_slope(b) - self.scale.log()
-        inside = torch.where(grid[:, None], near_normal.log1mexp(odds), density)
+        inside = torch.where(marginals.grid[:, None], near_normal.log1mexp(odds), density)
         component = near_normal.log_tails(a, b) + inside
         log_mixture = (self.logits[..., self.layout.mixtures] + component).logsumexp(-1)
-        alone = (is_atom & ~grid) | marginals.impossible(
-            flat
-        )  # an atom among densities is that atom for certain
-        log_mixture = torch.where(alone.reshape(shape), NEVER, log_mixture)
+        log_mixture = log_mixture.masked_fill(cells.apart.reshape(shape), NEVER)
         starts = self.layout.starts[self.layout.numeric]
-        log_atom = _pick(self.logits, (starts + torch.where(is_atom, atom, 0)).reshape(shape))
-        log_atom = torch.where(is_atom.reshape(shape), log_atom, NEVER)
-        unit = torch.where(alone, 0.0, log_unit).to(dtype).reshape(shape)
+        log_atom = _pick(self.logits, (starts + cells.atom).reshape(shape))
+        log_atom = log_atom.masked_fill(~cells.is_atom.reshape(shape), NEVER)
         return torch.logaddexp(log_atom, log_mixture) + unit
 
     @torch.no_grad()

@@ -1,11 +1,35 @@
 """The scale of each numeric column on which its values look standard normal."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 FARTHEST = 1e15
 """The largest score: float32 holds it and what is computed from it. The score of 1 in a column of values near
 1e-300 would be far beyond."""
+
+LOWEST = -1e6
+"""The score to which the cell of the lowest possible value reaches down, in place of -inf."""
+
+
+class Cells(NamedTuple):
+    """What a likelihood must know of numbers ``[N, C]``, in one go: with few rows, each operation counts."""
+
+    low: Tensor
+    """The score at the lower end of the cell of values that are rounded to x; at x where there is no grid."""
+    high: Tensor
+    """The score at its upper end."""
+    width: Tensor
+    """The difference of the two; 1 where there is no grid."""
+    log_unit: Tensor
+    """What brings a probability in a grid's cell, or a density of scores, to nats of the data as given."""
+    atom: Tensor
+    """Which atom x is; 0 where it is none."""
+    is_atom: Tensor
+    """Whether it is one at all."""
+    apart: Tensor
+    """Whether no component can give x: an atom among densities is that atom for certain, or x cannot be."""
 
 
 class Marginals(nn.Module):
@@ -26,7 +50,10 @@ class Marginals(nn.Module):
 
     knots: Tensor
     scores: Tensor
+    slopes: Tensor
     steps: Tensor
+    log_steps: Tensor
+    grid: Tensor
     lows: Tensor
     log: Tensor
     atoms: Tensor
@@ -35,33 +62,52 @@ class Marginals(nn.Module):
         self, knots: Tensor, scores: Tensor, steps: Tensor, lows: Tensor, log: Tensor, atoms: Tensor
     ) -> None:
         super().__init__()
-        for name, value in (("knots", knots), ("scores", scores), ("steps", steps), ("lows", lows)):
-            self.register_buffer(name, value.double(), persistent=False)
-        self.register_buffer("log", log, persistent=False)
-        self.register_buffer("atoms", atoms.double(), persistent=False)
+        knots, scores, steps = knots.double(), scores.double(), steps.double()
+        held = {
+            "knots": knots,
+            "scores": scores,
+            "slopes": scores.diff() / knots.diff(),  # [C, Q - 1]
+            "steps": steps,
+            "grid": steps > 0,  # [C]
+            "log_steps": torch.where(steps > 0, steps, 1.0).log(),
+            "lows": lows.double(),
+            "log": log,
+            "atoms": atoms.double(),
+        }
+        for name, value in held.items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """T(x) for ``x`` ``[N, C]`` of float64, no farther out than `FARTHEST`."""
-        v, piece = self._piece(x)
-        left, slope = self._at(self.knots, piece), self._slope(piece)
-        return (self._at(self.scores, piece) + slope * (v - left)).clamp(-FARTHEST, FARTHEST)
+        return self._scores(x.T.contiguous())[0].T
 
-    def log_slope(self, x: Tensor) -> Tensor:
-        """log T'(x), ``[N, C]``."""
-        v, piece = self._piece(x)
-        return self._slope(piece).log() - torch.where(self.log, v, 0.0)
-
-    def edges(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """T at both ends of the cell of values that are rounded to ``x``; at x itself where there is no grid.
-
-        The lowest possible value's cell reaches down to -inf (-1e6 here).
-        """
-        low = torch.where(x <= self.lows, torch.full_like(x, -1e6), self(x - self.steps / 2))
-        return low, self(x + self.steps / 2)
+    def cells(self, x: Tensor) -> Cells:
+        """What a likelihood must know of ``x`` ``[N, C]`` of float64."""
+        columns, steps, lows, log = (
+            x.T.contiguous(),
+            self.steps[:, None],
+            self.lows[:, None],
+            self.log[:, None],
+        )
+        grid, half = self.grid[:, None], steps / 2
+        both = torch.cat([columns - half, columns + half], 1)  # both ends at once: [C, 2N]
+        scores, v, slope = (some.chunk(2, 1) for some in self._scores(both))
+        low, high = scores[0].masked_fill(columns <= lows, LOWEST), scores[1]
+        width = (high - low).masked_fill(~grid, 1.0)
+        log_slope = slope[1].log() - v[1].masked_fill(~log, 0.0)  # at x itself where there is no grid
+        log_unit = torch.where(grid, -self.log_steps[:, None], log_slope)
+        atom, is_atom = self._atom(columns)
+        apart = (is_atom & ~grid) | self._impossible(columns)
+        log_unit, atom = log_unit.masked_fill(apart, 0.0), atom.masked_fill(~is_atom, 0)
+        return Cells(*(some.T for some in (low, high, width, log_unit, atom, is_atom, apart)))
 
     def impossible(self, x: Tensor) -> Tensor:
         """Whether ``x`` ``[N, C]`` cannot be: without a logarithm, or under the lowest."""
-        return (self.log & (x <= 0)) | (x < self.lows - self.steps / 4)
+        return self._impossible(x.T).T
+
+    def _impossible(self, columns: Tensor) -> Tensor:
+        """`impossible` of ``[C, N]``."""
+        return (self.log[:, None] & (columns <= 0)) | (columns < (self.lows - self.steps / 4)[:, None])
 
     def inverse(self, u: Tensor, *, rounded: bool = True) -> Tensor:
         """The value whose cell holds the score ``u`` ``[..., C]``, of float64; or T^-1(u), not rounded."""
@@ -76,22 +122,17 @@ class Marginals(nn.Module):
             x = torch.where(self.steps > 0, (x / step).round() * step, x)
         return torch.maximum(x, self.lows).reshape(u.shape)
 
-    def atom(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Which atom each value ``[N, C]`` is, and whether it is one at all."""
-        columns, near = x.T.contiguous(), self.steps[:, None] / 4  # 0.1 * 3 is not 0.3, but near
+    def _atom(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Which atom each value ``[C, N]`` is, and whether it is one at all."""
+        near = self.steps[:, None] / 4  # 0.1 * 3 is not 0.3, but near
         place = torch.searchsorted(self.atoms, columns - near).clamp(max=self.atoms.shape[1] - 1)
-        return place.T, ((self.atoms.gather(1, place) - columns).abs() <= near).T
+        return place, (self.atoms.gather(1, place) - columns).abs() <= near
 
-    def _piece(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (or its logarithm), and the number of the piece that it lies on."""
-        v = torch.where(self.log, x.clamp_min(torch.finfo(torch.float64).tiny).log(), x)
-        columns = v.T.contiguous()
-        piece = (torch.searchsorted(self.knots, columns) - 1).clamp(0, self.knots.shape[1] - 2)
-        return v, piece.T
-
-    def _at(self, table: Tensor, piece: Tensor) -> Tensor:
-        return table.gather(1, piece.T).T
-
-    def _slope(self, piece: Tensor) -> Tensor:
-        rise = self._at(self.scores, piece + 1) - self._at(self.scores, piece)
-        return rise / (self._at(self.knots, piece + 1) - self._at(self.knots, piece))
+    def _scores(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """T(x) of ``[C, N]``, x (or its logarithm), and the slope of the piece that it lies on."""
+        logs = columns.clamp_min(torch.finfo(torch.float64).tiny).log()
+        v = torch.where(self.log[:, None], logs, columns)
+        piece = (torch.searchsorted(self.knots, v) - 1).clamp(0, self.slopes.shape[1] - 1)
+        slope = self.slopes.gather(1, piece)
+        scores = self.scores.gather(1, piece) + slope * (v - self.knots.gather(1, piece))
+        return scores.clamp(-FARTHEST, FARTHEST), v, slope

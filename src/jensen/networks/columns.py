@@ -54,8 +54,8 @@ class ColumnInputs(nn.Module):
         parts = []
         if self.marginals is not None:
             scores = self.scores(x)
-            there = ~scores.isnan()
-            parts += [torch.where(there, scores, 0.0).to(self.like.dtype), there.to(self.like.dtype)]
+            missing = scores.isnan()
+            parts += [scores.masked_fill(missing, 0.0).to(self.like.dtype), (~missing).to(self.like.dtype)]
         if self.embedding is not None:
             codes = x[:, self.discrete]
             codes = torch.where(codes.isnan(), self.sizes, codes).long()
@@ -67,6 +67,6 @@ class ColumnInputs(nn.Module):
         values = x[:, self.numeric]
         if self.marginals is None:
             return values
-        there = ~values.isnan()
-        scores = self.marginals(torch.where(there, values, 1.0)).clamp(-FARTHEST, FARTHEST)
-        return torch.where(there, scores, torch.nan)
+        missing = values.isnan()
+        scores: Tensor = self.marginals(values.masked_fill(missing, 1.0)).clamp(-FARTHEST, FARTHEST)
+        return scores.masked_fill(missing, torch.nan)

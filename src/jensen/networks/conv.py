@@ -10,15 +10,20 @@ from torch import Tensor, nn
 
 from jensen.networks.activations import activation_named
 from jensen.networks.inputs import Beside
-from jensen.networks.mlp import mlp
 from jensen.networks.pictures import FromPlanes, Picture, ToPlanes
 
 SMALLEST_SIDE = 2
 """No stage makes an image smaller than this."""
 START = 0.1
-"""How far from its bias a decoder starts, as a share of the variance-keeping scale: what it says of an image
-before it has learned anything should not depend on the latents much. (From 0.05 to 0.2 it makes no difference
-that seeds do not make, too; at 1 ten epochs of 4,000 images of Fashion-MNIST end 50 to 160 nats behind.)"""
+"""How far from their biases encoder and decoder start, as a share of the variance-keeping scale.
+
+What a decoder says of an image before it has learned anything should not depend on the latents much. (From
+0.05 to 0.2 it makes no difference that seeds do not make, too; at 1 ten epochs of 4,000 images of
+Fashion-MNIST end 50 to 160 nats behind.) Nor should an encoder be far from the prior: Adam's first steps move
+thousands of weights the same way, and at 1 they take posteriors of some images to standard deviations of
+100,000, in some seeds. After such a step Adam's averages of squared gradients keep its steps small for
+hundreds more.
+"""
 DENSE = 256
 """Units between the last stage's planes and the outputs, or between the latents and the first stage's."""
 
@@ -80,7 +85,7 @@ def conv_encoder(
     head = [
         _scaled(nn.Linear(flat + beside, DENSE), flat + beside),
         activation_named(activation)(),
-        mlp(DENSE, [], outputs),
+        nn.Sequential(nn.Flatten(), _scaled(nn.Linear(DENSE, outputs), DENSE, START)),
     ]
     return Beside(nn.Sequential(*head), *trunk) if beside else nn.Sequential(*trunk, *head)
 
