@@ -32,11 +32,6 @@ def numbers_of(model: object, event_size: int) -> int:
     return max(event_size, numbers_decoded(model) // PER_NUMBER)
 
 
-def rows_at_once(model: object, num_samples: int) -> int:
-    """How many data, with so many samples each, a decoder may decode at a time."""
-    return max(1, MOST_DECODED // (num_samples * max(1, numbers_decoded(model))))
-
-
 def chunk_sizes(num_samples: int, numbers_per_sample: int, device: torch.device) -> list[int]:
     """K split into chunks of at most `CHUNK` numbers each (at least one sample)."""
     check_count("num_samples", num_samples)

@@ -60,7 +60,7 @@ def test_a_decoder_of_zeros_says_the_marginal_shares(
 def test_levels_at_uniform_numbers_are_draws(family: Family) -> None:
     side, raw = 200, torch.randn(2, family.num_outputs, generator=torch.Generator().manual_seed(0))
     grid = (torch.arange(side, dtype=torch.float64) + 0.5) / side
-    u = torch.cartesian_prod(grid, grid).T[..., None, None].expand(2, -1, 1, 3)
+    u = torch.cartesian_prod(grid, grid).T[..., None, None].expand(2, -1, 2, 3)
     levels = family(raw.expand(side**2, *raw.shape)).at(u)[..., 1]
     found = torch.stack([(levels == level).double().mean(0) for level in range(LEVELS)])
     assert torch.allclose(found, probabilities(family(raw)).double(), atol=2 / side)

@@ -6,7 +6,7 @@ from torch import nn
 
 from jensen import chunks
 from jensen.evaluation import importance_weighted
-from jensen.evaluation.impute import CHUNK, impute, impute_draws
+from jensen.evaluation.impute import impute, impute_draws
 from jensen.evaluation.score import BLOCK, score
 from jensen.families import Conditional, Normal
 from jensen.families.scales import NetworkScale
@@ -84,8 +84,8 @@ def test_chunks_of_samples_count_what_is_decoded(model: VAE, monkeypatch: pytest
 def test_rows_are_imputed_a_few_at_a_time(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     x, discrete = rows(), torch.zeros(D, dtype=torch.bool)
     whole = impute([model], [x], discrete, num_samples=200)
-    assert largest(model) == CHUNK * 200 * Observed.num_outputs, "as many as are filled at a time"
-    monkeypatch.setattr(chunks, "MOST_DECODED", 6 * 200 * Observed.num_outputs)
+    assert largest(model) == 3 * 200 * Observed.num_outputs, "2^19 numbers"
+    monkeypatch.setattr("jensen.evaluation.impute.CHUNK", 6 * 200 * Observed.num_outputs)
     parts = impute([model], [x], discrete, num_samples=200)
     assert largest(model) == 6 * 200 * Observed.num_outputs
     there = ~x.isnan()

@@ -85,14 +85,15 @@ def test_scores_count_the_scaling(model: VAE) -> None:
 def test_draws_of_missing_cells_follow_the_posterior(model: VAE) -> None:
     torch.manual_seed(0)
     _, weights = exact(model, ROWS)
-    draws = draw_missing(model, ROWS, 400, 4000)
+    draws = draw_missing(model, ROWS, 400, 4000, seeds=range(4))
     there = ~ROWS.isnan()
     assert torch.equal(draws[:, there], ROWS[there].expand(400, -1)), "observed cells stay bit for bit"
     assert not draws.isnan().any()
     z = GRID[:, None, None].expand(-1, len(ROWS), 1)
     likelihood = model.likelihood((z,))
     # Independent runs: draws of one run share their importance samples.
-    runs = torch.stack([draw_missing(model, ROWS, 40, 2000) for _ in range(60)])  # [60, 40, 4, 3]
+    seeds = torch.arange(4 * 60).reshape(60, 4).tolist()
+    runs = torch.stack([draw_missing(model, ROWS, 40, 2000, seeds=some) for some in seeds])  # [60, 40, 4, 3]
     mean = (weights * likelihood.mean[..., 1]).sum(0)
     assert within_chance(runs[:, :, 0, 1].mean(1), mean[0].item(), tests=10)
     codes = torch.tensor([[level, torch.nan, torch.nan] for level in range(3)], dtype=torch.float64)

@@ -81,15 +81,10 @@ class Layout(nn.Module):
         """log sum exp over the classes of each column: ``[*batch, W]`` -> ``[*batch, C]``."""
         return self._by_column(logits, lambda some: some.logsumexp(-1))
 
-    def draw(self, logits: Tensor, u: Tensor | None = None) -> Tensor:
-        """The number of a class of each column, drawn: ``[*batch, W]`` -> ``[*batch, C]``.
-
-        With ``u``, uniform on [0, 1) and of a shape that goes with ``[*batch, C]``, by these random numbers.
-        """
-        if u is None:
-            return self._by_column(logits, drawn)
-        buckets = iter(u.index_select(-1, getattr(self, f"columns_{b}")) for b in range(self.buckets))
-        return self._by_column(logits, lambda some: drawn(some, next(buckets)))
+    def draw(self, logits: Tensor, u: Tensor) -> Tensor:
+        """The number of a class of each column, by uniform numbers: ``[*batch, W], [*, C]`` -> ``[*, C]``."""
+        columns = iter(u.index_select(-1, getattr(self, f"columns_{b}")) for b in range(self.buckets))
+        return self._by_column(logits, lambda some: drawn(some, next(columns)))
 
     def likeliest(self, logits: Tensor) -> Tensor:
         """The number of each column's likeliest class: ``[*batch, W]`` -> ``[*batch, C]``."""
@@ -104,18 +99,12 @@ class Layout(nn.Module):
         return torch.cat(found, -1)[..., self.order]
 
 
-def drawn(logits: Tensor, u: Tensor | None = None) -> Tensor:
-    """A class drawn from the softmax of logits ``[*batch, W]``, by inversion: ``[*batch]``.
+def drawn(logits: Tensor, u: Tensor) -> Tensor:
+    """A class drawn from the softmax of logits ``[*batch, W]``, by inversion: ``[*]``, the shape of u.
 
-    The first class c with ``P(1) + ... + P(c) >= 1 - u``, u uniform on [0, 1), so that no class of
-    probability zero is drawn. It takes one random number for each column, where Gumbel noise takes one, and
-    a logarithm, for each class.
-
-    Args:
-        logits: of the classes.
-        u: ``[*batch]``, or of a shape that goes with it; drawn too, where it is left out.
+    The first class c with ``P(1) + ... + P(c) >= 1 - u``, u uniform on [0, 1) and of the batch's shape, or
+    with more dimensions before it, so that no class of probability zero is drawn. It takes one random number
+    for each column, where Gumbel noise takes one, and a logarithm, for each class.
     """
-    share = logits.softmax(-1).cumsum(-1)
-    if u is None:
-        u = torch.rand(share.shape[:-1], dtype=share.dtype, device=share.device)
+    share = logits.softmax(-1).cumsum(-1).expand(*u.shape, -1).contiguous()
     return torch.searchsorted(share, (1 - u).to(share.dtype)[..., None] * share[..., -1:])[..., 0]

@@ -108,37 +108,25 @@ class Columns(Distribution):
         log_atom = log_atom.masked_fill(~cells.is_atom.reshape(shape), NEVER)
         return torch.logaddexp(log_atom, log_mixture) + unit
 
-    @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Rows drawn, ``[*sample_shape, *batch, C]`` of float64; none of their cells is missing."""
-        classes = self.layout.draw(self.logits.expand(torch.Size(sample_shape) + self.logits.shape))
-        shape = *classes.shape[:-1], len(self.layout.numeric)
-        return self._rows(classes, torch.rand(shape, device=classes.device))
+        shape = 2, *torch.Size(sample_shape), *self.batch_shape, *self.event_shape
+        return self.at(torch.rand(shape, dtype=torch.float64, device=self.logits.device))
 
     @torch.no_grad()
     def at(self, u: Tensor) -> Tensor:
-        """Rows ``[*batch, C]`` at uniform numbers ``[2, *batch, C]``, float64: draws, if these are random.
+        """Rows ``[..., *batch, C]`` at uniform numbers ``[2, ..., *batch, C]``: draws, if these are random.
 
         Of each column one number is for its class, and one for what is within the class.
         """
         classes = self.layout.draw(self.logits, u[0])
-        return self._rows(classes, u[1][..., self.layout.numeric], u[1])
-
-    def _rows(self, classes: Tensor, numbers: Tensor, levels: Tensor | None = None) -> Tensor:
-        """Rows of given classes ``[..., C]``, by uniform numbers.
-
-        Args:
-            classes: what was drawn of each column.
-            numbers: of each numeric column, ``[..., Cn]``, for the place within its component.
-            levels: of each column, ``[..., C]``, for the level within its group; drawn if left out.
-        """
         rows = classes.double()
         if self.layout.marginals is not None:
-            noise = near_normal.quantile(torch.logit(numbers.double(), eps=1e-7))
-            rows[..., self.layout.numeric] = self._numbers(classes[..., self.layout.numeric], noise)
+            numeric = self.layout.numeric
+            noise = near_normal.quantile(torch.logit(u[1][..., numeric], eps=1e-7))
+            rows[..., numeric] = self._numbers(classes[..., numeric], noise)
         for place, members in self.members.items():
-            u = None if levels is None else levels[..., place]
-            rows[..., place] = members.draw(classes[..., place], u).double()
+            rows[..., place] = members.draw(classes[..., place], u[1][..., place]).double()
         return rows
 
     def _numbers(self, classes: Tensor, noise: Tensor) -> Tensor:

@@ -61,14 +61,13 @@ class Members:
             found[..., here] = self._group(self.query, group).log_softmax(-1)[..., levels[here] % self.size]
         return found
 
-    def draw(self, groups: Tensor, u: Tensor | None = None) -> Tensor:
-        """A level of each group, drawn, ``[*batch]`` of int64; by uniform numbers ``u``, if given."""
+    def draw(self, groups: Tensor, u: Tensor) -> Tensor:
+        """A level of each group ``[*batch]``, drawn by uniform numbers: ``[*batch]`` of int64."""
         flat, query = groups.reshape(-1), self.query.expand(*groups.shape, -1).reshape(groups.numel(), -1)
-        levels = torch.empty_like(flat)
+        levels, u = torch.empty_like(flat), u.reshape(-1)
         for group in flat.unique():
             here = flat == group
-            own = None if u is None else u.expand(groups.shape).reshape(-1)[here]
-            levels[here] = group * self.size + drawn(self._group(query[here], group), own)
+            levels[here] = group * self.size + drawn(self._group(query[here], group), u[here])
         return levels.reshape(groups.shape)
 
     def likeliest(self, log_groups: Tensor) -> Tensor:
