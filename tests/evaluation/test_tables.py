@@ -83,7 +83,6 @@ def test_scores_count_the_scaling(model: VAE) -> None:
 
 
 def test_draws_of_missing_cells_follow_the_posterior(model: VAE) -> None:
-    torch.manual_seed(0)
     _, weights = exact(model, ROWS)
     draws = draw_missing(model, ROWS, 400, 4000, seeds=range(4))
     there = ~ROWS.isnan()

@@ -21,8 +21,7 @@ What a decoder says of an image before it has learned anything should not depend
 0.05 to 0.2 it makes no difference that seeds do not make, too; at 1 ten epochs of 4,000 images of
 Fashion-MNIST end 50 to 160 nats behind.) Nor should an encoder be far from the prior: Adam's first steps move
 thousands of weights the same way, and at 1 they take posteriors of some images to standard deviations of
-100,000, in some seeds. After such a step Adam's averages of squared gradients keep its steps small for
-hundreds more.
+100,000, in some seeds.
 """
 DENSE = 256
 """Units between the last stage's planes and the outputs, or between the latents and the first stage's."""
