@@ -3,14 +3,15 @@
     python -m benchmarks.gpu                       # the first GPU
     python -m benchmarks.gpu --device cpu --quick  # does it still run? Writes to --table
 
-Networks: the MLP 784-512-16-512-784 of the speed comparison, where the peers take part, and jensen's
-convolutional ones on 3x32x32 and 3x64x64. Modes of jensen: as it comes (on a GPU bfloat16 products, compiled,
-several steps a launch), --precision float32, the same in tf32 (torch's own switch), and --compile off. Each
-trains in a process of its own; they are set up side by side and timed in turn, see `benchmarks.speed`.
+Networks: the MLP 784-512-16-512-784 of the speed comparison, and jensen's convolutional ones on 3x32x32 and
+3x64x64, which the peers have as well. Modes of jensen: as it comes (on a GPU bfloat16 products, compiled,
+several steps a launch), --precision float32, the same in tf32 (torch's own switch), a run too short to be
+compiled (several eager steps a launch), and --compile off. Each trains in a process of its own; they are set
+up side by side and timed in turn, see `benchmarks.speed`.
 
 Ceilings: the device's own products of large square matrices, in each precision, and a copy of a large array.
-A step's work is counted by torch on one eager step of the same model, so that the share is work done over
-work possible, and what is not a matrix product counts as lost.
+The floor of a step is its products and convolutions, counted by torch on one eager step of the same model, at
+the first, and Adam's seven passes over the weights, at the second. Whatever else a step does counts as lost.
 
 Adds to benchmarks/results/gpu.json, by device.
 """
@@ -29,7 +30,7 @@ import numpy as np
 import torch
 from benchmarks.speed.jensen_run import settings_of
 from benchmarks.speed.processes import Worker, alternate, available
-from benchmarks.speed.tasks import PARAMETERS, PIXELS, Task
+from benchmarks.speed.tasks import PIXELS, Task
 from torch.utils.flop_counter import FlopCounterMode
 
 from jensen.objectives import elbo, pathwise
@@ -44,20 +45,24 @@ CONVOLUTIONS = {
     "conv 64x64": {"network": "conv", "hidden": "32,64,128,256", "activation": "silu"},
 }
 """Settings of jensen in which they differ from the MLP: its defaults for such images."""
+WITHOUT = dict.fromkeys(CONVOLUTIONS, ("jensen, tf32",))
+"""torch's switch for tf32 is one of products; jensen keeps float32's convolutions in float32."""
 TF32 = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
 MODES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "jensen": ({}, {}, "bf16"),
     "jensen, tf32": ({"precision": "float32"}, TF32, "tf32"),
     "jensen, float32": ({"precision": "float32"}, {}, "fp32"),
+    "jensen, graph": ({"epochs": "20"}, {}, "bf16"),
     "jensen, eager": ({"compile": "off"}, {}, "bf16"),
 }
 """jensen's ways of training: settings, variables of the process, and the ceiling to compare with."""
 CEILINGS = {"compiled step, bf16": "bf16", "JAX": "tf32"}
-"""Of peers whose products are not in float32; JAX's are in tf32 unless it is told otherwise."""
+"""Of peers whose products are not in float32; JAX's are in tf32 unless it is told otherwise, as are torch's
+convolutions."""
 FEWEST_STEPS = 64
 """Of an epoch; of larger batches an epoch would be too short to be timed."""
-SLOW = ("jensen, eager", "plain loop", "Pythae")
-"""An epoch of theirs has an eighth of the rows, for it is rows a second that count."""
+SLOW, SHARE = ("jensen, eager", "plain loop", "Pythae"), 16
+"""An epoch of theirs has so small a share of the rows, for it is rows a second that count."""
 SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "OMP_PROC_BIND": "false"}
 """Many are set up at a time: JAX shall not take all memory, and nobody is bound to the first core."""
 
@@ -93,35 +98,42 @@ def ceilings(device: str, size: int, repeats: int = 10) -> dict[str, float]:
     return found
 
 
-def flop_per_row(task: Task, batch: int = 8) -> float:
-    """Products and convolutions of a training step of jensen's model, a row."""
+def work_of(task: Task, batch: int = 8) -> tuple[float, int]:
+    """Of a training step of jensen's model: FLOP of its products and convolutions, a row; its parameters."""
     settings = settings_of(task).replace(epochs=1, device="cpu", batch_size=task.rows)
     model = start(settings, task.folder / "flop", overwrite=True).model()
     x = torch.from_numpy(np.load(task.data)[:batch]).float()
     with FlopCounterMode(display=False) as counter:
         pathwise(elbo, model, x, 1).mean().backward()
-    return counter.get_total_flops() / batch
+    return counter.get_total_flops() / batch, sum(p.numel() for p in model.parameters())
 
 
 def write_rows(network: str, folder: Path, options: argparse.Namespace) -> None:
-    """Zeros and ones of a network's shape; fewer for those who are slow, and a few for `flop_per_row`."""
+    """Zeros and ones of a network's shape; fewer for those who are slow, and a few for `work_of`."""
     shape, fewer = SHAPES[network]
     rows = options.rows // fewer
     generator = np.random.default_rng(options.seed)
     x = generator.random((rows + 2 * HELD_OUT, *shape), dtype=np.float32) < 0.2
     np.save(folder / "data.npy", x.astype(np.uint8))
-    np.save(folder / "short.npy", x[: rows // 8 + 2 * HELD_OUT].astype(np.uint8))
+    np.save(folder / "short.npy", x[: rows // SHARE + 2 * HELD_OUT].astype(np.uint8))
     np.save(folder / "small.npy", x[:64].astype(np.uint8))
 
 
 def contestants(folder: Path, options: argparse.Namespace) -> dict[str, Worker]:
-    """A process for each of jensen's modes, and for each peer."""
+    """A process for each of jensen's modes, and for each peer that can be imported."""
     found = {
         name: Worker("jensen", folder / f"{name}.log", SHARED | variables)
         for name, (_, variables, _) in MODES.items()
     }
     others = [name for name in available(options.device) if name not in ("jensen", "floor")]
-    return found | {name: Worker(name, folder / f"{name}.log", SHARED) for name in others}
+    found |= {name: Worker(name, folder / f"{name}.log", SHARED) for name in others}
+    for name in others:
+        try:
+            _ = found[name].versions
+        except RuntimeError as error:
+            print(error)
+            del found[name]
+    return found
 
 
 def measure(
@@ -132,29 +144,29 @@ def measure(
     base = CONVOLUTIONS.get(network, {})
     tasks = {}
     for name, worker in workers.items():
-        if network != "mlp" and name not in MODES:
+        if name in WITHOUT.get(network, ()) or worker.process.poll() is not None:
             continue
-        rows[name] = options.rows // SHAPES[network][1] // (8 if name in SLOW else 1)
+        rows[name] = options.rows // SHAPES[network][1] // (SHARE if name in SLOW else 1)
         own = folder / f"{name}, {batch}"
         own.mkdir()
-        extra = base | MODES[name][0] if name in MODES else {}
+        extra = base | (MODES[name][0] if name in MODES else {})
         data = folder / ("short.npy" if name in SLOW else "data.npy")
         one = Task(data, rows[name], HELD_OUT, batch, options.seed, own, extra, options.device)
         tasks[name] = worker, one
     at_once = options.device != "cpu"
     timed = alternate(tasks, options.warmup, options.rounds, at_once, lambda said: print(said, flush=True))
     small = dataclasses.replace(tasks["jensen"][1], data=folder / "small.npy", rows=44, held_out=10)
-    flop = flop_per_row(small)
-    result: dict[str, Any] = {"batch_size": batch, "rows": rows, "flop_per_row": flop}
-    result |= {"rows_per_second": {}, "share": {}, "loss": {}}
+    flop, parameters = work_of(small)
+    optimizer = 28 * parameters / options.ceilings["bytes"]  # Adam's seven passes over the weights
+    result: dict[str, Any] = {"batch_size": batch, "flop_per_row": flop, "optimizer_seconds": optimizer}
+    result |= {"rows": {name: rows[name] for name in timed}, "rows_per_second": {}, "share": {}, "loss": {}}
     for name, turns in timed.items():
         speeds = [rows[name] / turn["seconds"] for turn in turns[options.warmup :]]
-        kind = MODES[name][2] if name in MODES else CEILINGS.get(name, "fp32")
+        peers = CEILINGS.get(name, "tf32" if network in CONVOLUTIONS else "fp32")
+        products = flop / options.ceilings[MODES[name][2] if name in MODES else peers]
         result["rows_per_second"][name] = speeds
-        result["share"][name] = statistics.median(speeds) * flop / options.ceilings[kind]
+        result["share"][name] = statistics.median(speeds) * (products + optimizer / batch)
         result["loss"][name] = turns[-1]["loss"]
-    if network == "mlp":  # Adam's seven passes over the weights, for every step
-        result["optimizer_seconds"] = 28 * PARAMETERS / options.ceilings["bytes"]
     return result
 
 
@@ -163,7 +175,7 @@ def show(network: str, result: dict[str, Any]) -> None:
     for name, speeds in result["rows_per_second"].items():
         print(
             f"{network}, batch {result['batch_size']}, {name}: {statistics.median(speeds):,.0f} rows/s, "
-            f"{result['share'][name]:.1%} of the ceiling, loss {result['loss'][name]:.2f}",
+            f"{result['share'][name]:.1%} of the floor's speed, loss {result['loss'][name]:.2f}",
             flush=True,
         )
 
@@ -184,7 +196,9 @@ def main() -> None:
     p.add_argument("--device", default="cuda", help="cuda, or cpu to see that it runs")
     p.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     p.add_argument("--batches", type=int, nargs="+", default=[128, 1024])
-    p.add_argument("--rows", type=int, default=204_800, help="of an epoch of the MLP")
+    p.add_argument(
+        "--rows", type=int, default=327_680, help="of an epoch of the MLP; more would stay on disk"
+    )
     p.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
     p.add_argument("--warmup", type=int, default=2, help="epochs before, in which things are compiled")
     p.add_argument("--matrix", type=int, default=8192, help="side of the matrices of the ceilings")
@@ -211,8 +225,9 @@ def main() -> None:
                         continue
                     found["networks"][network].append(measure(network, batch, workers, Path(data), options))
                     show(network, found["networks"][network][-1])
-            found["versions"] = {k: v for worker in workers.values() for k, v in worker.versions.items()}
-            store(options.table, name, found)
+                    versions = [worker.versions.items() for worker in workers.values()]
+                    found["versions"] = {k: v for items in versions for k, v in items}
+                    store(options.table, name, found)
         for worker in workers.values():
             worker.stop()
     print(f"{options.table}: {name}")

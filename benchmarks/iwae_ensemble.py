@@ -23,7 +23,7 @@ from jensen.training.loop import TrainingData, train
 from jensen.training.muon import MOMENTUM, MUON, SCALE, polar
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
-from jensen.training.rule import Rule, Slot
+from jensen.training.rule import Rule, Slot, Tensors
 from jensen.training.schedules import LearningRate
 from jensen.training.state import TrainingState
 
@@ -72,9 +72,10 @@ def member(whole: VAE, i: int, like: VAE) -> VAE:
     return model.to(next(whole.parameters()).device).eval()
 
 
-def _move(parameter: Tensor, gradient: Tensor, slot: Slot, rates: Tensor) -> None:
-    ahead = gradient.lerp(slot[0], MOMENTUM)
-    parameter.sub_((rates[0] * SCALE * math.sqrt(max(ahead.shape[1:]))) * polar(ahead))
+def _move(parameters: Tensors, gradients: Tensors, slots: Sequence[Slot], rates: Tensor) -> None:
+    for parameter, gradient, slot in zip(parameters, gradients, slots, strict=True):
+        ahead = gradient.lerp(slot[0], MOMENTUM)
+        parameter.sub_((rates[0] * SCALE * math.sqrt(max(ahead.shape[1:]))) * polar(ahead))
 
 
 STACKED_MUON = Rule(MUON.names, MUON.remember, _move)

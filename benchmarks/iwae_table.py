@@ -92,6 +92,7 @@ def settings_of(cell: Cell, seed: int, options: argparse.Namespace, epochs: int)
         patience=0,
         validation_fraction=1 / 60,  # they choose the epoch alone; theirs had none
         device=options.device,
+        compile="auto" if options.device == "cpu" else "on",
         seed=seed,
     )
 

@@ -1,7 +1,7 @@
 """Whether bfloat16 products change what training ends at: the same runs in both precisions, by several seeds.
 
-    python benchmarks/precision.py --epochs 20                        # all of MNIST, 5 seeds: half an hour
-    python benchmarks/precision.py --rows 5000 --epochs 4 --limit 500 # a small version
+    python benchmarks/precision.py --epochs 20   # all of MNIST, 5 seeds: half an hour on two cores
+    python benchmarks/precision.py --rows 5000 --epochs 4 --limit 500   # a small version
 
 MNIST with dynamic binarization, 784-200-200-M and mirror. Each seed trains twice, `--precision float32` and
 `--precision bf16`; what is compared is the importance-weighted bound on the test rows, evaluated in float32.
@@ -9,7 +9,8 @@ The difference of a seed's two runs contains what rounding changes at once, and 
 roundings drift apart as two seeds do: over the seeds its mean must be within its standard error of zero.
 
 On a processor without bfloat16 instructions the same roundings are made and the products taken in float32
-(`jensen.training.precision`), so the study can be made anywhere. Writes benchmarks/results/precision.json.
+(`jensen.training.precision`), so the study can be made anywhere. Adds to
+benchmarks/results/precision.json, by machine.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from jensen.config.evaluation import EvaluationSettings
 from jensen.evaluation import estimate
 from jensen.figures import evaluate_run
 from jensen.session import start
+from jensen.training.precision import is_fast
 
 TABLE = Path(__file__).resolve().parent / "results" / "precision.json"
 
@@ -34,9 +36,16 @@ def bound(settings: Settings, folder: Path, limit: int | None) -> float:
     """The importance-weighted bound of a run on the test rows, nats per datum."""
     run = start(settings, folder)
     few = EvaluationSettings(num_samples=64, limit=limit, refine_steps=0)
-    figures = evaluate_run(run, run.dataset(), few, device="cpu", aggregate_too=False)
+    figures = evaluate_run(run, run.dataset(), few, aggregate_too=False)
     value: float = figures["iwae"]["value"]
     return value
+
+
+def machine() -> str:
+    """What takes the products, and how."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return platform.machine() + ("" if is_fast(torch.device("cpu")) else ", bfloat16 emulated")
 
 
 def main() -> None:
@@ -72,11 +81,11 @@ def main() -> None:
             k: str(v) for k, v in vars(options).items() if v is not None and k not in ("out", "data_dir")
         },
         "torch": str(torch.__version__),
-        "machine": platform.machine(),
         "iwae": found,
         "difference": estimate(differences).to_dict(),
     }
-    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    stored = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    options.out.write_text(json.dumps(stored | {machine(): record}, indent=2) + "\n", encoding="utf-8")
     print(f"bf16 - float32: {record['difference']}")
 
 

@@ -1,56 +1,122 @@
-"""JAX: the whole step jitted, data resident, parameters and moments updated in place, optax's Adam."""
+"""JAX: the whole step jitted, data resident, parameters and moments updated in place, optax's Adam.
+
+On a GPU an epoch is one launch, a scan over its batches.
+"""
+
+import itertools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from benchmarks.speed.tasks import LATENTS, LEARNING_RATE, SHAPES, Task
+from benchmarks.speed.tasks import DENSE, KERNEL, LATENTS, LEARNING_RATE, SHAPES, Task
 from benchmarks.speed.worker import Turns
 
 PACKAGES = ("jax", "optax")
+PLANES = ("NHWC", "HWIO", "NHWC")
+Layer = tuple[jax.Array, jax.Array]
+"""Weights and biases."""
+Coder = Callable[[list[Layer], jax.Array], jax.Array]
 
 
-def initial(key: jax.Array, log_odds: np.ndarray) -> list[tuple[jax.Array, jax.Array]]:
+def initial(key: jax.Array, task: Task) -> list[Layer]:
     """Glorot-uniform weights, and biases of zero but for the last one."""
     glorot = jax.nn.initializers.glorot_uniform()
-    keys = jax.random.split(key, len(SHAPES))
-    layers = [(glorot(k, shape), jnp.zeros(shape[1])) for k, shape in zip(keys, SHAPES, strict=True)]
-    return [*layers[:-1], (layers[-1][0], jnp.asarray(log_odds))]
+    shapes = convolutions(task) if task.widths else SHAPES
+    keys = jax.random.split(key, len(shapes))
+    layers = [(glorot(k, shape), jnp.zeros(shape[-1])) for k, shape in zip(keys, shapes, strict=True)]
+    return [*layers[:-1], (layers[-1][0], jnp.asarray(task.log_odds()))]
 
 
-def loss_of(layers: list[tuple[jax.Array, jax.Array]], x: jax.Array, key: jax.Array) -> jax.Array:
+def convolutions(task: Task) -> list[tuple[int, ...]]:
+    """The shapes of the weights of the convolutional network, see `torch_networks`."""
+    channels, side, _ = task.event
+    planes = (channels, *task.widths)
+    flat = planes[-1] * (side >> len(task.widths)) ** 2
+    down = [(KERNEL, KERNEL, before, after) for before, after in itertools.pairwise(planes)]
+    up = [(KERNEL, KERNEL, before, after) for before, after in itertools.pairwise(planes[::-1])]
+    return [*down, (flat, DENSE), (DENSE, 2 * LATENTS), (LATENTS, DENSE), (DENSE, flat), *up]
+
+
+def coders(task: Task) -> tuple[Coder, Coder]:
+    """Encoder and decoder, as functions of the layers and of their input, images with channels last."""
+    stages, relu, silu = len(task.widths), jax.nn.relu, jax.nn.silu
+    if not stages:
+        return (
+            lambda layers, x: dense(layers[1], relu(dense(layers[0], x))),
+            lambda layers, z: dense(layers[3], relu(dense(layers[2], z))),
+        )
+    size = task.event[1] >> stages
+
+    def encode(layers: list[Layer], x: jax.Array) -> jax.Array:
+        for weight, bias in layers[:stages]:
+            x = jax.lax.conv_general_dilated(x, weight, (2, 2), ((1, 1),) * 2, dimension_numbers=PLANES)
+            x = silu(x + bias)
+        x = silu(dense(layers[stages], x.reshape(len(x), -1)))
+        return dense(layers[stages + 1], x)
+
+    def decode(layers: list[Layer], z: jax.Array) -> jax.Array:
+        x = dense(layers[stages + 3], silu(dense(layers[stages + 2], z)))
+        x = x.reshape(len(x), size, size, -1)
+        for weight, bias in layers[stages + 4 :]:
+            x = jax.lax.conv_transpose(silu(x), weight, (2, 2), ((2, 2),) * 2, dimension_numbers=PLANES)
+            x = x + bias
+        return x
+
+    return encode, decode
+
+
+def dense(layer: Layer, x: jax.Array) -> jax.Array:
+    """A linear layer."""
+    return x @ layer[0] + layer[1]
+
+
+def loss_of(task: Task) -> Callable[[list[Layer], jax.Array, jax.Array], jax.Array]:
     """The negative ELBO of a batch, nats per datum."""
-    (w1, b1), (w2, b2), (w3, b3), (w4, b4) = layers
-    mean, log_variance = jnp.split(jax.nn.relu(x @ w1 + b1) @ w2 + b2, [LATENTS], -1)
-    z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
-    logits = jax.nn.relu(z @ w3 + b3) @ w4 + b4
-    distortion = optax.sigmoid_binary_cross_entropy(logits, x).sum(-1)
-    rate = 0.5 * (jnp.exp(log_variance) + mean**2 - 1 - log_variance).sum(-1)
-    return (distortion + rate).mean()
+    encode, decode = coders(task)
+
+    def negative_elbo(layers: list[Layer], x: jax.Array, key: jax.Array) -> jax.Array:
+        mean, log_variance = jnp.split(encode(layers, x), [LATENTS], -1)
+        z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+        distortion = optax.sigmoid_binary_cross_entropy(decode(layers, z), x).reshape(len(x), -1).sum(-1)
+        rate = 0.5 * (jnp.exp(log_variance) + mean**2 - 1 - log_variance).sum(-1)
+        return (distortion + rate).mean()
+
+    return negative_elbo
 
 
 def contestant(name: str, task: Task, turns: Turns) -> None:
     """Train until told to end."""
-    x = jax.device_put(np.load(task.data)[: task.rows])
-    optimizer = optax.adam(LEARNING_RATE)
-    layers = initial(jax.random.key(task.seed), task.log_odds())
-    state = optimizer.init(layers)
+    stored = np.load(task.data)[: task.rows]
+    x = jax.device_put(np.moveaxis(stored, 1, -1) if task.widths else stored)
+    optimizer, negative_elbo = optax.adam(LEARNING_RATE), loss_of(task)
+    layers = initial(jax.random.key(task.seed), task)
+    carry = layers, optimizer.init(layers), jax.random.key(task.seed + 1)
 
-    def step(layers, state, x, rows, key):  # type: ignore[no-untyped-def]
+    def step(carry, x, rows):  # type: ignore[no-untyped-def]
+        layers, state, key = carry
         key, noise = jax.random.split(key)
-        loss, gradient = jax.value_and_grad(loss_of)(layers, x[rows].astype(jnp.float32), noise)
+        loss, gradient = jax.value_and_grad(negative_elbo)(layers, x[rows].astype(jnp.float32), noise)
         updates, state = optimizer.update(gradient, state)
-        return optax.apply_updates(layers, updates), state, key, loss
+        return (optax.apply_updates(layers, updates), state, key), loss
 
-    fast = jax.jit(step, donate_argnums=(0, 1, 4))
-    key, generator = jax.random.key(task.seed + 1), np.random.default_rng(task.seed)
+    def steps(carry, x, batches):  # type: ignore[no-untyped-def]
+        return jax.lax.scan(lambda carry, rows: step(carry, x, rows), carry, batches)  # type: ignore
+
+    fast, scanned = jax.jit(step, donate_argnums=0), jax.jit(steps, donate_argnums=0)
+    generator = np.random.default_rng(task.seed)
+    whole = 0 if task.device == "cpu" else task.rows - task.rows % task.batch_size
     while True:
         order = generator.permutation(task.rows)
         losses = []
-        for first in range(0, task.rows, task.batch_size):
-            layers, state, key, loss = fast(layers, state, x, order[first : first + task.batch_size], key)
-            losses.append(loss)
-        turns.end(float(jnp.stack(losses).mean()))
+        if whole:
+            carry, several = scanned(carry, x, order[:whole].reshape(-1, task.batch_size))
+            losses.append(several)
+        for first in range(whole, task.rows, task.batch_size):
+            carry, loss = fast(carry, x, order[first : first + task.batch_size])
+            losses.append(loss[None])
+        turns.end(float(jnp.concatenate(losses).mean()))
 
 
 def clean() -> None:

@@ -105,7 +105,7 @@ def alternate(
     """The answers of each contestant, ``warmup`` epochs and then ``rounds``; the order is reversed in turn.
 
     The first epochs, in which things are set up and compiled, come one contestant after the other; with
-    ``at_once`` the very first, side by side.
+    ``at_once`` the very first, side by side, and who fails in it is left out.
     """
     if at_once:
         for worker, task in contestants.values():
@@ -114,15 +114,21 @@ def alternate(
     for name, (worker, task) in contestants.items():
         if not at_once:
             worker.order(task)
-        answers[name] = [worker.answer()]
+        try:
+            answers[name] = [worker.answer()]
+        except RuntimeError as error:
+            if not at_once:
+                raise
+            say(str(error))
+            continue
         say(f"{name} is set up: {answers[name][0]['seconds']:.1f} s")
         if not at_once:
             answers[name] += [worker.turn() for _ in range(warmup - 1)]
     for i in range(rounds + (warmup - 1 if at_once else 0)):
-        for name in list(contestants)[:: 1 if i % 2 == 0 else -1]:
+        for name in list(answers)[:: 1 if i % 2 == 0 else -1]:
             answers[name].append(contestants[name][0].turn())
-    for worker, _ in contestants.values():
-        worker.end()
+    for name in answers:
+        contestants[name][0].end()
     return answers
 
 

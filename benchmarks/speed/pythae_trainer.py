@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.speed.tasks import HIDDEN, LATENTS, LEARNING_RATE, PIXELS, Task
+from benchmarks.speed.tasks import LATENTS, LEARNING_RATE, Task
+from benchmarks.speed.torch_networks import coders
 from benchmarks.speed.worker import Turns
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
@@ -22,41 +23,35 @@ PACKAGES = ("pythae", "torch")
 
 
 class Encoder(BaseEncoder):
-    """784-512-2 x 16."""
+    """Mean and log-variance by a network."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(PIXELS, HIDDEN), nn.Linear(HIDDEN, 2 * LATENTS)
+        self.network = network
 
     def forward(self, x: Tensor) -> ModelOutput:
         """Mean and log-variance."""
-        mean, log_variance = self.out(torch.relu(self.hidden(x))).chunk(2, -1)
+        mean, log_variance = self.network(x).chunk(2, -1)
         return ModelOutput(embedding=mean, log_covariance=log_variance)
 
 
 class Decoder(BaseDecoder):
-    """16-512-784; Pythae's cross-entropy takes probabilities."""
+    """Pythae's cross-entropy takes probabilities."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(LATENTS, HIDDEN), nn.Linear(HIDDEN, PIXELS)
+        self.network = network
 
     def forward(self, z: Tensor) -> ModelOutput:
         """Probabilities."""
-        return ModelOutput(reconstruction=torch.sigmoid(self.out(torch.relu(self.hidden(z)))))
+        return ModelOutput(reconstruction=torch.sigmoid(self.network(z)))
 
 
-def build(log_odds: np.ndarray | None = None) -> VAE:
-    """The model; its weights are drawn as the other contestants draw theirs, and its last bias is given."""
-    config = VAEConfig(input_dim=(PIXELS,), latent_dim=LATENTS, reconstruction_loss="bce")
-    model = VAE(config, Encoder(), Decoder())
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    if log_odds is not None:
-        model.decoder.out.bias.data.copy_(torch.from_numpy(log_odds))
-    return model
+def build(task: Task) -> VAE:
+    """The model, of the networks that all contestants have."""
+    config = VAEConfig(input_dim=task.event, latent_dim=LATENTS, reconstruction_loss="bce")
+    encoder, decoder = coders(task)
+    return VAE(config, Encoder(encoder), Decoder(decoder))
 
 
 class Pause(TrainingCallback):
@@ -84,7 +79,7 @@ def contestant(name: str, task: Task, turns: Turns) -> None:
         seed=task.seed,
     )
     data = BaseDataset(x, torch.zeros(len(x)))
-    BaseTrainer(build(task.log_odds()), data, training_config=config, callbacks=[Pause(turns)]).train()
+    BaseTrainer(build(task), data, training_config=config, callbacks=[Pause(turns)]).train()
 
 
 def clean() -> None:
@@ -93,9 +88,9 @@ def clean() -> None:
 
 def log_likelihood(weights: Path, images: Path, num_samples: int) -> dict[str, float]:
     """The mean over images of its importance-weighted estimate of log p(x), nats, and its seconds."""
-    model = build().eval()
+    model = build(Task(images, 1, 0, 1, 0, images.parent, {})).eval()
     arrays = np.load(weights)
-    layers = (model.encoder.hidden, model.encoder.out, model.decoder.hidden, model.decoder.out)
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     with torch.no_grad():
         for i, layer in enumerate(layers):
             layer.weight.copy_(torch.from_numpy(arrays[f"weight{i}"]))

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 import torch.nn.functional as F
-from benchmarks.speed.tasks import HIDDEN, LATENTS, LEARNING_RATE, PIXELS, Task
+from benchmarks.speed.tasks import LEARNING_RATE, Task
+from benchmarks.speed.torch_networks import coders
 from benchmarks.speed.worker import Turns
 from torch import Tensor, nn
 
@@ -16,24 +17,16 @@ PACKAGES = ("torch",)
 class Network(nn.Module):
     """The negative ELBO of the task's network."""
 
-    def __init__(self, log_odds: np.ndarray) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * LATENTS))
-        self.decoder = nn.Sequential(nn.Linear(LATENTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS))
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
-        last = self.decoder[-1]
-        assert isinstance(last, nn.Linear)
-        last.bias.data.copy_(torch.from_numpy(log_odds))
+        self.encoder, self.decoder = coders(task)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The loss of a batch ``[B, 784]``, nats per datum."""
+        """The loss of a batch ``[B, *event]``, nats per datum."""
         mean, log_variance = self.encoder(x).float().chunk(2, -1)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         logits = self.decoder(z).float()
-        distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(-1)
         rate = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(-1)
         return (distortion + rate).mean()
 
@@ -88,7 +81,7 @@ def compiled(network: Network, task: Task, precision: str) -> Callable[[], Itera
 def contestant(name: str, task: Task, turns: Turns) -> None:
     """Train until told to end."""
     torch.manual_seed(task.seed)
-    network = Network(task.log_odds()).to(task.device)
+    network = Network(task).to(task.device)
     if name == "plain loop":
         epoch = plain(network, task)
     else:

@@ -1,13 +1,14 @@
-"""docs/results.md quotes the figures that benchmarks/results holds."""
+"""docs/results.md and docs/performance.md quote the figures that benchmarks/results holds."""
 
 import json
 import re
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+SPEED = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
 
 def stored(name: str) -> Any:
@@ -82,3 +83,64 @@ def test_where_the_estimators_end() -> None:
                 assert rounded(error, figure["standard_error"]), (case, way)
                 quoted += 1
     assert quoted == len(found)
+
+
+def test_the_table_of_burda_et_al() -> None:
+    stored_cells = stored("iwae_table")["results"]
+    name = ""
+    quoted = set()
+    for text in PAGE.split("| | published (3,280")[1].split("\n\n")[0].splitlines()[2:]:
+        title, published, figures, epochs, _ = (cell.strip() for cell in text.strip("|").split("|"))
+        name = title.replace(", k = ", "-") or name
+        assert not published or float(published) == stored("iwae_table")["published"][name]
+        for value, error in re.findall(r"([\d.]+) ± ([\d.]+)", figures):
+            (cell, one) = next(
+                (key, r)
+                for key, r in stored_cells.items()
+                if key.startswith(f"{name}-seed") and key not in quoted and rounded(value, r["nll"]["value"])
+            )
+            assert rounded(error, one["nll"]["standard_error"])
+            assert int(epochs) == one["epochs"]
+            quoted.add(cell)
+    assert quoted == set(stored_cells)
+
+
+def test_speed_on_a_gpu() -> None:
+    found, earlier = stored("gpu").values()
+    rows = {
+        "**jensen**, as it comes": "jensen",
+        "jensen, as it comes": "jensen",
+        "jensen in tf32": "jensen, tf32",
+        "jensen, `--precision float32`": "jensen, float32",
+        "jensen, a run too short": "jensen, graph",
+        "jensen, `--compile off`": "jensen, eager",
+        "JAX": "JAX",
+        "compiled step, bf16": "compiled step, bf16",
+        "compiled step": "compiled step",
+        "plain loop": "plain loop",
+        "Pythae": "Pythae",
+    }
+    columns = {
+        "| MLP |": [("mlp", 128), ("mlp", 1024)],
+        "| convolutions, batch |": [("conv 32x32", 1024), ("conv 32x32", 128), ("conv 64x64", 128)],
+    }
+    for head, cases in columns.items():
+        for text in SPEED.split(head)[1].split("\n\n")[0].splitlines()[2:]:
+            title, *cells = (cell.strip(" *") for cell in text.strip("|").split("|"))
+            title = text.strip("|").split("|")[0].strip()
+            name = next(name for start, name in rows.items() if title.startswith(start))
+            networks = (earlier if "another run" in title else found)["networks"]
+            for (network, batch), cell in zip(cases, cells, strict=True):
+                speeds = [
+                    r["rows_per_second"][name] for r in networks.get(network, []) if r["batch_size"] == batch
+                ]
+                assert not cell or rounded(cell.replace(",", ""), median(speeds[0]) / 1000), (title, cell)
+
+
+def test_bfloat16_leaves_the_bound() -> None:
+    section = SPEED.split("## --precision")[1].split("##")[0]
+    quoted = re.findall(r"\*\*([\d.]+) ± ([\d.]+)(?: nats)?\*\*", section)
+    emulated, on_gpu = (r["difference"] for r in stored("precision").values())
+    for (value, error), figure in zip(quoted, (on_gpu, emulated), strict=True):
+        assert rounded(value, figure["value"])
+        assert rounded(error, figure["standard_error"])

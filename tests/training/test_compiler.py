@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,6 +201,22 @@ def test_any_fault_of_the_compiler_is_one_line() -> None:
     it = problem("likelihood normal")
     with pytest.raises(CompilationError, match=r"^RuntimeError: collect2: ld returned 1$"):
         compiled_and_checked(it, broken)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_the_compiler_fails_with_is_passed_over(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    tried: list[dict[str, bool]] = []
+
+    def machine_code(graph: object, inputs: object, **more: bool) -> str:
+        tried.append(more)
+        if len(tried) < len(compiler.ATTEMPTS[device]):
+            raise AssertionError
+        return "machine code"
+
+    monkeypatch.setattr(compiler, "_machine_code", machine_code)
+    where = SimpleNamespace(is_cuda=device == "cuda")
+    assert inductor(None, [where]) == "machine code"  # type: ignore[arg-type, list-item, comparison-overlap]
+    assert tried == list(compiler.ATTEMPTS[device])
 
 
 def test_without_a_compiler_that_is_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

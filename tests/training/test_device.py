@@ -20,6 +20,7 @@ from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.data.preparation import Preparation
 from jensen.session import start
 from jensen.training.optimizer import build_optimizer
+from jensen.training.rule import remember
 from jensen.training.step import Slope, unvalidated
 from jensen.training.tracing import _convolution_backward
 from tests.training.test_compiler import WHOLE, problem
@@ -92,9 +93,10 @@ def test_the_update_stays_on_its_device(name: str) -> None:
             setattr(it.slope.model.get_submodule(holder), last, torch.nn.Parameter(like(p.detach())))
         optimizer = build_optimizer(it.slope.model, it.settings)
         optimizer.refresh()
-        for p, slot, rule in zip(optimizer.parameters, optimizer.slots, optimizer.rules, strict=True):
-            rule.remember(p.detach(), slot)
-            optimizer.move(p, p.detach(), slot, rule, optimizer.rates)
+        moved, slots, rules = optimizer.parameters, optimizer.slots, optimizer.rules
+        gradients = [p.detach() for p in moved]
+        remember(gradients, slots, rules)
+        optimizer.move(moved, gradients, slots, rules, optimizer.rates)
         assert {t.device for t in [*optimizer.parameters, optimizer.rates]} == {ELSEWHERE}
 
 

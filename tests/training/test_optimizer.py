@@ -12,6 +12,7 @@ from jensen.session import start
 from jensen.tensors import load_tensors
 from jensen.training.muon import COEFFICIENTS, ITERATIONS, matrices, polar
 from jensen.training.optimizer import Optimizer
+from jensen.training.rule import remember
 
 
 def gradients(steps: int, *shape: int) -> Tensor:
@@ -36,10 +37,10 @@ def reference(decay: float, lr: list[float]) -> Tensor:
 def as_in_a_graph(optimizer: Optimizer, gradient: Tensor) -> None:
     """A step as `jensen.training.compiler` records it."""
     optimizer.refresh()
-    (parameter,), (slot,), (rule,) = optimizer.parameters, optimizer.slots, optimizer.rules
+    slots, rules = optimizer.slots, optimizer.rules
     with torch.no_grad():
-        rule.remember(gradient, slot)
-        optimizer.move(parameter, gradient, slot, rule, optimizer.rates)
+        remember([gradient], slots, rules)
+        optimizer.move(optimizer.parameters, [gradient], slots, rules, optimizer.rates)
         optimizer.count.add_(1)
         optimizer.prepare(optimizer.count, optimizer.lr, optimizer.rates)
 

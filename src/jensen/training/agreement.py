@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from jensen.data.seeds import seeded
-from jensen.training.rule import Rule, Slot
+from jensen.training.rule import Rule, Slot, remember
 from jensen.training.step import Gradients, Slope, trial
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
         with seeded(0):
             compiled(stored, weight, total)
         reached, averages = _vector(moved), [slot[-1].clone() for slot in compiled.slots]
-        steps = zip(moved, starts, compiled.slots, compiled.rules, strict=True)
-        for parameter, start, slot, rule in steps:
+        for parameter, start in zip(moved, starts, strict=True):
             parameter.copy_(start)
-            optimizer.move(parameter, _gradient(rule, slot), slot, rule, rates)
+        implied = [_gradient(rule, slot) for rule, slot in zip(compiled.rules, compiled.slots, strict=True)]
+        optimizer.move(tuple(moved), implied, compiled.slots, compiled.rules, rates)
         return (
             _close(total, value, most)
             and _left_alike(_copies(slope), left, buffers, most)
@@ -78,22 +78,21 @@ def _left_alike(ones: list[Tensor], others: list[Tensor], before: list[Tensor], 
     return True
 
 
-def _from_nothing(compiled: "Compiled", gradient: Sequence[Tensor]) -> list[Slot]:
+def _from_nothing(compiled: "Compiled", gradient: list[Tensor]) -> list[Slot]:
     """Empty the slots, and return what the rules remember of these gradients alone."""
     remembered = []
-    for g, slot, rule in zip(gradient, compiled.slots, compiled.rules, strict=True):
+    for slot, rule in zip(compiled.slots, compiled.rules, strict=True):
         for memory in slot:
             memory.zero_()
-        mine = tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)])
-        rule.remember(g, mine)
-        remembered.append(mine)
+        remembered.append(tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)]))
+    remember(gradient, remembered, compiled.rules)
     return remembered
 
 
 def _gradient(rule: Rule, slot: Slot) -> Tensor:
     """The gradient that left this first memory, which is the same share of it in all entries."""
     one = tuple(torch.zeros_like(memory) for memory in slot[: len(rule.names)])
-    rule.remember(torch.ones_like(slot[0]), one)
+    rule.remember([torch.ones_like(slot[0])], [one])
     return slot[0] / one[0]
 
 

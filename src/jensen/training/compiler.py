@@ -5,7 +5,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import compress
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from torch.func import functional_call
 from jensen.data.download import cache_dir
 from jensen.training.agreement import agrees, expected
 from jensen.training.optimizer import Optimizer
+from jensen.training.rule import remember
 from jensen.training.step import Slope, trial
 from jensen.training.tracing import (
     BY_ITS_NUMBERS,
@@ -35,7 +36,16 @@ OPTIONS = {
     "alignment_asserts": False,
 }
 
-
+TOGETHER = {"combo_kernels": True, "combo_kernels_pointwise_only": True}
+"""Elementwise work that does not depend on each other is done by one kernel: on a GPU a small step's time is
+its number of kernels. (Sums are left out: those of different sizes are slow together.)"""
+IN_ORDER = {"loop_ordering_after_fusion": False}
+"""Without it torch 2.11 cannot compile the update of many a network (pytorch issue 176591)."""
+ATTEMPTS: dict[str, Sequence[dict[str, bool]]] = {
+    "cuda": (TOGETHER, TOGETHER | IN_ORDER, IN_ORDER),
+    "cpu": ({"cpp_wrapper": True}, {}),  # called from C++, which is faster, where all operations can be
+}
+"""Further options, the best first: those that TorchInductor fails with are passed over."""
 KEEPS_ORDER = torch.__version__ >= "2.13"
 """On a processor, TorchInductor takes draws in their order (before: pytorch issue 181136)."""
 COMPILERS = ("g++", "clang++", "c++", "cl")
@@ -44,14 +54,14 @@ COMPILERS = ("g++", "clang++", "c++", "cl")
 
 def inductor(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Machine code by TorchInductor, kept in the user's cache (unless torch was told of another folder)."""
-    if any(tensor.is_cuda for tensor in inputs):
-        return _machine_code(graph, inputs)
-    if "CXX" not in os.environ and not any(map(shutil.which, COMPILERS)):  # before the work that needs one
-        raise CompilationError(f"no C++ compiler was found (such as {COMPILERS[0]})")
-    try:  # products and kernels called from C++, which takes less time than from Python
-        return _machine_code(graph, inputs, cpp_wrapper=True)
-    except Exception:  # some operation cannot be called so
-        return _machine_code(graph, inputs)
+    device = "cuda" if any(tensor.is_cuda for tensor in inputs) else "cpu"
+    if device == "cpu" and "CXX" not in os.environ and not any(map(shutil.which, COMPILERS)):
+        raise CompilationError(f"no C++ compiler was found (such as {COMPILERS[0]})")  # at once
+    *others, last = ATTEMPTS[device]
+    for more in others:
+        with suppress(Exception):
+            return _machine_code(graph, inputs, **more)
+    return _machine_code(graph, inputs, **last)
 
 
 def _machine_code(graph: torch.fx.GraphModule, inputs: Sequence[Tensor], **more: bool) -> Callable[..., Any]:
@@ -134,11 +144,11 @@ class Compiled:
             leaves = {n: values[n].detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
             value, gradients = functional_call(slope, values | leaves, (stored, weight))
             learned = [values[n] for n, p in parameters.items() if p.requires_grad]
-            found = [(p, g) for p, g in zip(learned, gradients, strict=True) if g is not None]
+            moved = [p for p, g in zip(learned, gradients, strict=True) if g is not None]
+            found = [g for g in gradients if g is not None]
             with torch.no_grad():
-                for (parameter, gradient), slot, rule in zip(found, slots, self.rules, strict=True):
-                    rule.remember(gradient, slot)
-                    optimizer.move(parameter, gradient, slot, rule, rates)
+                remember(found, slots, self.rules)
+                optimizer.move(moved, found, slots, self.rules, rates)
                 count.add_(1)
                 optimizer.prepare(count, lr, rates)
                 total.add_(value)

@@ -1,11 +1,12 @@
 """The rule of Muon: a weight matrix moves by the polar factor of its momentum."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from jensen.training.rule import Rule, Slot
+from jensen.training.rule import Rule, Slot, Tensors
 
 MOMENTUM = 0.95
 ITERATIONS = 3
@@ -37,14 +38,15 @@ def polar(m: Tensor) -> Tensor:
     return (factor @ m) * norm.rsqrt()
 
 
-def _remember(gradient: Tensor, slot: Slot) -> None:
-    slot[0].lerp_(gradient, 1 - MOMENTUM)
+def _remember(gradients: Tensors, slots: Sequence[Slot]) -> None:
+    torch._foreach_lerp_([slot[0] for slot in slots], gradients, 1 - MOMENTUM)
 
 
-def _move(parameter: Tensor, gradient: Tensor, slot: Slot, rates: Tensor) -> None:
-    ahead = gradient.lerp(slot[0], MOMENTUM).flatten(1)
-    size = SCALE * math.sqrt(max(ahead.shape))
-    parameter.sub_((rates[0] * size) * polar(ahead).reshape(parameter.shape))
+def _move(parameters: Tensors, gradients: Tensors, slots: Sequence[Slot], rates: Tensor) -> None:
+    for parameter, gradient, slot in zip(parameters, gradients, slots, strict=True):
+        ahead = gradient.lerp(slot[0], MOMENTUM).flatten(1)
+        size = SCALE * math.sqrt(max(ahead.shape))
+        parameter.sub_((rates[0] * size) * polar(ahead).reshape(parameter.shape))
 
 
 MUON = Rule(("momentum_buffer",), _remember, _move)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from jensen.training.adam import ADAM, B1, B2, adam_at_once
 from jensen.training.muon import MUON, matrices
 from jensen.training.plan import Plan
-from jensen.training.rule import Rule, Slot
+from jensen.training.rule import Rule, Slot, Tensors, by_rule, remember
 
 
 class Optimizer:
@@ -78,15 +78,14 @@ class Optimizer:
         at_once = [(p, g, slot) for p, g, slot, rule in there if rule is ADAM]
         if len(at_once) < len(there) or self.average:
             self.refresh()
-        for p, g, slot, rule in there:
-            if rule is not ADAM:
-                rule.remember(g, slot)
-                self.move(p, g, slot, rule, self.rates)
+        if others := [it for it in there if it[3] is not ADAM]:
+            parameters, found, slots, rules = zip(*others, strict=True)
+            remember(found, slots, rules)
+            self.move(parameters, found, slots, rules, self.rates)
         self.count.add_(1)
         if at_once:
             adam_at_once(at_once, self.count, self.lr, self.decay)
-            for p, _, slot in at_once:
-                self._follow(p, slot, self.rates)
+            self._follow([p for p, _, _ in at_once], [slot for _, _, slot in at_once], self.rates)
         self.behind = True
 
     def refresh(self) -> None:
@@ -101,17 +100,27 @@ class Optimizer:
         kept = ((1 + t) / (10 + t)).clamp(max=self.average)
         rates.copy_(torch.stack([lr, lr / (1 - B1**t), (1 - B2**t).rsqrt(), 1 - lr * self.decay, 1 - kept]))
 
-    def move(self, parameter: Tensor, gradient: Tensor, slot: Slot, rule: Rule, rates: Tensor) -> None:
-        """Move a parameter, once its rule has remembered the gradient; in place."""
+    def move(
+        self,
+        parameters: Tensors,
+        gradients: Tensors,
+        slots: Sequence[Slot],
+        rules: Sequence[Rule],
+        rates: Tensor,
+    ) -> None:
+        """Move parameters, once their rules remember the gradients (`remember`); in place."""
         if self.decay:
-            parameter.mul_(rates[3])
-        rule.move(parameter, gradient, slot, rates)
-        self._follow(parameter, slot, rates)
+            torch._foreach_mul_(parameters, rates[3])
+        for rule, *own in by_rule(rules, parameters, gradients, slots):
+            rule.move(*own, rates)
+        self._follow(parameters, slots, rates)
 
-    def _follow(self, parameter: Tensor, slot: Slot, rates: Tensor) -> None:
-        """Update a parameter's average after a move."""
+    def _follow(self, parameters: Tensors, slots: Sequence[Slot], rates: Tensor) -> None:
+        """Update the parameters' averages after a move."""
         if self.average:
-            slot[-1].add_(rates[4] * (parameter - slot[-1]))
+            averages = [slot[-1] for slot in slots]
+            apart = torch._foreach_sub(parameters, averages)
+            torch._foreach_add_(averages, torch._foreach_mul(apart, rates[4]))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
-"""How an optimizer moves a parameter: what it remembers of the gradients, and where it goes from there."""
+"""How an optimizer moves parameters: what it remembers of the gradients, and where they go from there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -10,16 +11,33 @@ Slot = tuple[Tensor, ...]
 one; each tensor of the parameter's shape."""
 
 
+Tensors = list[Tensor] | tuple[Tensor, ...]
+"""What torch's functions of many tensors take."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """One step is ``remember``, then ``move``; both in place, made of operations that a graph can hold.
 
-    Both depend on the numbers in their tensors through tensor operations alone.
+    Both take all parameters that move by the rule, so that a GPU moves them by one kernel, and depend on the
+    numbers in their tensors through tensor operations alone.
     """
 
     names: tuple[str, ...]
     """Names, in checkpoints, of what is remembered: those that torch's optimizer of that name uses."""
-    remember: Callable[[Tensor, Slot], None]
-    """``(gradient, slot)``."""
-    move: Callable[[Tensor, Tensor, Slot, Tensor], None]
-    """``(parameter, gradient, slot, rates)``; rates are `jensen.training.optimizer.Optimizer.prepare`'s."""
+    remember: Callable[[Tensors, Sequence[Slot]], None]
+    """``(gradients, slots)``."""
+    move: Callable[[Tensors, Tensors, Sequence[Slot], Tensor], None]
+    """``(parameters, gradients, slots, rates)``; rates: `jensen.training.optimizer.Optimizer.prepare`'s."""
+
+
+def by_rule(rules: Sequence[Rule], *columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """``(rule, those entries of each column whose rule it is, ...)``, for each rule that there is."""
+    for rule in dict.fromkeys(rules):
+        yield rule, *([c for c, r in zip(column, rules, strict=True) if r is rule] for column in columns)
+
+
+def remember(gradients: Tensors, slots: Sequence[Slot], rules: Sequence[Rule]) -> None:
+    """Let each parameter's rule take note of its gradient; in place."""
+    for rule, own, theirs in by_rule(rules, gradients, slots):
+        rule.remember(own, theirs)
