@@ -150,7 +150,8 @@ def rates(dataset: Dataset, stored: Stored, settings: Settings, steps: int) -> d
 def epoch_batches(rows: Tensor | RowStream, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Batches of stored rows as training takes them."""
     if isinstance(rows, RowStream):
-        yield from rows.batches(batch_size, generator)
+        for piece, order in rows.pieces(batch_size, generator):
+            yield from (piece[index] for index in order.split(batch_size))
         return
     for index in torch.randperm(len(rows), generator=generator).split(batch_size):
         yield rows.index_select(0, index)

@@ -100,10 +100,10 @@ def test_shares_are_a_partition_in_proportion() -> None:
 
 
 def numbers_of(stream: RowStream, epoch: int = 0, seed: int = 0, batch_size: int = 100) -> torch.Tensor:
-    batches = list(stream.batches(batch_size, torch.Generator().manual_seed(seed), epoch))
-    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
-    assert 0 < len(batches[-1]) <= batch_size
-    return torch.cat(batches)[:, 0].long()
+    pieces = list(stream.pieces(batch_size, torch.Generator().manual_seed(seed), epoch))
+    assert all(len(order) % batch_size == 0 for _, order in pieces[:-1])
+    assert all(len(order) for _, order in pieces)
+    return torch.cat([rows[order] for rows, order in pieces])[:, 0].long()
 
 
 def test_an_epoch_has_every_row_once_in_random_order(path: Path) -> None:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+import jensen.data.stream
 import jensen.saving
 import jensen.training.engine
 import jensen.training.worth
 from jensen.config import Settings
+from jensen.data.stream import RowStream
 from jensen.errors import UserError
 from jensen.objectives import elbo, pathwise
 from jensen.session import resume, start
@@ -97,6 +99,33 @@ def test_steps_launched_together_are_the_steps_taken_singly(steps: int) -> None:
             engine.epoch(1.0)
     assert len(captured) == 1, "captured once"
     assert all(map(torch.equal, weights(singly), weights(engine)))
+
+
+def test_steps_of_a_stream_are_launched_together_too() -> None:
+    """Piece by piece: the weights, to the last bit, of steps taken singly."""
+    captured: list[int] = []
+
+    def replayed(function: Callable[[], None]) -> Callable[[], None]:
+        captured.append(1)
+        return function
+
+    def streamed(capture: Callable[..., Any] | None) -> Engine:
+        it = problem("dynamic binarization", batch_size=6)
+        rows = RowStream(it.rows, torch.arange(len(it.rows)), seed=2, epoch_rows=32)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jensen.training.engine, "STEPS", 2)
+            patch.setattr(jensen.data.stream, "BUFFER", 20)  # two pieces an epoch
+            engine = Engine(it.state, rows, it.slope, it.settings, capture=capture)
+            for _ in range(3):
+                torch.manual_seed(5)
+                engine.epoch(1.0)
+                assert engine.seen == 32
+        return engine
+
+    singly, together = streamed(None), streamed(replayed)
+    assert together.launches is not None
+    assert len(captured) == 1, "captured once"
+    assert all(map(torch.equal, weights(singly), weights(together)))
 
 
 def test_compiling_is_not_counted_as_training() -> None:

@@ -48,7 +48,7 @@ def after_steps(name: str, captured: bool) -> list[Tensor]:
     with unvalidated():
         launches = Launches(step, it.rows, 8, cuda_graph if captured else lambda work: work, steps=2)
     torch.manual_seed(2)
-    launches.take(torch.arange(32, device="cuda"))
+    launches.take(it.rows, torch.arange(32, device="cuda"))
     return [step.total, *it.slope.buffers(), *it.slope.parameters()]
 
 

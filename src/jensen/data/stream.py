@@ -17,7 +17,7 @@ BUFFER = 256
 
 
 class RowStream:
-    """The rows of a split, batch by batch, for training on more of them than memory holds.
+    """The rows of a split, piece by piece, for training on more of them than memory holds.
 
     Blocks of consecutive rows come in random order, and the rows of `BUFFER` blocks at a time are shuffled
     together. An epoch takes the next ``epoch_rows`` rows, in whole blocks, of that order, and the following
@@ -58,18 +58,23 @@ class RowStream:
         """The first rows of the split, as stored."""
         return self.x[self.rows[:count]]
 
-    def batches(self, batch_size: int, generator: torch.Generator, epoch: int = 0) -> Iterator[Tensor]:
-        """The rows of an epoch, counted from 0, as stored: ``[batch_size, *event]``, the last one shorter."""
+    def pieces(
+        self, batch_size: int, generator: torch.Generator, epoch: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows of an epoch, counted from 0: ``(rows as stored, the order in which to take them)``.
+
+        Rows that the order leaves out come in the next piece again, so that all batches but the last are
+        full.
+        """
         left = self.x[:0]
         for blocks in self._order(epoch).split(BUFFER):
             buffer = torch.cat([left, *(self._block(int(number)) for number in blocks)])
             shuffled = torch.randperm(len(buffer), generator=generator)
             whole = len(buffer) - len(buffer) % batch_size
-            for start in range(0, whole, batch_size):
-                yield buffer[shuffled[start : start + batch_size]]
+            yield buffer, shuffled[:whole]
             left = buffer[shuffled[whole:]]
         if len(left):
-            yield left
+            yield left, torch.arange(len(left))
 
     def _block(self, number: int) -> Tensor:
         return self.x[self.rows[number * self._size : (number + 1) * self._size]]

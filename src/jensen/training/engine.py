@@ -66,8 +66,9 @@ class Engine:
         self.backend = backend
         self.settled = plan.compile == "off" or state.changing
         """Whether there is nothing more to compile."""
-        self.capture = capture or (cuda_graph if _is_resident(rows) and not self.settled else None)
         self.step = Step(slope, state.optimizer)
+        near = rows.is_cuda if isinstance(rows, Tensor) else self.step.device.type == "cuda"
+        self.capture = capture or (cuda_graph if near and not self.settled else None)
         self.seen = (
             rows.epoch_rows if isinstance(rows, RowStream) else min(len(rows), plan.epoch_rows or len(rows))
         )
@@ -95,13 +96,14 @@ class Engine:
             self._compile()
         seed = derive_seed(self.plan.seed, "rows", self.state.number)
         if isinstance(self.rows, RowStream):
-            self._stream(self.rows, torch.Generator().manual_seed(seed))
-            return self.step.total.item()
-        generator = torch.Generator(self.rows.device).manual_seed(seed)
-        order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)[: self.seen]
-        if self.capture is not None:
-            order = self._launch(self.rows, order, self.capture)
-        self._take(self.rows, order)
+            self.seen, generator = 0, torch.Generator().manual_seed(seed)
+            for piece, order in self.rows.pieces(self.batch_size, generator, self.state.epoch):
+                self._pass(piece.to(self.step.device), order.to(self.step.device))
+                self.seen += len(order)
+        else:
+            generator = torch.Generator(self.rows.device).manual_seed(seed)
+            order = torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
+            self._pass(self.rows, order[: self.seen])
         return self.step.total.item()
 
     def decide(self) -> None:
@@ -169,6 +171,12 @@ class Engine:
                 "training goes on without"
             )
 
+    def _pass(self, rows: Tensor, order: Tensor) -> None:
+        """Take steps on the rows with these numbers: together, as far as possible, then one by one."""
+        if self.capture is not None:
+            order = self._launch(rows, order, self.capture)
+        self._take(rows, order)
+
     def _take(self, rows: Tensor, order: Tensor) -> None:
         """Take steps one by one, on the rows with these numbers."""
         batch_bytes = self.batch_size * rows[:1].nbytes
@@ -185,13 +193,6 @@ class Engine:
         pinned = torch.empty(len(index), *rows.shape[1:], dtype=rows.dtype, pin_memory=True)
         return torch.index_select(rows, 0, index, out=pinned)
 
-    def _stream(self, rows: RowStream, generator: torch.Generator) -> None:
-        """Take steps on the rows of this epoch's part of a stream."""
-        self.seen = 0
-        for stored in rows.batches(self.batch_size, generator, self.state.epoch):
-            self.step(stored.to(self.step.device, non_blocking=True))
-            self.seen += len(stored)
-
     def _launch(self, rows: Tensor, order: Tensor, capture: Capture) -> Tensor:
         """Take the steps that can be launched together; return the row numbers that are left."""
         first = self.batch_size * max(0, WARM_UP - self.step.taken)
@@ -205,9 +206,4 @@ class Engine:
             except RuntimeError as error:  # a step that waits for the host cannot be captured
                 self.say(f"steps are launched one by one: {str(error).splitlines()[0]}")
                 self.capture = None
-        return order[first:] if self.launches is None else self.launches.take(order[first:])
-
-
-def _is_resident(rows: Tensor | RowStream) -> bool:
-    """Whether the rows lie on a GPU."""
-    return isinstance(rows, Tensor) and rows.is_cuda
+        return order[first:] if self.launches is None else self.launches.take(rows, order[first:])

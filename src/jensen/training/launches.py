@@ -49,13 +49,13 @@ def _waits_refused() -> Iterator[None]:
 
 
 class Launches:
-    """Takes an epoch's full batches ``steps`` at a time, by one replay of what was captured.
+    """Takes full batches ``steps`` at a time, by one replay of what was captured.
 
     The rows are gathered on the device into one place, where the captured steps find them.
 
     Args:
         step: takes a batch of stored rows.
-        rows: the data, on the device, ``[N, *event]``.
+        rows: data of the shape and type of all that will come, on the device, ``[N, *event]``.
         batch_size: B.
         capture: how to record; `cuda_graph` on a GPU.
         steps: steps of a launch.
@@ -67,7 +67,7 @@ class Launches:
     def __init__(
         self, step: Step, rows: Tensor, batch_size: int, capture: Capture = cuda_graph, steps: int = STEPS
     ) -> None:
-        self.step, self.rows, self.batch_size = step, rows, batch_size
+        self.step, self.batch_size = step, batch_size
         self.inbox = torch.empty((steps * batch_size, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
         with trial(step.slope), _waits_refused():  # first, since a capture that fails leaves things behind
             step.slope(rows[:batch_size], step.weight)
@@ -77,12 +77,12 @@ class Launches:
         for stored in self.inbox.split(self.batch_size):
             self.step(stored)
 
-    def take(self, order: Tensor) -> Tensor:
+    def take(self, rows: Tensor, order: Tensor) -> Tensor:
         """Take as many steps as whole launches allow; return the row numbers of ``order`` that are left."""
         size = len(self.inbox)
         self.step.optimizer.refresh()  # a replay runs no Python that would do so
         while len(order) >= size:
-            torch.index_select(self.rows, 0, order[:size], out=self.inbox)
+            torch.index_select(rows, 0, order[:size], out=self.inbox)
             self.replay()
             order = order[size:]
             self.step.optimizer.behind = True  # the host did not follow
