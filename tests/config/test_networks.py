@@ -121,6 +121,41 @@ def test_a_dense_decoder_of_zeros_and_ones_starts_at_their_rates() -> None:
     assert not build.build_model(settings, (4,), p).decoder.network[-1].bias.any()  # weights come by a file
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("network", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("likelihood", [*build.MARGINAL, "negative-binomial of two numbers an entry"])
+def test_decoders_start_at_what_the_data_are_like(
+    network: str, likelihood: str, shape: tuple[int, ...]
+) -> None:
+    """Without weights, as without latents: the means (or shares) of each entry, or of a channel's entries."""
+    likelihood, _, more = likelihood.partition(" of ")
+    picture = picture_of(shape)
+    assert picture is not None
+    axis = None if picture.channel_axis is None else picture.channel_axis + 1
+    top = {"bernoulli": 2, "continuous-bernoulli": 200}.get(likelihood, 5)
+    levels = torch.randint(top, (500, *shape), generator=torch.Generator().manual_seed(0))
+    if axis is not None:  # one channel is darker
+        levels.select(axis, 1).div_(3, rounding_mode="floor")
+    rows = levels / 199 if likelihood == "continuous-bernoulli" else levels.float()
+    dataset = Dataset("x", rows, None, {"train": torch.arange(500)}, (0.0, float(rows.max())), "", True)
+    given = {"network": network, "likelihood": likelihood, "variance": "network" if more else "shared"}
+    settings, _ = resolve(Settings(data="x", hidden=(4,), latent_dim=2, **given), dataset)  # type: ignore[arg-type]
+    model = build.build_model(settings, shape, preparation(names.SUPPORT[likelihood]), rows)
+    for name, parameter in model.decoder.network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data.zero_()
+    start = model.decoder(torch.zeros(1, 2))
+    if likelihood == "categorical":
+        found, seen = start.base_dist.probs, torch.nn.functional.one_hot(levels, 5).float()
+    else:
+        found, seen = start.mean[..., None], rows[..., None]
+    axes = [0] if network == "mlp" else [i for i in range(1 + len(shape)) if i != axis]
+    expected = seen.mean(axes, keepdim=True).expand_as(found)
+    if likelihood == "zero-inflated-negative-binomial":
+        expected = expected / 2  # half of the entries are zero for another reason, where training starts
+    torch.testing.assert_close(found, expected, rtol=5e-3, atol=5e-3)
+
+
 @pytest.mark.parametrize("network", ["conv", "resnet"])
 @pytest.mark.parametrize("choices", CHOICES, ids=lambda c: "-".join(map(str, c.values())) or "default")
 def test_every_choice_has_a_finite_gradient(pictures: Path, network: str, choices: dict[str, Any]) -> None:

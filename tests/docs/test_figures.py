@@ -144,3 +144,18 @@ def test_bfloat16_leaves_the_bound() -> None:
     for (value, error), figure in zip(quoted, (on_gpu, emulated), strict=True):
         assert rounded(value, figure["value"])
         assert rounded(error, figure["standard_error"])
+
+
+def test_where_decoders_start() -> None:
+    found = stored("marginal_start")["cases"]
+    table = PAGE.split("| data, likelihood, network |")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(table) == len(found)
+    for text in table:
+        case, epochs, *bounds, gain = (cell.strip() for cell in text.strip("|").split("|"))
+        one = found[case]
+        assert int(epochs) == one["epochs"]
+        for arm, cell in zip(("zero", "marginal"), bounds, strict=True):
+            assert rounded(cell, fmean(one[arm])), (case, arm)
+        value, error = gain.split(" ± ")
+        assert rounded(value, one["gain"]["value"])
+        assert rounded(error, one["gain"]["standard_error"])

@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from jensen import families, objectives
 from jensen.config.linear_start import FACTOR_ROWS, expert_encoder, start_at_factors, with_linear_part
 from jensen.config.names import BOUNDS, ESTIMATORS, INPUTS, LIKELIHOODS, POSTERIORS, PRIORS, Shape
 from jensen.config.networks import decoder_network, encoder_network
+from jensen.config.rules import DISPERSED
 from jensen.config.settings import Settings
 from jensen.config.tables import context_inputs, places_given
 from jensen.data import Preparation
@@ -20,11 +21,14 @@ from jensen.models import VAE, ConditionalVAE
 from jensen.models.conditional import PairEncoder, RowDecoder, RowEncoder
 from jensen.models.local import Maximise, semi_amortized, two_tier
 from jensen.networks import Beside, NormalizedLog1p
+from jensen.networks.pictures import FromPlanes, ToPlanes
 from jensen.objectives import Bound
 from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
 from jensen.training.step import Estimator
 
+MARGINAL = ("bernoulli", "continuous-bernoulli", "categorical", "poisson", *DISPERSED)
+"""Likelihoods of which a decoder starts at what the training rows are like without latents."""
 MARGINAL_ROWS = 1024
 """Training rows whose shares (and totals, of counts with an exposure) are where a decoder starts."""
 
@@ -59,16 +63,27 @@ def rows_needed(settings: Settings, available: int) -> int:
     """How many training rows `build_model` looks at: pseudo-inputs, totals, shares, factors."""
     if settings.posterior == "experts":
         return max(settings.components, min(FACTOR_ROWS, available))
-    looks = settings.exposure == "total" or settings.likelihood == "bernoulli"
+    looks = settings.likelihood in MARGINAL
     return max(settings.components, MARGINAL_ROWS) if looks else settings.components
 
 
 def _start_at_marginal(network: nn.Module, likelihood: nn.Module, rows: Tensor) -> None:
-    """Let a dense decoder start at what the data are like without latents, where its family can say that."""
-    last = network[-1] if isinstance(network, nn.Sequential) else None
-    if isinstance(likelihood, families.Bernoulli | families.Exposed) and isinstance(last, nn.Linear):
-        raw = likelihood.marginal(rows)
+    """Let a decoder start at what the data are like without latents, where its family can say that.
+
+    A dense one starts at the rates of each entry, a convolutional one at those of each channel.
+    """
+    marginal: Callable[[Tensor], Tensor] | None = getattr(likelihood, "marginal", None)
+    if marginal is None or not isinstance(network, nn.Sequential):
+        return
+    last = network[-1]
+    if isinstance(last, nn.Linear):
+        raw = marginal(rows)
         last.bias.data[: len(raw)] = raw
+    elif isinstance(last, FromPlanes):
+        each = last.picture.channels, -1
+        pixels = ToPlanes(last.picture)(rows).movedim(1, -1).flatten(0, -2)
+        raw, bias = marginal(pixels).unflatten(0, each), cast(Tensor, network[-2].bias)
+        bias.data.unflatten(0, each)[:, : raw.shape[1]] = raw
 
 
 def build_model(

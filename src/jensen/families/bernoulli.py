@@ -11,6 +11,10 @@ from jensen.distributions.bernoulli import IndependentBernoulli
 from jensen.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousDistribution
 from jensen.families.arguments import checked_shape, shapes
 
+STEEPEST = 100.0
+"""The largest |l| that training starts from: there the mean is a hundredth from 0 or 1."""
+HALVINGS = 40
+
 
 class _LogOdds(nn.Module):
     """What both share: the network gives one number, the log-odds, for each element of the event."""
@@ -62,6 +66,19 @@ class ContinuousBernoulli(_LogOdds):
     Args:
         event_shape: the shape of one datum, for example ``[28, 28]``.
     """
+
+    def marginal(self, rows: Tensor) -> Tensor:
+        """l ``[D]`` at which means are those of each element of rows ``[N, *event]``, where training starts.
+
+        Within +/- `STEEPEST`, by halving intervals: the mean grows with l.
+        """
+        mean = rows.flatten(1).mean(0, dtype=torch.float64)
+        low, high = torch.full_like(mean, -STEEPEST), torch.full_like(mean, STEEPEST)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            below = ContinuousDistribution(middle).mean < mean
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
 
     def forward(self, raw: Tensor) -> Distribution:
         """l ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, Independent
+from torch.nn.functional import one_hot
 
 from jensen.families.arguments import checked_shape, shapes
 
@@ -30,6 +32,14 @@ class Categorical(nn.Module):
         self.event_shape = checked_shape(event_shape, type(self).__name__)
         self.num_classes = num_classes
         self.num_outputs = math.prod(self.event_shape) * num_classes
+
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log shares ``[D * C]`` of classes in each element of ``[N, *event]``, where training starts.
+
+        From ``(n + 1/2) / (N + C/2)`` (Krichevsky & Trofimov 1981), which is not 0.
+        """
+        counts = one_hot(rows.flatten(1).long(), self.num_classes).sum(0, dtype=torch.float64) + 0.5
+        return (counts / counts.sum(-1, keepdim=True)).log().flatten()
 
     def forward(self, raw: Tensor) -> Distribution:
         """Logits ``[*batch, D * C]`` -> a distribution with batch shape ``[*batch]``."""

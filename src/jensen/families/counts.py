@@ -44,6 +44,10 @@ class Poisson(nn.Module):
         """The counts of single elements, ``[*batch, *event]``; a ``mean`` replaces exp(raw)."""
         return counts.Poisson(_mean(raw, self.event_shape) if mean is None else mean)
 
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log means ``[D]`` of counts ``[N, *event]``, where training starts."""
+        return _log_means(rows)
+
     def forward(self, raw: Tensor) -> Distribution:
         """Log rates ``[*batch, D]`` -> a distribution with batch shape ``[*batch]``."""
         return Independent(self.elementwise(raw), len(self.event_shape), validate_args=False)
@@ -74,6 +78,10 @@ class NegativeBinomial(nn.Module):
         mean = _mean(raw[..., : self.size], self.event_shape) if mean is None else mean
         dispersion = raw[..., self.num_outputs - self.inverse_dispersion.num_outputs :]
         return counts.NegativeBinomial(mean, self.inverse_dispersion.shaped(dispersion, self.event_shape))
+
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log means ``[D]`` of counts ``[N, *event]``, where training starts."""
+        return _log_means(rows)
 
     def forward(self, raw: Tensor) -> Distribution:
         """Raw outputs ``[*batch, num_outputs]`` -> a distribution with batch shape ``[*batch]``."""
@@ -134,6 +142,11 @@ class Exposed(nn.Module):
         size = self.event_shape[0]
         shares = (1 - FLOOR) * raw[..., :size].softmax(-1) + FLOOR / size
         return exposure.Exposed(shares, lambda mean: self.family.elementwise(raw, mean), self.totals)
+
+
+def _log_means(rows: Tensor) -> Tensor:
+    """Of half a count more than there are, so that none is -inf: ``[N, *event] -> [D]``."""
+    return ((rows.flatten(1).sum(0, dtype=torch.float64) + 0.5) / len(rows)).log()
 
 
 def _mean(raw: Tensor, event_shape: tuple[int, ...]) -> Tensor:
