@@ -156,6 +156,22 @@ def test_decoders_start_at_what_the_data_are_like(
     torch.testing.assert_close(found, expected, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize("largest", [3, 3000])
+def test_an_encoder_of_counts_starts_near_the_prior(largest: int) -> None:
+    """Of large ones its outputs are scaled down to 1, root mean square; those of small ones stay."""
+    rows = torch.randint(largest, (400, 30, 30), generator=torch.Generator().manual_seed(0)).float()
+    dataset = Dataset("x", rows, None, {"train": torch.arange(400)}, (0.0, float(largest)), "", True)
+    settings, _ = resolve(Settings(data="x", network="mlp", likelihood="poisson", latent_dim=3), dataset)
+    p = preparation("count")
+    sizes = []
+    for given in (rows, None):  # without rows, weights come by a file
+        torch.manual_seed(0)
+        model = build.build_model(settings, (30, 30), p, given)
+        sizes.append(model.encoder.network(rows).square().mean().sqrt().item())
+    assert sizes[0] == pytest.approx(min(1.0, sizes[1]), rel=1e-5)
+    assert (sizes[1] > 2) == (largest == 3000)
+
+
 @pytest.mark.parametrize("network", ["conv", "resnet"])
 @pytest.mark.parametrize("choices", CHOICES, ids=lambda c: "-".join(map(str, c.values())) or "default")
 def test_every_choice_has_a_finite_gradient(pictures: Path, network: str, choices: dict[str, Any]) -> None:

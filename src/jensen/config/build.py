@@ -27,7 +27,9 @@ from jensen.training import two_tier as inner
 from jensen.training.incomplete import reads_incomplete
 from jensen.training.step import Estimator
 
-MARGINAL = ("bernoulli", "continuous-bernoulli", "categorical", "poisson", *DISPERSED)
+EXPONENTIAL = ("poisson", *DISPERSED)
+"""Likelihoods whose means are exponentials of what the decoder says, unless totals are given."""
+MARGINAL = ("bernoulli", "continuous-bernoulli", "categorical", *EXPONENTIAL)
 """Likelihoods of which a decoder starts at what the training rows are like without latents."""
 MARGINAL_ROWS = 1024
 """Training rows whose shares (and totals, of counts with an exposure) are where a decoder starts."""
@@ -84,6 +86,18 @@ def _start_at_marginal(network: nn.Module, likelihood: nn.Module, rows: Tensor) 
         pixels = ToPlanes(last.picture)(rows).movedim(1, -1).flatten(0, -2)
         raw, bias = marginal(pixels).unflatten(0, each), cast(Tensor, network[-2].bias)
         bias.data.unflatten(0, each)[:, : raw.shape[1]] = raw
+
+
+def _start_near_prior(encoder: nn.Sequential, rows: Tensor) -> None:
+    """Let an encoder's raw outputs be no larger than 1 at the start, root mean square over the rows.
+
+    Counts have no scale of their own, and large raw outputs are posteriors with standard deviations of any
+    size, of which a decoder makes means far beyond all data.
+    """
+    last = list(encoder.modules())[-1]
+    if isinstance(last, nn.Linear):
+        with torch.no_grad():
+            last.weight.div_(encoder(rows).square().mean().sqrt().clamp_min(1.0))
 
 
 def build_model(
@@ -145,6 +159,8 @@ def _encoder(
         network = Beside(network.network, transform, *network.trunk)
     elif transform is not None:
         network = nn.Sequential(transform, network)
+        if rows is not None and settings.likelihood in EXPONENTIAL and settings.exposure == "none":
+            _start_near_prior(network, rows)
     return Conditional(network, family, event_dim=len(event_shape), reads=reads)
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, Independent
-from torch.nn.functional import one_hot
 
 from jensen.families.arguments import checked_shape, shapes
 
@@ -38,8 +37,11 @@ class Categorical(nn.Module):
 
         From ``(n + 1/2) / (N + C/2)`` (Krichevsky & Trofimov 1981), which is not 0.
         """
-        counts = one_hot(rows.flatten(1).long(), self.num_classes).sum(0, dtype=torch.float64) + 0.5
-        return (counts / counts.sum(-1, keepdim=True)).log().flatten()
+        classes = rows.flatten(1).long()
+        places = torch.arange(classes.shape[1], device=rows.device) * self.num_classes
+        counts = torch.bincount((classes + places).flatten(), minlength=len(places) * self.num_classes)
+        shares = (counts + 0.5).double() / (len(rows) + self.num_classes / 2)
+        return shares.log()
 
     def forward(self, raw: Tensor) -> Distribution:
         """Logits ``[*batch, D * C]`` -> a distribution with batch shape ``[*batch]``."""
