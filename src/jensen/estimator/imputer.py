@@ -16,6 +16,7 @@ from jensen.errors import UserError
 from jensen.estimator.base import VAEBase, unspoilt
 from jensen.estimator.containers import with_columns
 from jensen.estimator.core import Fitted, alone, fit, settings_of
+from jensen.estimator.rows import check_marker, unmarked
 from jensen.evaluation.impute import impute, impute_draws
 
 AVERAGE = 0.99
@@ -213,22 +214,8 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """What the base class gives, with NaN where an array has ``missing_values``."""
-        marker = self.missing_values
-        if not isinstance(marker, int | float | np.integer | np.floating) or isinstance(marker, bool):
-            raise UserError(f"missing_values is {marker!r}; give a number, or NaN")
-        rows = super()._checked(X, reset=reset)
-        if np.isnan(marker):
-            return rows
-        if kind_of(rows) != "array":
-            raise UserError(
-                f"missing_values is {marker}, and X is a frame, whose missing cells are null or NaN; leave "
-                "missing_values out, and make those cells null (pandas: X.mask(X == ...))"
-            )
-        if np.isnan(rows).any():
-            raise UserError(
-                f"X has NaN, and missing_values is {self.missing_values}; mark missing cells one way"
-            )
-        return np.where(rows == self.missing_values, np.nan, rows)
+        check_marker(self.missing_values)
+        return unmarked(super()._checked(X, reset=reset), self.missing_values)
 
     def _array(self, rows: Any) -> Array:
         """Rows as an array with NaN where they miss cells, its columns as when fitted."""

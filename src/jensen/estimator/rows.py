@@ -61,3 +61,27 @@ def _check_numbers(objects: Array) -> None:
             f"X is an array of objects that are no numbers ({error}); give a frame (pandas.DataFrame, say), "
             "whose columns have types of their own, or numbers alone"
         ) from None
+
+
+def check_marker(marker: Any) -> None:
+    """Refuse a ``missing_values`` that is no number."""
+    if not isinstance(marker, int | float | np.integer | np.floating) or isinstance(marker, bool):
+        raise UserError(f"missing_values is {marker!r}; give a number, or NaN")
+
+
+def unmarked(rows: Any, marker: float) -> Any:
+    """Rows with NaN where an array has ``marker``.
+
+    Raises:
+        UserError: a frame, whose missing cells have a mark of their own; or cells are marked in two ways.
+    """
+    if np.isnan(marker):
+        return rows
+    if kind_of(rows) != "array":
+        raise UserError(
+            f"missing_values is {marker}, and X is a frame, whose missing cells are null or NaN; leave "
+            "missing_values out, and make those cells null (pandas: X.mask(X == ...))"
+        )
+    if np.isnan(rows).any():
+        raise UserError(f"X has NaN, and missing_values is {marker}; mark missing cells one way")
+    return np.where(rows == marker, np.nan, rows)
