@@ -90,7 +90,8 @@ def log_likelihood(weights: Path, images: Path, num_samples: int) -> dict[str, f
     """The mean over images of its importance-weighted estimate of log p(x), nats, and its seconds."""
     model = build(Task(images, 1, 0, 1, 0, images.parent, {})).eval()
     arrays = np.load(weights)
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    modules = [*model.encoder.modules(), *model.decoder.modules()]
+    layers = [module for module in modules if isinstance(module, nn.Linear)]
     with torch.no_grad():
         for i, layer in enumerate(layers):
             layer.weight.copy_(torch.from_numpy(arrays[f"weight{i}"]))
