@@ -162,8 +162,8 @@ def measure(
     result |= {"rows": {name: rows[name] for name in timed}, "rows_per_second": {}, "share": {}, "loss": {}}
     for name, turns in timed.items():
         speeds = [rows[name] / turn["seconds"] for turn in turns[options.warmup :]]
-        peers = CEILINGS.get(name, "tf32" if network in CONVOLUTIONS else "fp32")
-        products = flop / options.ceilings[MODES[name][2] if name in MODES else peers]
+        theirs = CEILINGS.get(name, "tf32" if network in CONVOLUTIONS else "fp32")
+        products = flop / options.ceilings[MODES[name][2] if name in MODES else theirs]
         result["rows_per_second"][name] = speeds
         result["share"][name] = statistics.median(speeds) * (products + optimizer / batch)
         result["loss"][name] = turns[-1]["loss"]
@@ -212,10 +212,10 @@ def main() -> None:
         options.batches, options.rows, options.rounds, options.warmup, options.matrix = [64], 256, 1, 1, 256
     options.ceilings = ceilings(options.device, options.matrix)
     name = "cpu" if options.device == "cpu" else torch.cuda.get_device_name(options.device)
-    found: dict[str, Any] = {"torch": torch.__version__, "ceilings": options.ceilings, "versions": {}}
-    found["networks"] = {}
+    found: dict[str, Any] = {"torch": torch.__version__, "ceilings": options.ceilings, "networks": {}}
     with tempfile.TemporaryDirectory() as logs:
         workers = contestants(Path(logs), options)
+        found["versions"] = {k: v for worker in workers.values() for k, v in worker.versions.items()}
         for network in options.networks:
             found["networks"][network] = []
             with tempfile.TemporaryDirectory() as data:
@@ -225,8 +225,6 @@ def main() -> None:
                         continue
                     found["networks"][network].append(measure(network, batch, workers, Path(data), options))
                     show(network, found["networks"][network][-1])
-                    versions = [worker.versions.items() for worker in workers.values()]
-                    found["versions"] = {k: v for items in versions for k, v in items}
                     store(options.table, name, found)
         for worker in workers.values():
             worker.stop()

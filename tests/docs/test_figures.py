@@ -108,7 +108,6 @@ def test_the_table_of_burda_et_al() -> None:
 def test_speed_on_a_gpu() -> None:
     found, earlier = stored("gpu").values()
     rows = {
-        "**jensen**, as it comes": "jensen",
         "jensen, as it comes": "jensen",
         "jensen in tf32": "jensen, tf32",
         "jensen, `--precision float32`": "jensen, float32",
@@ -126,8 +125,7 @@ def test_speed_on_a_gpu() -> None:
     }
     for head, cases in columns.items():
         for text in SPEED.split(head)[1].split("\n\n")[0].splitlines()[2:]:
-            title, *cells = (cell.strip(" *") for cell in text.strip("|").split("|"))
-            title = text.strip("|").split("|")[0].strip()
+            title, *cells = (cell.strip() for cell in text.replace("**", "").strip("|").split("|"))
             name = next(name for start, name in rows.items() if title.startswith(start))
             networks = (earlier if "another run" in title else found)["networks"]
             for (network, batch), cell in zip(cases, cells, strict=True):
@@ -135,6 +133,38 @@ def test_speed_on_a_gpu() -> None:
                     r["rows_per_second"][name] for r in networks.get(network, []) if r["batch_size"] == batch
                 ]
                 assert not cell or rounded(cell.replace(",", ""), median(speeds[0]) / 1000), (title, cell)
+
+
+def test_speed_on_a_gpu_as_ratios() -> None:
+    """Medians of the rounds' ratios, on the page and in README; of tf32 the ratio of medians."""
+    small, large = (
+        next(
+            r["rows_per_second"]
+            for r in next(iter(stored("gpu").values()))["networks"]["mlp"]
+            if r["batch_size"] == b
+        )
+        for b in (128, 1024)
+    )
+    text = " ".join(
+        SPEED.split("By the ratios of the rounds jensen is, at batch")[1].split("\n\n")[0].split()
+    )
+    quoted = re.findall(r"([\d.]+) and ([\d.]+) times", text)
+    for name, cells in zip(("Pythae", "plain loop", "JAX"), quoted, strict=False):
+        for cell, speeds in zip(cells, (small, large), strict=True):
+            ratios = [a / b for a, b in zip(speeds["jensen"], speeds[name], strict=True)]
+            assert rounded(cell, median(ratios)), (name, cell)
+    for cell, speeds in zip(quoted[3], (small, large), strict=True):
+        assert rounded(cell, median(speeds["jensen, tf32"]) / median(speeds["JAX"])), cell
+    readme = " ".join(
+        (ROOT / "README.md").read_text(encoding="utf-8").split("**Speed**")[1].split("([")[0].split()
+    )
+    figures = re.findall(r"([\d.]+) (?:million|times)", readme.split("GPU (H100)")[1])
+    ratios = [
+        median(a / b for a, b in zip(large["jensen"], large[n], strict=True))
+        for n in ("plain loop", "Pythae", "JAX")
+    ]
+    for cell, value in zip(figures, [median(large["jensen"]) / 1e6, *ratios], strict=True):
+        assert rounded(cell, value), cell
 
 
 def test_bfloat16_leaves_the_bound() -> None:

@@ -65,8 +65,7 @@ def rows_needed(settings: Settings, available: int) -> int:
     """How many training rows `build_model` looks at: pseudo-inputs, totals, shares, factors."""
     if settings.posterior == "experts":
         return max(settings.components, min(FACTOR_ROWS, available))
-    looks = settings.likelihood in MARGINAL
-    return max(settings.components, MARGINAL_ROWS) if looks else settings.components
+    return max(settings.components, MARGINAL_ROWS if settings.likelihood in MARGINAL else 0)
 
 
 def _start_at_marginal(network: nn.Module, likelihood: nn.Module, rows: Tensor) -> None:

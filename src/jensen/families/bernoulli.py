@@ -14,6 +14,7 @@ from jensen.families.arguments import checked_shape, shapes
 STEEPEST = 100.0
 """The largest |l| that training starts from: there the mean is a hundredth from 0 or 1."""
 HALVINGS = 40
+"""Of an interval of 200: down to 2e-10."""
 
 
 class _LogOdds(nn.Module):

@@ -107,6 +107,10 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         odds = raw[..., self.size : 2 * self.size].reshape(raw.shape[:-1] + self.event_shape)
         return counts.ZeroInflated(super().elementwise(raw, mean), odds)
 
+    def marginal(self, rows: Tensor) -> Tensor:
+        """The log means ``[D]`` at which those of all counts ``[N, *event]`` are the rows', with pi = 1/2."""
+        return _log_means(rows) + math.log(2)
+
 
 class Exposed(nn.Module):
     """Counts whose means are shares of the datum's own total (`jensen.distributions.exposure.Exposed`).

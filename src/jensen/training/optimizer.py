@@ -22,7 +22,7 @@ class Optimizer:
     Numbers and checkpoints are those of `torch.optim.Adam` for parameters that have a gradient at every step
     (all share one count of steps; torch counts for each the steps at which it had one). torch's is not used
     for two reasons: importing what it needs takes two seconds, and it updates after the step, whereas a
-    compiled step moves each weight as soon as its gradient is there.
+    compiled step moves each weight as soon as its gradient is there (on a GPU all of them by one kernel).
 
     Args:
         parameters: all of a model's; their places in the list are their names in a checkpoint.
