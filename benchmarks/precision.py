@@ -1,6 +1,7 @@
 """Whether bfloat16 products change what training ends at: the same runs in both precisions, by several seeds.
 
     python benchmarks/precision.py --epochs 20   # all of MNIST, 5 seeds: half an hour on two cores
+    python benchmarks/precision.py --epochs 20 --jobs 10   # side by side, on a GPU
     python benchmarks/precision.py --rows 5000 --epochs 4 --limit 500   # a small version
 
 MNIST with dynamic binarization, 784-200-200-M and mirror. Each seed trains twice, `--precision float32` and
@@ -14,9 +15,12 @@ benchmarks/results/precision.json, by machine.
 """
 
 import argparse
+import itertools
 import json
+import multiprocessing
 import platform
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +60,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="only the first so many rows, as a file of their own")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--limit", type=int, help="only the first so many test rows")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=TABLE)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -70,15 +75,24 @@ def main() -> None:
             lr_schedule="cosine", patience=0,
         )  # fmt: skip
         found: dict[str, list[float]] = {"float32": [], "bf16": []}
-        for seed in range(options.seeds):
-            for precision, values in found.items():
-                settings = common.replace(seed=seed, precision=precision)
-                values.append(bound(settings, folder / f"{precision}-{seed}", options.limit))
-                print(f"seed {seed}  {precision:8}  {values[-1]:.3f} nats", flush=True)
+        runs = list(itertools.product(range(options.seeds), found))
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(options.jobs, mp_context=spawn) as pool:
+            values = pool.map(
+                bound,
+                [common.replace(seed=seed, precision=precision) for seed, precision in runs],
+                [folder / f"{precision}-{seed}" for seed, precision in runs],
+                itertools.repeat(options.limit),
+            )
+            for (seed, precision), value in zip(runs, values, strict=True):
+                found[precision].append(value)
+                print(f"seed {seed}  {precision:8}  {value:.3f} nats", flush=True)
     differences = torch.tensor(found["bf16"], dtype=torch.float64) - torch.tensor(found["float32"])
     record = {
         "options": {
-            k: str(v) for k, v in vars(options).items() if v is not None and k not in ("out", "data_dir")
+            k: str(v)
+            for k, v in vars(options).items()
+            if v is not None and k not in ("out", "data_dir", "jobs")
         },
         "torch": str(torch.__version__),
         "iwae": found,

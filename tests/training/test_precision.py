@@ -19,7 +19,7 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 def test_products_are_those_of_rounded_numbers_and_all_else_is_not_rounded() -> None:
     torch.manual_seed(0)
     x, w, b = torch.randn(64, 32), torch.randn(8, 32), torch.randn(8)
-    expected = rounded(functional.linear(rounded(x), rounded(w), rounded(b)))
+    expected = rounded(functional.linear(rounded(x), rounded(w))) + b
     for native in (False, True):
         with Bf16Products(native):
             y = functional.linear(x, w, bias=b)
@@ -35,10 +35,17 @@ def test_products_are_those_of_rounded_numbers_and_all_else_is_not_rounded() -> 
 def test_convolutions_are_rounded_and_float64_is_left_alone() -> None:
     torch.manual_seed(0)
     x, w = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
+    b = torch.randn(4)
     with Bf16Products(native=False):
         y = functional.conv2d(x, w)
+        z = functional.conv2d(x, w, b, 2, padding=1)
+        up = functional.conv_transpose2d(input=z, weight=w, bias=b[:3], stride=2)
         exact = functional.linear(x.double(), w.double().flatten()[:8][None])
     assert torch.equal(y, rounded(functional.conv2d(rounded(x), rounded(w))))
+    expected = rounded(functional.conv2d(rounded(x), rounded(w), stride=2, padding=1)) + b[:, None, None]
+    assert torch.equal(z, expected)
+    expected = rounded(functional.conv_transpose2d(rounded(z), rounded(w), stride=2)) + b[:3, None, None]
+    assert torch.equal(up, expected)
     assert torch.equal(exact, functional.linear(x.double(), w.double().flatten()[:8][None]))
 
 
@@ -50,6 +57,15 @@ def test_gradients_are_rounded_on_their_way_and_weights_stay_float32() -> None:
         (functional.linear(x, w) * out).sum().backward()
     assert w.dtype == w.grad.dtype == torch.float32  # type: ignore[union-attr]
     torch.testing.assert_close(w.grad, rounded(rounded(out).T @ rounded(x)), rtol=2**-7, atol=2**-6)
+
+
+def test_the_gradient_of_a_bias_is_not_rounded() -> None:
+    """A sum over rows and pixels, whose roundings are alike where a decoder says the same of all."""
+    x, w, b = torch.zeros(64, 2, 4, 4), torch.zeros(3, 2, 1, 1), torch.full((3,), -1.3, requires_grad=True)
+    with products("bf16", CPU):
+        functional.conv2d(x, w, b).sigmoid().sum().backward()
+    share = torch.tensor(-1.3).sigmoid()
+    torch.testing.assert_close(b.grad, (64 * 16 * share * (1 - share)).expand(3), rtol=1e-5, atol=0)
 
 
 def test_the_bound_is_nearly_that_of_float32() -> None:
