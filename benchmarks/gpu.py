@@ -167,7 +167,8 @@ def measure(
         result["rows_per_second"][name] = speeds
         result["share"][name] = statistics.median(speeds) * (products + optimizer / batch)
         result["loss"][name] = turns[-1]["loss"]
-    return result
+    remarks = {name: turns[-1]["remarks"] for name, turns in timed.items() if turns[-1].get("remarks")}
+    return result | ({"remarks": remarks} if remarks else {})
 
 
 def show(network: str, result: dict[str, Any]) -> None:
@@ -176,6 +177,8 @@ def show(network: str, result: dict[str, Any]) -> None:
         print(
             f"{network}, batch {result['batch_size']}, {name}: {statistics.median(speeds):,.0f} rows/s, "
             f"{result['share'][name]:.1%} of the floor's speed, loss {result['loss'][name]:.2f}",
+            *result.get("remarks", {}).get(name, []),
+            sep="\n  ",
             flush=True,
         )
 

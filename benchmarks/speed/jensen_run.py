@@ -7,6 +7,7 @@ from benchmarks.speed.worker import Turns
 from jensen.config import Settings
 from jensen.config.parse import parse, to_arguments
 from jensen.session import start
+from jensen.training.state import TrainingState
 
 PACKAGES = ("jensen", "torch")
 
@@ -34,12 +35,18 @@ def settings_of(task: Task) -> Settings:
 
 
 def contestant(name: str, task: Task, turns: Turns) -> None:
-    """Train until told to end."""
+    """Train until told to end; what is said of steps that could not be compiled goes with each answer."""
+    said = list[str]()
+
+    def after_epoch(state: TrainingState) -> None:
+        turns.end(-state.history[-1]["train_bound"], remarks=[s for s in said if "not compiled" in s])
+
     start(
         settings_of(task),
         task.folder / "run",
         overwrite=True,
-        on_epoch=lambda state: turns.end(-state.history[-1]["train_bound"]),
+        on_epoch=after_epoch,
+        on_choice=said.append,
     )
 
 

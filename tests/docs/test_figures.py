@@ -105,8 +105,17 @@ def test_the_table_of_burda_et_al() -> None:
     assert quoted == set(stored_cells)
 
 
+CONVOLUTIONS = [("conv 32x32", 1024), ("conv 32x32", 128), ("conv 64x64", 128)]
+
+
+def on_gpu(network: str, batch: int) -> dict[str, list[float]]:
+    """Rows per second of each contestant, by round."""
+    (found,) = stored("gpu").values()
+    (speeds,) = (r["rows_per_second"] for r in found["networks"][network] if r["batch_size"] == batch)
+    return dict(speeds)
+
+
 def test_speed_on_a_gpu() -> None:
-    found, earlier = stored("gpu").values()
     rows = {
         "jensen, as it comes": "jensen",
         "jensen in tf32": "jensen, tf32",
@@ -119,32 +128,18 @@ def test_speed_on_a_gpu() -> None:
         "plain loop": "plain loop",
         "Pythae": "Pythae",
     }
-    columns = {
-        "| MLP |": [("mlp", 128), ("mlp", 1024)],
-        "| convolutions, batch |": [("conv 32x32", 1024), ("conv 32x32", 128), ("conv 64x64", 128)],
-    }
+    columns = {"| MLP |": [("mlp", 128), ("mlp", 1024)], "| convolutions, batch |": CONVOLUTIONS}
     for head, cases in columns.items():
         for text in SPEED.split(head)[1].split("\n\n")[0].splitlines()[2:]:
             title, *cells = (cell.strip() for cell in text.replace("**", "").strip("|").split("|"))
             name = next(name for start, name in rows.items() if title.startswith(start))
-            networks = (earlier if "another run" in title else found)["networks"]
-            for (network, batch), cell in zip(cases, cells, strict=True):
-                speeds = [
-                    r["rows_per_second"][name] for r in networks.get(network, []) if r["batch_size"] == batch
-                ]
-                assert not cell or rounded(cell.replace(",", ""), median(speeds[0]) / 1000), (title, cell)
+            for case, cell in zip(cases, cells, strict=True):
+                assert rounded(cell.replace(",", ""), median(on_gpu(*case)[name]) / 1000), (title, cell)
 
 
 def test_speed_on_a_gpu_as_ratios() -> None:
     """Medians of the rounds' ratios, on the page and in README; of tf32 the ratio of medians."""
-    small, large = (
-        next(
-            r["rows_per_second"]
-            for r in next(iter(stored("gpu").values()))["networks"]["mlp"]
-            if r["batch_size"] == b
-        )
-        for b in (128, 1024)
-    )
+    small, large = on_gpu("mlp", 128), on_gpu("mlp", 1024)
     text = " ".join(
         SPEED.split("By the ratios of the rounds jensen is, at batch")[1].split("\n\n")[0].split()
     )
@@ -165,6 +160,16 @@ def test_speed_on_a_gpu_as_ratios() -> None:
     ]
     for cell, value in zip(figures, [median(large["jensen"]) / 1e6, *ratios], strict=True):
         assert rounded(cell, value), cell
+
+
+def test_convolutions_on_a_gpu_as_ratios() -> None:
+    text = " ".join(SPEED.split("jensen is, in the order of the columns,")[1].split("\n\n")[0].split())
+    quoted = re.findall(r"([\d.]+), ([\d.]+) and ([\d.]+) times", text)
+    for name, cells in zip(("compiled step, bf16", "JAX", "plain loop", "Pythae"), quoted, strict=True):
+        for case, cell in zip(CONVOLUTIONS, cells, strict=True):
+            speeds = on_gpu(*case)
+            ratios = [a / b for a, b in zip(speeds["jensen"], speeds[name], strict=True)]
+            assert rounded(cell, median(ratios)), (name, case)
 
 
 def test_bfloat16_leaves_the_bound() -> None:

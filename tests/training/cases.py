@@ -56,6 +56,7 @@ CASES: dict[str, dict[str, Any]] = {
     "clipped, warmed up": {"grad_clip": 0.5, "kl_warmup": 3},
     "clipped, warmed up, monte-carlo kl": {"grad_clip": 0.5, "kl_warmup": 3, "kl": "monte-carlo"},
     "bf16": {"precision": "bf16"},
+    "bf16, convolutions": {"precision": "bf16", "network": "conv", "kind": "image", "hidden": (16,)},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
     "muon": {"optimizer": "muon", "weight_decay": 0.1},
     "averaged": {"average": 0.9},

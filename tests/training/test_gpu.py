@@ -78,6 +78,21 @@ def test_bf16_is_native_and_near_float32() -> None:
     assert float((exact - rounded).norm() / exact.norm()) < 0.02
 
 
+def test_convolutions_in_bf16_are_compiled(tmp_path: Path) -> None:
+    """The default network: eager and compiled gradients agree where a decoder says the same everywhere."""
+    x = (np.random.default_rng(0).random((1200, 3, 32, 32)) < 0.2).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    said = list[str]()
+    given = {"network": "conv", "epochs": 2, "batch_size": 512, "device": "cuda", "compile": "on"}
+    run = start(
+        Settings(data=str(tmp_path / "x.npy"), **given),  # type: ignore[arg-type]
+        tmp_path / "run",
+        on_choice=said.append,
+    )
+    assert run.settings.precision == "bf16"
+    assert any("compiled in" in line for line in said), said
+
+
 def settings(folder: Path, **changes: object) -> Settings:
     rows = (np.random.default_rng(0).random((700, 20)) < 0.3).astype(np.uint8)
     np.save(folder / "x.npy", rows)
