@@ -4,12 +4,14 @@ Then convolutions are in float32 also on a GPU, where torch would round their fa
 """
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 Item = TypeVar("Item")
 
@@ -61,6 +63,32 @@ def measuring(*models: object) -> Iterator[None]:
             if isinstance(model, nn.Module):
                 model.eval()
         yield
+
+
+class _Unvalidated:
+    """`unvalidated`, which several threads may be in at a time: the last to leave puts the switch back."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, True
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            if not self.inside:
+                self.before = Distribution._validate_args
+                Distribution.set_default_validate_args(False)
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if not self.inside:
+                    Distribution.set_default_validate_args(self.before)
+
+
+unvalidated = _Unvalidated()
+"""Inside, distributions do not check their arguments: each check would read numbers back from the device."""
 
 
 def in_blocks(blocks: Iterable[Item]) -> Iterable[Item]:

@@ -18,10 +18,11 @@ from torch.func import functional_call
 from jensen.config import Settings
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.data.preparation import Preparation
+from jensen.mode import unvalidated
 from jensen.session import start
 from jensen.training.optimizer import build_optimizer
 from jensen.training.rule import remember
-from jensen.training.step import Slope, unvalidated
+from jensen.training.step import Slope
 from jensen.training.tracing import _convolution_backward
 from tests.training.test_compiler import WHOLE, problem
 

@@ -18,6 +18,7 @@ import jensen.training.worth
 from jensen.config import Settings
 from jensen.data.stream import RowStream
 from jensen.errors import UserError
+from jensen.mode import unvalidated
 from jensen.objectives import elbo, pathwise
 from jensen.session import resume, start
 from jensen.training.engine import GATHERED, Engine
@@ -25,7 +26,7 @@ from jensen.training.loop import TrainingData, _reason_to_stop, train
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.schedules import kl_weight
-from jensen.training.step import Step, unvalidated
+from jensen.training.step import Step
 from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_worth_it
 from tests.training.cases import CASES, Problem, problem

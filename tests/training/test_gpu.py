@@ -11,11 +11,12 @@ from jensen.config import Settings
 from jensen.config.build import build_bound, build_estimator, build_memory
 from jensen.config.evaluation import EvaluationSettings
 from jensen.figures import evaluate_run
+from jensen.mode import unvalidated
 from jensen.session import resume, start
 from jensen.training.compiler import compile_step
 from jensen.training.launches import WARM_UP, Launches, cuda_graph
 from jensen.training.state import TrainingState
-from jensen.training.step import Slope, Step, unvalidated
+from jensen.training.step import Slope, Step
 from tests.training.cases import Problem, problem
 from tests.training.test_compiler import WHOLE
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from jensen.distributions import center
+from jensen.mode import unvalidated
 
 PAYS_AFTER = 180.0
 """Seconds of eager work of one shape after which it is compiled. Compiling costs up to 30 seconds and saves
@@ -91,11 +92,8 @@ class _Decoder(nn.Module):
 
 def _compiled(function: Measure) -> Measure:
     """By torch.compile, whose first use switches off the checks of all distributions: that is undone."""
-    before = Distribution._validate_args
-    try:
+    with unvalidated():
         return torch.compile(function, dynamic=False)
-    finally:
-        Distribution.set_default_validate_args(before)
 
 
 class _Likelihood:

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from jensen.data.seeds import derive_seed
 from jensen.data.stream import RowStream
+from jensen.mode import unvalidated
 from jensen.training.compiler import Backend, compile_step, inductor
 from jensen.training.launches import STEPS, WARM_UP, Capture, Launches, cuda_graph
 from jensen.training.plan import Plan
 from jensen.training.state import TrainingState
-from jensen.training.step import Slope, Step, unvalidated
+from jensen.training.step import Slope, Step
 from jensen.training.tracing import CompilationError
 from jensen.training.witness import Witness
 from jensen.training.worth import Work, count_work, is_short, is_worth_it

@@ -1,15 +1,14 @@
 """One gradient step, and all that it reads and changes."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from jensen.errors import UserError
+from jensen.mode import unvalidated
 from jensen.objectives import Bound, elbo, elbo_monte_carlo
 from jensen.objectives.passes import check_bound, check_estimator
 from jensen.training.optimizer import Optimizer
@@ -227,29 +226,3 @@ def trial(slope: Slope, others: Iterable[Tensor] = ()) -> Iterator[None]:
                 module._buffers.update(buffers)
             for tensor, before in kept:
                 tensor.copy_(before)
-
-
-class _Unvalidated:
-    """`unvalidated`, which several threads may be in at a time: the last to leave puts the switch back."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.before = threading.Lock(), 0, True
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self.lock:
-            if not self.inside:
-                self.before = Distribution._validate_args
-                Distribution.set_default_validate_args(False)
-            self.inside += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.inside -= 1
-                if not self.inside:
-                    Distribution.set_default_validate_args(self.before)
-
-
-unvalidated = _Unvalidated()
-"""Inside, distributions do not check their arguments: each check would read numbers back from the device."""

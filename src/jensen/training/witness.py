@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from jensen.data.seeds import seeded
-from jensen.training.step import Slope, trial, unvalidated
+from jensen.mode import unvalidated
+from jensen.training.step import Slope, trial
 
 TOLERANCE = {"float32": 1e-4, "bf16": 1e-2}
 """Largest distance, in units of the norm. On a processor it is zero; a GPU may add up in another order."""
