@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
@@ -111,8 +112,8 @@ def bidirectional(
     Raises:
         ValueError: as `annealed_importance_sampling`.
     """
-    if num_chains < 1 or n < 1:
-        raise ValueError(f"{n} data, {num_chains} chains; each must be 1 or more")
+    check_count("n", n)
+    check_count("num_chains", num_chains)
     parts = []
     with measuring(model), seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)
