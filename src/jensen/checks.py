@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 
 def check_count(name: str, value: Any) -> None:
@@ -71,20 +71,29 @@ def check_shapes(part: str, d: Distribution, event: Sequence[int], *batches: tup
 
 
 def check_pair(q: Distribution, p: Distribution) -> None:
-    """ValueError where one has probabilities and the other a density, of which no ratio makes a bound."""
-    discrete = [_is_discrete(d) for d in (q, p)]
-    if None not in discrete and discrete[0] != discrete[1]:
-        kinds = ("discrete", "continuous") if discrete[0] else ("continuous", "discrete")
+    """ValueError where q and p measure different things, so that no ratio of the two makes a bound."""
+    kinds = [_kind(d) for d in (q, p)]
+    if None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             f"the posterior, {named(q)}, is {kinds[0]} and the prior, {named(p)}, {kinds[1]}, so that no "
-            "figure would be a bound; give a relaxed posterior a relaxed prior (priors.RelaxedCategorical), "
-            "and a one-hot posterior, straight-through or not, a one-hot one (priors.Categorical)"
+            "figure would be a bound; give a relaxed posterior a relaxed prior (priors.RelaxedCategorical) "
+            "or another one on its simplex, and a one-hot posterior, straight-through or not, a one-hot one "
+            "(priors.Categorical)"
         )
 
 
-def _is_discrete(d: Distribution) -> bool | None:
-    """Whether it has probabilities rather than a density; None where its support does not say."""
+def _kind(d: Distribution) -> str | None:
+    """What it gives: probabilities, a density on a simplex or one in space; None where it does not say.
+
+    A density on the simplex of C classes is one of C - 1 numbers, and one in space is of all C.
+    """
     try:
-        return getattr(d.support, "is_discrete", None)
+        support: Any = d.support
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
+        is_discrete = getattr(support, "is_discrete", None)
     except NotImplementedError:
         return None
+    if is_discrete or is_discrete is None:
+        return "discrete" if is_discrete else None
+    return "on a simplex" if isinstance(support, type(constraints.simplex)) else "continuous"

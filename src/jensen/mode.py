@@ -15,6 +15,11 @@ from torch.distributions import Distribution
 
 Item = TypeVar("Item")
 
+NO_BLOCKS = (
+    "there are no blocks of rows; a generator gives its blocks only once: make it anew, or give a list"
+)
+"""What to say where a figure of no rows was asked for."""
+
 
 @contextmanager
 def full_float32() -> Iterator[None]:

@@ -11,11 +11,11 @@ import torch
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def run(name: str) -> dict[str, Any]:
-    """What the program of a page has named at its end."""
+def run(name: str, others: int = 0) -> dict[str, Any]:
+    """What the program of a page, with so many blocks of other kinds, has named at its end."""
     page = (DOCS / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == page.count("```") // 2
+    assert len(blocks) + others == page.count("```") // 2
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks:
         exec(compile(block, name, "exec"), names)
@@ -34,6 +34,14 @@ def test_your_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["new"].shape == (16, 8, 8)
     assert names["decoded"].shape == (180, 8, 8)
     assert names["kinds"].unique().tolist() == list(range(10))
+
+
+def test_readme() -> None:
+    names = run("../README.md", others=5)
+    assert names["Z"].shape == (200, 2)
+    assert names["scores"].shape == (200,)
+    assert names["bound"].shape == (128,)
+    assert names["new"].shape == (64, 784)
 
 
 def test_a_conditional_model_of_your_own() -> None:

@@ -230,6 +230,20 @@ def test_conditions_are_read(text: str, expected: list[Allowed]) -> None:
     assert parse_where(text, NAMES) == expected
 
 
+@pytest.mark.parametrize("name", ["height in m", "R and D", "profit=net", "a < b", "in", "Not (so) 'odd'"])
+def test_a_name_may_hold_words_and_signs_of_conditions(name: str) -> None:
+    columns = (Column(name, "count", "int64", step=1.0), Column("a", "count", "int64", step=1.0))
+    schema = Schema((*columns, Column("m", "ordinal", "string", levels=("a < b", "x"))))
+    above = Allowed(0, None, ((4.0, math.inf),))
+    for text in (f"{name} > 3", f'"{name}" > 3', f"({name} >= 4)", f" {name}>3"):
+        assert parse_where(text, schema) == [above]
+    assert parse_where(f"m = 'a < b' and {name} in (4, 9) AND a = 1", schema) == [
+        Allowed(2, (0,)),
+        Allowed(0, None, ((4.0, 4.0), (9.0, 9.0))),
+        Allowed(1, None, ((1.0, 1.0),)),
+    ]
+
+
 def test_the_largest_of_numbers_is_no_overflow() -> None:
     fine = Schema((Column("x", "continuous", "double", step=0.0001),))
     [allowed] = parse_where("x > 1e308", fine)

@@ -110,6 +110,22 @@ def test_a_tensor_is_no_blocks(measure: Callable[..., Any], model: VAE, x: Tenso
         measure(model, x, 3)
 
 
+@pytest.mark.parametrize("measure", [lambda m, b: evaluate(m, b, 2), compute_log_likelihood], ids=["K", "T"])
+def test_a_generator_that_is_used_up_is_named(measure: Callable[..., Any], model: VAE, x: Tensor) -> None:
+    blocks = iter([x])
+    next(blocks)
+    with pytest.raises(ValueError, match="no blocks of rows; a generator gives its blocks only once"):
+        measure(model, blocks)
+
+
+@pytest.mark.parametrize("name", ["num_temperatures", "num_chains", "num_leapfrog"])
+def test_counts_of_annealing_are_whole_numbers(name: str, model: VAE, x: Tensor) -> None:
+    for bad in (0, 2.5):
+        for call in (annealed_importance_sampling, lambda m, x, **k: bidirectional(m, 3, **k)):
+            with pytest.raises(ValueError, match=f"{name} is {bad}; give a whole number of 1 or more"):
+                call(model, x, **{name: bad})  # type: ignore[operator]
+
+
 def test_chunks_add_up(model: VAE, x: Tensor) -> None:
     with pytest.raises(ValueError, match="chunks add up to 4, and must to num_samples, 5"):
         importance_weighted(model, x, 5, chunks=[2, 2])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Categorical, Dirichlet, Distribution, Independent, MixtureSameFamily, Normal
 
 from jensen import families, models
 from jensen.distributions import OneHot, RelaxedOneHot
@@ -97,8 +97,9 @@ def test_other_failures_of_an_encoder_are_its_own(model: VAE) -> None:
 
 def test_modules_return_distributions(model: VAE, x: Tensor) -> None:
     model.decoder = Part(lambda z, context: z)
-    with pytest.raises(ValueError, match="the decoder returns a distribution"):
-        model.trace(x)
+    for call in (lambda: model.trace(x), lambda: model.sample(3)):
+        with pytest.raises(ValueError, match="the decoder returns a distribution"):
+            call()
 
 
 def test_a_pair_of_parameters_is_no_posterior(model: VAE, x: Tensor) -> None:
@@ -214,6 +215,32 @@ def test_relaxed_and_one_hot_latents_do_not_mix(model: VAE, x: Tensor) -> None:
     for p in (relaxed, exact):
         model.prior = Part(lambda p=p: p)
         model.trace(x, posterior=(p.expand((B,)),))
+
+
+@pytest.mark.parametrize("q", [RelaxedOneHot(torch.zeros(1, M), 0.5), Dirichlet(torch.ones(M))], ids=repr)
+def test_points_of_a_simplex_have_no_prior_in_space(q: Distribution, model: VAE, x: Tensor) -> None:
+    """log p(z) would be of M numbers and log q(z) of M - 1: their difference has no meaning."""
+    with pytest.raises(ValueError, match=r"is on a simplex and the prior, Independent of Normal, continuous"):
+        model.trace(x, posterior=(q.expand((B,)),))
+    model.prior = Part(lambda: Dirichlet(torch.ones(M)))
+    model.trace(x, posterior=(q.expand((B,)),))
+    mixture = MixtureSameFamily(Categorical(torch.ones(3)), q.expand((3,)))
+    model.prior = Part(lambda: mixture)
+    model.trace(x, posterior=(q.expand((B,)),))
+
+
+def test_relaxed_draws_are_points_of_simplexes() -> None:
+    q = RelaxedOneHot(torch.zeros(2, 3), 0.5)
+    z = q.sample((5,))
+    assert q.support.check(z).all()
+    assert not q.support.check(z.roll(1, -1)).any(), "they add up to one over other places"
+
+
+@pytest.mark.parametrize("part", ["prior", "encoder", "decoder"])
+def test_a_part_is_no_class(part: str, model: VAE) -> None:
+    parts = {"prior": model.prior, "encoder": model.encoder, "decoder": model.decoder, part: StandardNormal}
+    with pytest.raises(ValueError, match=rf"the {part} is the class StandardNormal; give an object"):
+        VAE(**parts)
 
 
 def test_bidirectional_refuses_several_groups_before_it_simulates() -> None:

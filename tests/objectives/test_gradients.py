@@ -240,6 +240,11 @@ def test_gradients_are_taken_where_torch_takes_none(gradient) -> None:
         found = gradient(torch.square, Normal(w, 1.0), 1000)
     assert expected[0] != 0
     assert torch.equal(found[0], expected[0])
+    q = Normal(w, 1.0)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        found = gradient(torch.square, q, 1000)
+    assert torch.equal(found[0], expected[0])
 
 
 @pytest.mark.parametrize("gradient", [score_function_gradient, pathwise_gradient])

@@ -53,6 +53,18 @@ def test_the_decoder_gradient_is_of_the_models_own_decoder() -> None:
         decoder_gradient(model, other.decoder, x)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_decoder_gradient_is_taken_where_torch_takes_none(mode: type) -> None:
+    truth = random_model(4, 2)
+    model, x = truth.vae(DiagonalEncoder(truth)), torch.ones(3, 4, dtype=torch.float64)
+    torch.manual_seed(0)
+    expected = decoder_gradient(model, model.decoder, x, 2)
+    torch.manual_seed(0)
+    with mode():
+        found = decoder_gradient(model, model.decoder, x, 2)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_the_decoder_gradient_is_that_of_the_elbo() -> None:
     truth = random_model(4, 2)
     model = truth.vae(DiagonalEncoder(truth))

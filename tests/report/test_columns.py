@@ -19,6 +19,7 @@ from jensen.report import write_report
 from jensen.report.axis import axis_of
 from jensen.report.histograms import fitting_edges, histogram
 from jensen.report.look import Look
+from jensen.report.look import look as look_at
 from jensen.report.style import canvas, shortened
 from jensen.report.words import settings_groups
 from jensen.run import Run
@@ -187,9 +188,26 @@ def test_few_test_rows_are_joined_by_all_others_for_histograms(tmp_path: Path) -
     page = write_report(
         start(settings, tmp_path / "run"), None, num_samples=2, limit=10, data_dir=None, device="cpu"
     )
-    assert "30 rows of all splits, since only 3 are test rows, (filled) and 1,000 draws" in page.read_text(
-        "utf-8"
+    assert (
+        "30 rows of all splits, since there are only 3 test rows, (filled) and 1,000 draws"
+        in page.read_text("utf-8")
     )
+
+
+def test_one_test_row_is_drawn_among_all_others(tmp_path: Path) -> None:
+    """Of itself it has no standard deviation: its panels were empty, and figures were given as "16.3 ± –"."""
+    draw = np.random.default_rng(0)
+    pd.DataFrame({"a": draw.normal(size=12), "b": draw.normal(size=12)}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    settings = Settings(data=str(tmp_path / "t.csv"), epochs=1, hidden=(4,), latent_dim=1, device="cpu")
+    run = start(settings, tmp_path / "run")
+    page = write_report(run, None, num_samples=2, limit=10, data_dir=None, device="cpu").read_text("utf-8")
+    assert "standard deviations from their mean over 12 rows of all splits; those" in page
+    assert "12 rows of all splits, since there is only 1 test row, (filled)" in page
+    assert "± –" not in page
+    seen = look_at(run, num_samples=2, limit=10, data_dir=None, device="cpu")
+    assert np.isfinite(axis_of(seen, seen.reconstructions).spread).all()
 
 
 def test_columns_that_do_not_vary_over_the_test_rows_stay_empty() -> None:
@@ -199,7 +217,8 @@ def test_columns_that_do_not_vary_over_the_test_rows_stay_empty() -> None:
     x[:, 4] *= 1e200
     columns = tuple(Column(name, "continuous", "double") for name in "abcde")
     run = SimpleNamespace(schema=Schema(columns), event_shape=(5,), names=list("abcde"))
-    look = cast(Look, SimpleNamespace(run=run, x=torch.from_numpy(x)))
+    rows = torch.from_numpy(x)
+    look = cast(Look, SimpleNamespace(run=run, x=rows, compared=rows))
     axis = axis_of(look, torch.from_numpy(np.nan_to_num(x) + 0.5))
     assert axis.spread[0] == pytest.approx(x[:, 0].std(), rel=1e-12)
     assert np.isnan(axis.spread).tolist() == [False, True, True, True, False]

@@ -306,14 +306,24 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path, name: str) -> None:
 
 
 def test_first_epochs_do_not_flatten_the_rest() -> None:
-    low, high, clipped = settled_range([[-1e6, *(-100 + 0.1 * i for i in range(50))]])
+    low, high, clipped = settled_range([[-1e6, *(-100 + 0.1 * i for i in range(50))]], 51)
     assert clipped
     assert -101 < low < -99
     assert -96 < high < -94
-    assert settled_range([[1.0, 2.0, 3.0]])[2] is False
-    low, high, clipped = settled_range([[5.0] * 20])
+    assert settled_range([[1.0, 2.0, 3.0]], 3)[2] is False
+    low, high, clipped = settled_range([[5.0] * 20], 1)
     assert low < 5 < high
     assert not clipped
+
+
+def test_the_best_epoch_is_in_the_frame_though_it_is_among_the_first() -> None:
+    distortion = [9.41, *(9.5 + 0.01 * i for i in range(9))]  # 200 of them may rise from a first best epoch
+    low, high, clipped = settled_range([distortion], 1)
+    assert low < 9.41 < 9.58 < high
+    assert not clipped
+    low, _, clipped = settled_range([[1.0, *range(100, 150)]], 2)
+    assert clipped
+    assert 90 < low < 100
 
 
 def test_a_point_posterior_has_no_bound(tmp_path: Path) -> None:

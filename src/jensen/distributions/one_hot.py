@@ -100,6 +100,20 @@ class StraightThroughOneHot(OneHot):
         return (_hard(scores.detach()) + (soft - soft.detach())).flatten(-2)
 
 
+class _Simplexes(constraints.Constraint):
+    """G points of the simplex of C classes, laid end to end ``[G * C]``."""
+
+    event_dim = 1
+    base_constraint = constraints.simplex
+
+    def __init__(self, groups: Size) -> None:
+        self.groups = groups
+
+    def check(self, value: Tensor) -> Tensor:
+        inside: Tensor = self.base_constraint.check(value.unflatten(-1, self.groups)).all(-1)
+        return inside
+
+
 class RelaxedOneHot(Distribution):
     """The concrete distribution, a density on the simplex (Maddison, Mnih & Teh 2017, eq. 10).
 
@@ -113,7 +127,6 @@ class RelaxedOneHot(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
-    support = constraints.independent(constraints.unit_interval, 1)
     has_rsample = True
     made_of_noise = True
 
@@ -126,6 +139,11 @@ class RelaxedOneHot(Distribution):
     def expand(self, batch_shape: Any, _instance: None = None) -> "RelaxedOneHot":
         """The same distributions repeated to ``batch_shape``."""
         return RelaxedOneHot(self.logits.expand(Size(batch_shape) + self.groups), self.temperature)
+
+    @constraints.dependent_property(is_discrete=False, event_dim=1)
+    def support(self) -> constraints.Constraint:
+        """G points of the simplex."""
+        return _Simplexes(self.groups)
 
     @property
     def mean(self) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed, generator, seeded
 from jensen.distributions.moments import diagonal_normal, moments
 from jensen.evaluation.estimate import Estimate, estimate
@@ -100,6 +101,7 @@ def aggregate(
     Raises:
         ValueError: fewer than two data or draws, several latent groups, or a posterior without a density.
     """
+    check_count("num_samples", num_samples)
     if num_samples < 2:
         raise ValueError(f"{num_samples} draws; the aggregate needs 2 or more")
     with measuring(model), seeded(derive_seed(seed, "aggregate")):

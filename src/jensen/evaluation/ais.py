@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed, seeded
 from jensen.distributions.moments import diagonal_fit, moments
 from jensen.evaluation.estimate import effective_sample_size
@@ -117,9 +118,8 @@ def annealing_path(
     Raises:
         ValueError: several latent groups, latents that are not plain real vectors, or counts below one.
     """
-    if num_temperatures < 1 or num_leapfrog < 1:
-        counts = f"{num_temperatures} temperatures, {num_leapfrog} leapfrog steps"
-        raise ValueError(f"{counts}; each must be 1 or more")
+    check_count("num_temperatures", num_temperatures)
+    check_count("num_leapfrog", num_leapfrog)
     if start not in get_args(Start):
         raise ValueError(f"start is {start!r}; it must be one of {', '.join(get_args(Start))}")
     trace = model.trace(x, 1, context=context, posterior=posterior)
@@ -223,8 +223,7 @@ def annealed_importance_sampling(
         ValueError: several latent groups, latents that are not real vectors, a point posterior to start
             from, or counts below one.
     """
-    if num_chains < 1:
-        raise ValueError(f"{num_chains} chains; there must be 1 or more")
+    check_count("num_chains", num_chains)
     with measuring(model), seeded(derive_seed(seed, "annealing")):
         path = annealing_path(model, x, num_temperatures, num_leapfrog, start, context, posterior, on_move)
         step_sizes = pilot(path, num_chains)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.checks import check_count
 from jensen.data.seeds import derive_seed, seeded
 from jensen.evaluation.ais import Start, annealing_path, pilot, sweep
 from jensen.evaluation.estimate import Estimate, estimate
@@ -14,7 +15,7 @@ from jensen.evaluation.hmc import state_at
 from jensen.evaluation.latents import only_group
 from jensen.mode import measuring, with_contexts
 from jensen.objectives.bounds import PowerMean, log_mean_exp
-from jensen.trace import Model
+from jensen.trace import Model, Trace
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,23 @@ def simulate(model: Model, n: int, context: Tensor | None = None) -> tuple[Tenso
         ValueError: several latent groups.
     """
     with measuring(model):
-        template = model.sample(n, context=context)  # only for the shape of a datum
-        if not template.is_floating_point():  # classes, which encoders read as numbers
-            own = next((p.dtype for p in getattr(model, "parameters", tuple)()), torch.get_default_dtype())
-            template = template.to(own)
-        _, p = only_group(model.trace(template, 1, context=context), "bidirectional Monte Carlo")
+        template, seen = _read(model, model.sample(n, context=context), context)  # for a datum's shape
+        _, p = only_group(seen, "bidirectional Monte Carlo")
         # A trace under the prior in the posterior's place is a draw of the generator.
         as_posterior = p if len(p.batch_shape) else p.expand((n,))
         trace = model.trace(template, 1, context=context, posterior=(as_posterior,))
         return trace.likelihood.sample()[0].to(template.dtype), trace.z[0][0]
+
+
+def _read(model: Model, x: Tensor, context: Tensor | None) -> tuple[Tensor, Trace]:
+    """x in the type that the model takes, and its trace: classes as numbers, unless it looks them up."""
+    if not x.is_floating_point():
+        own = next((p.dtype for p in getattr(model, "parameters", tuple)()), torch.get_default_dtype())
+        try:
+            return x.to(own), model.trace(x.to(own), 1, context=context)
+        except RuntimeError:  # an embedding has no place 2.0
+            pass
+    return x, model.trace(x, 1, context=context)
 
 
 def bidirectional(
@@ -103,8 +112,8 @@ def bidirectional(
     Raises:
         ValueError: as `annealed_importance_sampling`.
     """
-    if num_chains < 1 or n < 1:
-        raise ValueError(f"{n} data, {num_chains} chains; each must be 1 or more")
+    check_count("n", n)
+    check_count("num_chains", num_chains)
     parts = []
     with measuring(model), seeded(derive_seed(seed, "bidirectional")):
         x, z = simulate(model, n, context)

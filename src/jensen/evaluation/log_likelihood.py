@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from jensen.chunks import traces
-from jensen.mode import measuring, with_contexts
+from jensen.mode import NO_BLOCKS, measuring, with_contexts
 from jensen.trace import Model, Trace
 
 
@@ -107,6 +107,9 @@ def evaluate(
 
     Returns:
         Per-datum tensors ``[N]`` by name, float64 on the CPU.
+
+    Raises:
+        ValueError: K, the blocks or the contexts are not such, or there is no block.
     """
     parts: dict[str, list[Tensor]] = {}
     for x, context in with_contexts(blocks, contexts):
@@ -116,4 +119,6 @@ def evaluate(
         values["distortion"] = values["distortion"] - log_det
         for name, value in values.items():
             parts.setdefault(name, []).append(value.cpu())
+    if not parts:
+        raise ValueError(NO_BLOCKS)
     return {name: torch.cat(values) for name, values in parts.items()}

@@ -120,7 +120,7 @@ class Laplace(LocationScale):
 class StudentT(LocationScale):
     """Student's t in each dimension, with learned degrees of freedom nu shared by all: outliers cost little.
 
-    nu lies between 2.1 and 100 (`LOG_EXCESS_LIMITS`), so that mean and variance exist; it starts at 10.
+    nu lies between 2.1 and 100 (`LOG_EXCESS_LIMITS`), so that mean and variance exist; it starts at 9.5.
 
     Args:
         event_shape: the shape of one datum.

@@ -24,7 +24,7 @@ class VAE(nn.Module):
         decoder: ``forward(z, context) -> Distribution`` over x, the likelihood p(x | z).
 
     Raises:
-        ValueError: the prior is a distribution, and no module that returns one.
+        ValueError: the prior is a distribution, and no module that returns one; or a part is a class.
     """
 
     def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -34,6 +34,11 @@ class VAE(nn.Module):
                 f"the prior is a distribution, {type(prior).__name__}, and must be a module whose forward() "
                 "returns one, so that its tensors follow the model; see docs/your-own-modules.md"
             )
+        for name, part in (("prior", prior), ("encoder", encoder), ("decoder", decoder)):
+            if isinstance(part, type):
+                raise ValueError(
+                    f"the {name} is the class {part.__name__}; give an object, {part.__name__}(...)"
+                )
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
@@ -113,7 +118,9 @@ class VAE(nn.Module):
 
     def likelihood(self, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Distribution:
         """p(x | z) at given latents ``[K, B, M]``, batch shape ``[K, B]``."""
-        return _called("decoder", self.decoder, z[0], context)
+        p = _called("decoder", self.decoder, z[0], context)
+        check_distribution("likelihood", p)
+        return p
 
     def log_joint(self, x: Tensor, z: tuple[Tensor, ...], *, context: Tensor | None = None) -> Tensor:
         """log p(x, z) = log p(x | z) + log p(z) at given latents ``[K, B, M]``: ``[K, B]``, nats."""

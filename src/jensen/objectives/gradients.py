@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
 from jensen.checks import check_count
+from jensen.mode import learning
 from jensen.objectives.baselines import Baseline, advantage, find_baseline, no_baseline
 from jensen.objectives.bounds import mean, reduced
 from jensen.trace import anonymous
 
 
-@torch.enable_grad()
+@learning
 def score_function_gradient(
     F: Callable[[Tensor], Tensor],
     q: Distribution,
@@ -59,7 +60,7 @@ def score_function_gradient(
     return _gradient(score_surrogate(values, log_q, baseline=find_baseline(baseline)), q, parameters)
 
 
-@torch.enable_grad()
+@learning
 def pathwise_gradient(
     F: Callable[[Tensor], Tensor],
     q: Distribution,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.distributions.recording import is_recorded
+from jensen.mode import learning
 from jensen.trace import Model
 
 
@@ -92,6 +93,7 @@ def elbo_from_risk(value: Tensor, num_dimensions: int, num_latents: int) -> Tens
     return -(value + num_dimensions * math.log(2 * math.pi) - num_latents) / 2
 
 
+@learning
 def decoder_gradient(
     model: Model, decoder: nn.Module, x: Tensor, num_samples: int = 1, *, context: Tensor | None = None
 ) -> tuple[Tensor, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Distribution
 
+from jensen.checks import named
 from jensen.objectives.bounds import Bound
 from jensen.trace import Model, Trace, has_density
 
@@ -31,7 +32,7 @@ def pathwise_trace(name: str, model: Model, x: Tensor, num_samples: int, context
     trace = model.trace(x, num_samples, context=context)
     if not all(trace.pathwise):
         groups = zip(trace.posterior, trace.pathwise, strict=True)
-        names = ", ".join(type(q).__name__ for q, by_path in groups if not by_path)
+        names = ", ".join(named(q) for q, by_path in groups if not by_path)
         raise ValueError(
             f"the {name} estimator needs reparameterized samples, and the posterior ({names}) has none; "
             "use the score_function estimator, or a posterior with rsample"
@@ -76,7 +77,7 @@ def integrand(bound: Bound, trace: Trace, score: bool = True) -> Tensor:
 def no_density(what: str, trace: Trace) -> str:
     """That ``what`` needs densities, and which groups have none."""
     pairs = zip(trace.posterior, trace.z, strict=True)
-    names = ", ".join(type(q).__name__ for q, z in pairs if not has_density(q, z))
+    names = ", ".join(named(q) for q, z in pairs if not has_density(q, z))
     return (
         f"{what} needs the density of the posterior, and {names} has none; "
         "use the bound reconstruction with the pathwise estimator, or a posterior with a density"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jensen.data.arrays import Array
 from jensen.data.tables.schema import Schema
+from jensen.data.words import count
 from jensen.report.look import Look
 from jensen.report.style import length, plain, shortened, whole_ticks
 
@@ -88,7 +89,7 @@ def axis_of(look: Look, moving: Tensor) -> ColumnAxis:
     moved = moving.double().flatten(1).numpy()[:, :size]  # a label that was given is no value
     mean, spread = np.zeros(size), np.ones(size)
     if schema is not None:  # each in its own standard deviations from its own mean
-        cells = np.ma.masked_invalid(look.x.double().flatten(1).numpy())
+        cells = np.ma.masked_invalid(look.compared.double().flatten(1).numpy())
         reach = np.ma.masked_equal(np.ma.ptp(cells, 0), 0.0)  # of a column that varies; others have no unit
         mean, spread = cells.mean(0).filled(np.nan), (reach * (cells / reach).std(0)).filled(np.nan)
     columns, names, words = np.arange(size), None, _units(look)
@@ -116,7 +117,12 @@ def _unit(look: Look) -> str:
 def _units(look: Look) -> str:
     if look.run.schema is not None:
         levels = ", categories by number" if has_levels(look.run.schema) else ""
-        unit = f"standard deviations from their mean over the test rows{levels}"
+        rows = (
+            "the test rows"
+            if look.compared is look.x
+            else f"{count(len(look.compared), 'row')} of all splits"
+        )
+        unit = f"standard deviations from their mean over {rows}{levels}"
         return f"Columns are in {unit}; those that do not vary there are empty. "
     if look.run.settings.scaling == "none":
         return ""

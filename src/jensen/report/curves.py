@@ -54,7 +54,7 @@ def curves(look: Look) -> Picture:
                 label="training" if training else "validation",
                 marker="o" if len(lines) == 1 else "",
             )
-        low, high, clipped = settled_range(series)
+        low, high, clipped = settled_range(series, look.best_epoch)
         cut |= clipped
         ax.set(title=title, xlabel="epoch", ylim=(low, high))
         ax.axvline(look.best_epoch, color=INK, linewidth=1, linestyle=(0, (2, 3)))
@@ -69,9 +69,13 @@ def curves(look: Look) -> Picture:
     return Picture(_caption(look, cut), svg=to_svg(figure, "curves", alt))
 
 
-def settled_range(series: Sequence[Sequence[float]]) -> tuple[float, float, bool]:
-    """The range of an axis that shows how training settles: low, high, whether first epochs lie outside."""
+def settled_range(series: Sequence[Sequence[float]], best: int) -> tuple[float, float, bool]:
+    """The range of an axis that shows how training settles: low, high, whether first epochs lie outside.
+
+    The ``best`` epoch, from 1, never does, since it is marked.
+    """
     first = math.ceil(len(series[0]) * UNSETTLED) if len(series[0]) > 4 else 0
+    first = min(first, best - 1)
     everything = [value for values in series for value in values if math.isfinite(value)]
     settled = [value for values in series for value in values[first:] if math.isfinite(value)]
     if not settled:

@@ -145,7 +145,8 @@ def _compared_rows(look: Look) -> str:
     if look.compared is look.x:
         return count(len(look.x), "test row")
     tested = len(look.dataset.numbers("test"))
-    return f"{count(len(look.compared), 'row')} of all splits, since only {tested} are test rows,"
+    few = f"there {'is' if tested == 1 else 'are'} only {count(tested, 'test row')}"
+    return f"{count(len(look.compared), 'row')} of all splits, since {few},"
 
 
 def _shares(data: Array, drawn: Array, rows: str) -> Picture:

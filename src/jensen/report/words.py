@@ -47,24 +47,30 @@ def _likelihood(figures: dict[str, Any]) -> Markup:
     if not measured(figures, "elbo"):
         return Markup("Its posterior has no density, so there is no bound on the log-likelihood of a row.")
     text = Markup(
-        "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b> ± {} nats or more"
-    ).format(counted(figures["n"], "test row"), *numbers(figures["elbo"]))
+        "On {}, which it never saw, the ELBO puts the mean log-likelihood at <b>{}</b>{} nats or more"
+    ).format(counted(figures["n"], "test row"), *_measured(figures["elbo"]))
     gap = figures["iwae"]["value"] - figures["elbo"]["value"]
     if gap > 0:
-        text += Markup(", and the importance-weighted bound at <b>{}</b> ± {} or more").format(
-            *numbers(figures["iwae"])
+        text += Markup(", and the importance-weighted bound at <b>{}</b>{} or more").format(
+            *_measured(figures["iwae"])
         )
     if measured(figures, "amortization_gap") and measured(figures, "approximation_gap"):
         return text + Markup(
-            ". Of the ELBO’s slack, the Jensen gap, {} ± {} nats are the encoder’s (amortization gap) and "
-            "{} ± {} or more are the posterior family’s (approximation gap)."
-        ).format(*numbers(figures["amortization_gap"]), *numbers(figures["approximation_gap"]))
+            ". Of the ELBO’s slack, the Jensen gap, {}{} nats are the encoder’s (amortization gap) and "
+            "{}{} or more are the posterior family’s (approximation gap)."
+        ).format(*_measured(figures["amortization_gap"]), *_measured(figures["approximation_gap"]))
     if gap > 0:
         text += Markup(
             ". So {} nats of the ELBO’s slack, the Jensen gap, are accounted for; how much is left is "
             "not known"
         ).format(plain(gap))
     return text + "."
+
+
+def _measured(figure: dict[str, float]) -> tuple[str, str]:
+    """A value, and its standard error where it has one: one row has none."""
+    value, error = numbers(figure)
+    return value, f" ± {error}" if math.isfinite(figure["standard_error"]) else ""
 
 
 def _latents(figures: dict[str, Any]) -> Markup:

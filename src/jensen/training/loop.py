@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ HELD_OUT = "give a function that yields blocks of rows at every call, as lambda:
 class TrainingData:
     """What the loop needs to know of the data: the rows as stored, and how they are prepared."""
 
-    rows: Tensor | RowStream
+    rows: Tensor | np.ndarray[Any, np.dtype[Any]] | RowStream
     """The training rows as stored, ``[N, *event]``, a tensor or an array, which becomes one without a copy; a
     stream where they are larger than memory."""
     prepare: Prepare
@@ -106,7 +106,7 @@ def train(
     memory, clip = state.memory.to(device), state.clip.to(device)
     slope = Slope(state.model, memory, data.prepare, bound, estimator, plan, clip)
     with within_memory(lambda: _smaller(state, plan)), mode_kept(slope):
-        engine = Engine(state, place(data.rows, device), slope, plan, say)
+        engine = Engine(state, place(cast(Tensor | RowStream, data.rows), device), slope, plan, say)
         if state.epoch == 0:
             engine.decide()
         while not state.stopped and state.epoch < plan.epochs:

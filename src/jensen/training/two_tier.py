@@ -23,7 +23,7 @@ from torch.distributions import Distribution
 
 from jensen.checks import check_count
 from jensen.data.seeds import derive_seed
-from jensen.mode import measuring, with_contexts
+from jensen.mode import NO_BLOCKS, measuring, with_contexts
 from jensen.objectives import Bound, pathwise
 from jensen.objectives.bounds import log_mean_exp
 from jensen.trace import Model, Trace
@@ -132,6 +132,8 @@ def compute_log_likelihood(
         )
         parts.append(LogLikelihood(values, start, refined.steps.cpu(), iwae, refined.rising.cpu()))
         on_block(len(x))
+    if not parts:
+        raise ValueError(NO_BLOCKS)
     names = [field.name for field in fields(LogLikelihood)]
     return LogLikelihood(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 

@@ -142,3 +142,30 @@ def test_a_filled_file_has_the_layout_of_the_one_given(text: str, tmp_path: Path
     lines = [f"7{line}" if line[:1] in (",", ";", "\t") else line for line in text.splitlines(keepends=True)]
     expected = "".join(line.replace(",\r", ",7\r").replace(",\n", ",7\n") for line in lines)
     assert out.read_bytes().decode() == expected
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path, name: str) -> None:
+    """All lines after it were one cell, and their rows were lost in silence."""
+    path = tmp_path / name
+    rows = "".join(f"{i},x\n" for i in range(20))
+
+    def write(text: str) -> None:
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+
+    write(f'a,b\n7,"two\nlines"\n{rows}8,"open\n{rows}')
+    for read in (read_table, lambda file: list(batches._text_cells(file, None))):
+        with pytest.raises(UserError, match=r"opened in the row of line 24, and never closed"):
+            read(path)
+    write(f'a,b\n{rows}8,"two\nlines"\n\n')
+    assert read_table(path).column("b").to_pylist()[-1] == "two\nlines"
+    assert sum(cells.num_rows for cells in batches._text_cells(path, None)) == 21
+
+
+def test_only_the_last_cell_of_a_large_file_has_to_close_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + '1,"two\nlines"\n' * 50 + "2,x\n")
+    monkeypatch.setattr(batches, "TEXT_BLOCK", 64)
+    assert sum(cells.num_rows for cells in batches._text_cells(path, None)) == 51

@@ -21,7 +21,7 @@ from jensen.data.tables.read import (
 )
 from jensen.data.tables.schema import Schema
 from jensen.data.tables.storage import without_views
-from jensen.data.tables.text import text_errors, text_layout, text_options
+from jensen.data.tables.text import check_closed, text_errors, text_layout, text_options
 from jensen.errors import UserError
 
 if TYPE_CHECKING:
@@ -187,9 +187,13 @@ def _text_cells(file: Path, schema: Schema | None) -> "Iterator[pa.Table]":
     with text_errors(file, layout.mark):
         options = text_options(layout, threads=False, block=TEXT_BLOCK)
         with csv.open_csv(file, **options) as reader:
+            rows = 0
             for batch in reader:
+                rows += batch.num_rows
                 for start in range(0, batch.num_rows, ROWS):
                     yield pa.Table.from_batches([batch.slice(start, ROWS)])
+            if rows:
+                check_closed(batch, rows, file, layout)
 
 
 def _parquet(file: Path) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Conditions on rows, as text: comparisons that must all hold, ``education = Masters and age > 40``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jensen.errors import UserError
@@ -11,6 +12,7 @@ _TERM = re.compile(
     rf"^\s*({_QUOTED}|.+?)\s*(<=|>=|!=|==|<|>|=|\bin\b)\s*(.+?)\s*$", re.IGNORECASE | re.DOTALL
 )
 _DANGLING = re.compile(r"^(?:(and|or)(?:\s|$)|(not)\s)|\s(and|or)$", re.IGNORECASE)
+_AWKWARD = re.compile(r"[()<>=]|\b(?:and|or|not|in)\b", re.IGNORECASE)
 OPERATORS = "= != < <= > >= in (A, B)"
 
 
@@ -27,13 +29,27 @@ class Comparison:
         return f"{self.name} {self.operator} {self.value}"
 
 
-def comparisons(text: str) -> list[Comparison]:
+def comparisons(text: str, names: Iterable[str] = ()) -> list[Comparison]:
     """The comparisons that a condition joins by ``and``, in brackets or not.
+
+    Columns of these ``names`` need no quotes, whatever words and signs they hold.
 
     Raises:
         UserError: it is none, or joins them in another way.
     """
+    for name in sorted(filter(_AWKWARD.search, names), key=len, reverse=True):
+        text = _with_quotes(text, name)
     return [_comparison(term) for term in _terms(text)]
+
+
+def _with_quotes(text: str, name: str) -> str:
+    """Quotes around a name that holds what else is an operator: ``height in m > 2``, ``R and D = 3``."""
+    mark = "'" if '"' in name else '"'
+    if mark in name:
+        return text
+    first, operator = r"^[\s(]*|\(\s*|\s(?i:and)\s+", r"\s*(?:[!<>=]=?|\s(?i:in)\b)"
+    pattern = rf"({first}){re.escape(name)}(?={operator})"
+    return re.sub(pattern, lambda found: f"{found[1]}{mark}{name}{mark}", text)
 
 
 def _comparison(term: str) -> Comparison:

@@ -49,6 +49,16 @@ def first_line(path: Path) -> bytes:
         return bytes(stream.readline())
 
 
+def ends_in_a_quote(path: Path) -> bool:
+    """Whether a text file does, as it must where its last cell goes over several lines."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    last = b""
+    with opened(path, "rb") as stream:
+        for line in stream:
+            last = line.strip() or last
+    return last.endswith(b'"')
+
+
 def line_of(path: Path, mark: str, record: int) -> int:
     """The line of a text file in which a record begins, of which the first, names or cells, is 0.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jensen.data.tables.layout import MARKS, TextLayout, first_line, line_of
+from jensen.data.tables.layout import MARKS, TextLayout, ends_in_a_quote, first_line, line_of
 from jensen.data.tables.numerals import is_number
 from jensen.data.tables.schema import Schema, as_known
 from jensen.data.words import count
@@ -67,9 +67,28 @@ def read_text_cells(path: Path, layout: TextLayout) -> "pa.Table":
 
     with text_errors(path, layout.mark):
         try:
-            return csv.read_csv(path, **text_options(layout, threads=True))
+            cells = csv.read_csv(path, **text_options(layout, threads=True))
         except pa.ArrowInvalid:  # without threads pyarrow says the number of the line that is wrong
-            return csv.read_csv(path, **text_options(layout, threads=False))
+            cells = csv.read_csv(path, **text_options(layout, threads=False))
+    check_closed(cells, cells.num_rows, path, layout)
+    return cells
+
+
+def check_closed(cells: "pa.Table | pa.RecordBatch", rows: int, path: Path, layout: TextLayout) -> None:
+    """Refuse a quote that is never closed: all lines after it would be one cell, and their rows lost.
+
+    The cells are the last of so many ``rows`` of the file, as they are written.
+
+    Raises:
+        UserError: where it is opened.
+    """
+    last = cells.column(cells.num_columns - 1)[-1].as_py() if cells.num_rows else ""
+    if "\n" in last and not ends_in_a_quote(path):
+        line = line_of(path, layout.mark, rows - 1 + layout.named)
+        raise UserError(
+            f"{path}: a quote is opened in the row of line {line}, and never closed, so that all lines after "
+            "it are one cell; close it, or remove it"
+        )
 
 
 def check_distinct(names: list[str], file: Path) -> None:

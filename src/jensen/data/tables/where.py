@@ -36,7 +36,7 @@ def parse_where(text: str, schema: Schema) -> list[Allowed]:
     """The columns that a condition constrains, each with what it allows: all must hold.
 
     Comparisons are joined by ``and``, in brackets or not; operators are ``= != < <= > >=`` and ``in (A, B)``.
-    Names and values with blanks may be quoted. Ordinal levels compare in their order. Of numbers, ``in`` is
+    Names and values may be quoted. Ordinal levels compare in their order. Of numbers, ``in`` is
     for those on a grid alone: without one, a single value has no probability.
 
     Raises:
@@ -44,7 +44,7 @@ def parse_where(text: str, schema: Schema) -> list[Allowed]:
             or contradicts itself.
     """
     found: dict[int, Allowed] = {}
-    for comparison in comparisons(text):
+    for comparison in comparisons(text, [column.name for column in schema.columns]):
         allowed = _allowed(comparison, schema)
         found[allowed.place] = _both(found.get(allowed.place), allowed)
     for allowed in found.values():
