@@ -1,13 +1,14 @@
 """Whether bfloat16 products change what training ends at: the same runs in both precisions, by several seeds.
 
-    python benchmarks/precision.py --epochs 20   # all of MNIST, 5 seeds: half an hour on two cores
-    python benchmarks/precision.py --epochs 20 --jobs 10   # side by side, on a GPU
+    python benchmarks/precision.py --epochs 20 --seeds 10 --jobs 2   # all of MNIST: an hour on two cores
+    python benchmarks/precision.py --epochs 20 --jobs 10   # 5 seeds side by side, on a GPU: a minute
     python benchmarks/precision.py --rows 5000 --epochs 4 --limit 500   # a small version
 
 MNIST with dynamic binarization, 784-200-200-M and mirror. Each seed trains twice, `--precision float32` and
 `--precision bf16`; what is compared is the importance-weighted bound on the test rows, evaluated in float32.
 The difference of a seed's two runs contains what rounding changes at once, and that two runs which differ by
-roundings drift apart as two seeds do: over the seeds its mean must be within its standard error of zero.
+roundings drift apart as two seeds do: over the seeds its mean must be no further from zero than chance
+explains, and small beside the standard error of one run's bound over the test rows (0.2 nats).
 
 On a processor without bfloat16 instructions the same roundings are made and the products taken in float32
 (`jensen.training.precision`), so the study can be made anywhere. Adds to

@@ -26,6 +26,7 @@ UNUSUAL = Settings(
     max_time=1.5,
     lr=1e-05,
     grad_clip=2.0,
+    grad_clip_ratio=1.5,
     seed=12345678901,
     device="cpu",
 )
@@ -67,6 +68,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         {"kl_warmup": -1},
         {"max_time": 0.0},
         {"grad_clip": float("nan")},
+        {"grad_clip_ratio": 0.5},
         {"weight_decay": 0.1},
         {"weight_decay": float("inf"), "optimizer": "adamw"},
         {"sigma": 0.0, "variance": "fixed"},

@@ -174,7 +174,7 @@ def test_convolutions_on_a_gpu_as_ratios() -> None:
 
 def test_bfloat16_leaves_the_bound() -> None:
     section = SPEED.split("## --precision")[1].split("##")[0]
-    quoted = re.findall(r"\*\*([\d.]+) ± ([\d.]+)(?: nats)?\*\*", section)
+    quoted = re.findall(r"\*\*(-?[\d.]+) ± ([\d.]+)(?:\snats)?\*\*", section)
     emulated, on_gpu = (r["difference"] for r in stored("precision").values())
     for (value, error), figure in zip(quoted, (on_gpu, emulated), strict=True):
         assert rounded(value, figure["value"])
@@ -194,3 +194,23 @@ def test_where_decoders_start() -> None:
         value, error = gain.split(" ± ")
         assert rounded(value, one["gain"]["value"])
         assert rounded(error, one["gain"]["standard_error"])
+
+
+def test_gradient_spikes() -> None:
+    found = stored("gradient_spikes")["cases"]
+    table = PAGE.split("| images, likelihood |")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(table) == len(found)
+    for text in table:
+        case, epochs, *bounds, gain, most, least = (cell.strip() for cell in text.strip("|").split("|"))
+        one = found[case]
+        assert int(epochs) == one["epochs"]
+        best = {arm: [r["best_validation"] for r in one[arm]] for arm in ("none", "clipped")}
+        for arm, cell in zip(best, bounds, strict=True):
+            assert rounded(cell.replace(",", ""), fmean(best[arm])), (case, arm)
+        for text, value in zip(
+            gain.split(" ± "), (one["gain"]["value"], one["gain"]["standard_error"]), strict=True
+        ):
+            assert rounded(text.replace(",", ""), value), case
+        gains = [b - a for a, b in zip(*best.values(), strict=True)]
+        for cell, value in ((most, max(gains)), (least, min(gains))):
+            assert rounded(cell.replace(",", ""), value), (case, cell)

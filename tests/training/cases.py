@@ -55,6 +55,8 @@ CASES: dict[str, dict[str, Any]] = {
     "dequantized": {"likelihood": "normal", "kind": "grid"},
     "clipped, warmed up": {"grad_clip": 0.5, "kl_warmup": 3},
     "clipped, warmed up, monte-carlo kl": {"grad_clip": 0.5, "kl_warmup": 3, "kl": "monte-carlo"},
+    "clipped by the running norm": {"grad_clip_ratio": 1.0},
+    "clipped in both ways": {"grad_clip_ratio": 1.5, "grad_clip": 3.0},
     "bf16": {"precision": "bf16"},
     "bf16, convolutions": {"precision": "bf16", "network": "conv", "kind": "image", "hidden": (16,)},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},

@@ -24,7 +24,6 @@ from jensen.training.loop import TrainingData, _cause_of_divergence, _too_long, 
 from jensen.training.plan import Plan
 from jensen.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, LearningRate
 from jensen.training.state import TrainingState
-from jensen.training.step import _clipped
 
 D, M = 3, 2
 
@@ -336,20 +335,6 @@ def test_batch_normalization_and_a_row_left_over(model: VAE) -> None:
     with pytest.raises(UserError, match=r"batch of one row.* no single row over \(now 13\), or use nn.Layer"):
         run(own, rows(), Plan(epochs=1, batch_size=13))
     run(own, rows(), Plan(epochs=1, batch_size=12))
-
-
-@pytest.mark.parametrize("most", [0.5, 2.0])
-def test_gradients_are_clipped_as_torch_clips_them(most: float) -> None:
-    """Their norm is 1.3: a limit below it scales them down, and one above it leaves them as they are."""
-    gradients = (torch.tensor([0.3, -0.4]), None, torch.tensor([[1.2]]))
-    parameters = [nn.Parameter(torch.zeros_like(g)) for g in gradients if g is not None]
-    for p, g in zip(parameters, (g for g in gradients if g is not None), strict=True):
-        p.grad = g.clone()
-    nn.utils.clip_grad_norm_(parameters, most)
-    first, nothing, last = _clipped(gradients, most)
-    assert nothing is None
-    for ours, p in zip((first, last), parameters, strict=True):
-        torch.testing.assert_close(ours, p.grad, atol=0, rtol=0)
 
 
 def test_held_out_rows_are_kept_by_a_gpu_if_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,7 @@ CASES: dict[str, dict[str, Any]] = {
     "static binarization": {"binarize": "static"},
     "muon, averaged": {"optimizer": "muon", "average": 0.99},
     "adamw, clipped": {"optimizer": "adamw", "weight_decay": 0.1, "grad_clip": 1.0},
+    "clipped by the running norm": {"grad_clip_ratio": 1.0},
     "iwae, two samples": {"bound": "iwae", "num_samples": 2},
     "running-mean baseline": {"estimator": "score-function", "baseline": "running-mean"},
 }

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from jensen.config.effect import CATEGORICAL, DEFAULTS
-from jensen.config.networks import choose_network
+from jensen.config.networks import CONVOLUTIONS, choose_network
 from jensen.config.rules import check_combination, check_rows
 from jensen.config.settings import Settings
 from jensen.data import Dataset
@@ -25,6 +25,9 @@ LEARNING_RATE = {"adam": 1e-3, "adamw": 1e-3, "muon": 1e-2}
 
 TABLE_ROWS = 1_500_000
 """Rows that training on a table shows in all, by default. On Adult, 60 passes: see docs/tables.md."""
+
+CLIP_RATIO = 10.0
+"""Of convolutions, whose first steps can go far astray: benchmarks/gradient_spikes.py."""
 
 FEW_ROWS = 10_000
 """Training rows, at most, of a table whose missing cells choose its posterior: docs/tables.md tried few."""
@@ -46,6 +49,8 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     s = _objective(s, said)
     precision, note = choose_precision(s.precision, s.likelihood, s.device)
     s = s.replace(precision=precision)
+    if s.grad_clip_ratio is None:
+        s = s.replace(grad_clip_ratio=CLIP_RATIO if s.network in CONVOLUTIONS else 0.0)
     s = _paced(s, min(len(dataset.numbers("train")), s.epoch_rows or sys.maxsize))
     check_combination(s)
     check_rows(s, dataset)

@@ -41,6 +41,9 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
     """Data in a batch, B. Left out: 128; for tables a fiftieth of the training rows, from 16 to 512."""
     lr: float | None = None  # type: ignore[assignment]
     """Learning rate. Left out: 0.001, of muon 0.01; for tables times sqrt(B / 128) from 128 on."""
+    grad_clip_ratio: float | None = None  # type: ignore[assignment]
+    """Scale the gradient down to so many times its running norm when it is larger; 0: never. Left out: 10 of
+    convolutions, else 0."""
     lr_schedule: Literal["auto", "plateau", "cosine", "constant"] = "auto"  # type: ignore[assignment]
     """plateau: multiplied by 0.3 after 10 epochs without a better validation bound; cosine: to zero over the
     epochs; constant. auto: cosine for tables, else plateau."""

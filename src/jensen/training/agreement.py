@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from jensen.data.seeds import seeded
+from jensen.training.clip import Gradients
 from jensen.training.rule import Rule, Slot, remember
-from jensen.training.step import Gradients, Slope, trial
+from jensen.training.step import Slope, trial
 
 if TYPE_CHECKING:
     from jensen.training.compiler import Compiled
@@ -19,8 +20,9 @@ more."""
 
 
 def expected(slope: Slope, stored: Tensor, weight: Tensor) -> tuple[Tensor, Gradients, list[Tensor]]:
-    """The eager slope, at draws from a fixed seed, and the buffers that it leaves."""
+    """The eager slope, at draws from a fixed seed and no running norm, and the buffers that it leaves."""
     with trial(slope), seeded(0):
+        slope.clip.norm.zero_()
         value, gradients = slope(stored, weight)
         return value, gradients, _copies(slope)
 
@@ -39,8 +41,9 @@ def agrees(compiled: "Compiled", stored: Tensor, weight: Tensor) -> bool:
     optimizer.refresh()
     with trial(slope, compiled.state), torch.no_grad():
         before, rates, total = _vector(moved), optimizer.rates.clone(), torch.zeros_like(optimizer.lr)
-        starts, buffers = [p.clone() for p in moved], _copies(slope)
+        starts = [p.clone() for p in moved]
         remembered = _from_nothing(compiled, gradient)
+        buffers = _copies(slope)
         with seeded(0):
             compiled(stored, weight, total)
         reached, averages = _vector(moved), [slot[-1].clone() for slot in compiled.slots]
@@ -79,8 +82,9 @@ def _left_alike(ones: list[Tensor], others: list[Tensor], before: list[Tensor], 
 
 
 def _from_nothing(compiled: "Compiled", gradient: list[Tensor]) -> list[Slot]:
-    """Empty the slots, and return what the rules remember of these gradients alone."""
+    """Empty the slots and the running norm, and return what the rules remember of these gradients alone."""
     remembered = []
+    compiled.slope.clip.norm.zero_()
     for slot, rule in zip(compiled.slots, compiled.rules, strict=True):
         for memory in slot:
             memory.zero_()

@@ -103,7 +103,8 @@ def train(
     device = next(state.model.parameters()).device
     numbers = plan.num_samples * numbers_decoded(state.model)
     data = replace(data, validation=near(data.validation, device, numbers))
-    slope = Slope(state.model, state.memory.to(device), data.prepare, bound, estimator, plan)
+    memory, clip = state.memory.to(device), state.clip.to(device)
+    slope = Slope(state.model, memory, data.prepare, bound, estimator, plan, clip)
     with within_memory(lambda: _smaller(state, plan)), mode_kept(slope):
         engine = Engine(state, place(cast(Tensor | RowStream, data.rows), device), slope, plan, say)
         if state.epoch == 0:
@@ -214,7 +215,8 @@ def _divergence(state: TrainingState, slope: Slope, stored: Tensor) -> str:
     with seeded(slope.plan.seed), torch.no_grad():
         cause = _cause_of_divergence(state.model, slope.prepare(stored, None))
     kept = "; the best weights so far are kept" if state.number else ""
-    return f"training diverged in epoch {state.number + 1}: {cause}; lower --lr, or add --grad-clip 10{kept}"
+    mend = "lower --lr" if slope.plan.grad_clip_ratio else "lower --lr, or add --grad-clip-ratio 10"
+    return f"training diverged in epoch {state.number + 1}: {cause}; {mend}{kept}"
 
 
 def _cause_of_divergence(model: nn.Module, x: Tensor) -> str:

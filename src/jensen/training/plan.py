@@ -46,6 +46,8 @@ class Plan:
     is validated, kept as best and saved. 0: the weights themselves."""
     grad_clip: float | None = None
     """Scale the gradient down to this norm when it is larger."""
+    grad_clip_ratio: float = 0.0
+    """Scale the gradient down to so many times its running norm when it is larger; 0: never."""
     kl_warmup: int = 0
     """Epochs over which the weight of the KL rises from 0 to 1. Meanwhile the training objective is
     not a bound on log p(x); the validation bound always is."""
@@ -65,6 +67,7 @@ class Plan:
         check_choices(self)
         check_options(self, "epochs epoch_rows batch_size num_samples", lambda v: v >= 1, "at least 1")
         check_options(self, "patience kl_warmup seed weight_decay", lambda v: 0 <= v < inf, "0 or more")
+        check_options(self, "grad_clip_ratio", lambda v: v == 0 or 1 <= v < inf, "0, or 1 or more")
         check_options(self, "average", lambda v: 0 <= v < 1, "from 0 to below 1")
         check_options(self, "lr", lambda v: 0 < v < inf, "a positive number")
         check_options(self, "max_time grad_clip", lambda v: v > 0, "a positive number")

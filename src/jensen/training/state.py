@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jensen.errors import UserError
 from jensen.mode import learning
 from jensen.tensors import load_tensors, save_tensors
+from jensen.training.clip import Clip
 from jensen.training.history import Record
 from jensen.training.optimizer import Optimizer, build_optimizer
 from jensen.training.plan import Plan
@@ -24,6 +25,7 @@ class TrainingState:
     model: nn.Module
     optimizer: Optimizer
     learning_rate: LearningRate
+    clip: Clip
     memory: nn.Module = field(default_factory=nn.Module)
     """What the gradient estimator remembers, as a running-mean baseline does; often nothing."""
     history: list[Record] = field(default_factory=list)
@@ -54,7 +56,8 @@ class TrainingState:
         """
         for module in (model, memory or nn.Module()):
             _check_tensors(module)
-        return cls(model, build_optimizer(model, plan), LearningRate(plan), memory or nn.Module())
+        rate, clip = LearningRate(plan), Clip(plan)
+        return cls(model, build_optimizer(model, plan), rate, clip, memory or nn.Module())
 
     def __repr__(self) -> str:
         return (
@@ -93,6 +96,7 @@ class TrainingState:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
         tensors |= {f"memory/{k}": v for k, v in self.memory.state_dict().items()}
+        tensors |= {f"clip/{k}": v for k, v in self.clip.state_dict().items()}
         tensors |= {f"optimizer/{k}": v for k, v in self.optimizer.tensors().items()}
         rate = self.learning_rate
         record = {
@@ -128,7 +132,7 @@ class TrainingState:
             UserError: the file is missing, truncated, altered or of other settings than ``config``.
         """
         tensors, metadata = _read(path, config)
-        kinds = ("model", "best", "memory", "optimizer")
+        kinds = ("model", "best", "memory", "clip", "optimizer")
         groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in kinds}
         for name, tensor in tensors.items():
             kind, key = name.split("/", 1)
@@ -136,6 +140,7 @@ class TrainingState:
         state = cls.start(model, plan, memory)
         model.load_state_dict(groups["model"])
         state.memory.load_state_dict(groups["memory"])
+        state.clip.load_state_dict(groups["clip"], strict=False)  # an earlier jensen's checkpoint has none
         state.optimizer.load(groups["optimizer"])
         record = json.loads(metadata["state"])
         state.learning_rate = LearningRate(plan, **record.pop("learning_rate"))
@@ -171,7 +176,8 @@ class Kept:
         """All that changes in place, each once."""
         state = self.state
         moments = {id(tensor): tensor for tensor in state.optimizer.tensors().values()}
-        return [*state.model.state_dict().values(), *state.memory.state_dict().values(), *moments.values()]
+        modules = (state.model, state.memory, state.clip)
+        return [*(t for m in modules for t in m.state_dict().values()), *moments.values()]
 
     @torch.no_grad()
     def take(self) -> None:

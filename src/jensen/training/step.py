@@ -11,6 +11,7 @@ from jensen.errors import UserError
 from jensen.mode import unvalidated
 from jensen.objectives import Bound, elbo, elbo_monte_carlo
 from jensen.objectives.passes import check_bound, check_estimator
+from jensen.training.clip import Clip, Gradients
 from jensen.training.optimizer import Optimizer
 from jensen.training.plan import Plan
 from jensen.training.precision import products
@@ -27,16 +28,13 @@ WholeStep = Callable[[Tensor, Tensor, Tensor], None]
 """``(stored, weight, total)``: takes a step on rows ``[B, *event]``, update and all, and adds the sum of the
 bound over them to ``total``, ``[]``; see `jensen.training.compiler`."""
 
-Gradients = tuple[Tensor | None, ...]
-"""One for each parameter, of its shape; None for a parameter that the bound does not depend on."""
-
 
 class Slope(nn.Module):
     """``stored rows -> sum_b bound_b, d/dw mean_b -bound_b``: a step up to the optimizer's update.
 
-    A module, since it holds what a step reads and changes: weights, buffers, and the estimator's memory. It
-    draws from torch's default generator alone, and changes nothing but buffers, in place (see `in_place`). So
-    it can be traced by running it once (`jensen.training.compiler`).
+    A module, since it holds what a step reads and changes: weights, buffers, the estimator's memory, and the
+    running norm of `Clip`. It draws from torch's default generator alone, and changes nothing but buffers, in
+    place (see `in_place`). So it can be traced by running it once (`jensen.training.compiler`).
     """
 
     def __init__(
@@ -47,6 +45,7 @@ class Slope(nn.Module):
         bound: Bound,
         estimator: Estimator,
         plan: Plan,
+        clip: Clip | None = None,
     ) -> None:
         super().__init__()
         check_bound(bound)
@@ -61,7 +60,7 @@ class Slope(nn.Module):
                 f"kl_warmup is {plan.kl_warmup}: it weighs the KL of an ELBO, and the bound is {bound.name}; "
                 "use elbo or elbo_monte_carlo, or kl_warmup=0"
             )
-        self.model, self.memory = model, memory
+        self.model, self.memory, self.clip = model, memory, clip or Clip(plan)
         self.prepare, self.bound, self.estimator, self.plan = prepare, bound, estimator, plan
 
     @property
@@ -84,7 +83,7 @@ class Slope(nn.Module):
             values = self.estimator(bound, self.model, x, self.plan.num_samples)
             _check_shape(values, stored)
             found = torch.autograd.grad(-values.mean(), learned, allow_unused=True)
-        return values.detach().sum(), _clipped(tuple(map(_dense, found)), self.plan.grad_clip)
+        return values.detach().sum(), self.clip(tuple(map(_dense, found)))
 
 
 def _check_shape(values: Tensor, stored: Tensor) -> None:
@@ -149,15 +148,6 @@ def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
     if gradient is None or gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter, requires_grad=False).copy_(gradient)
-
-
-def _clipped(gradients: Gradients, most: float | None) -> Gradients:
-    """The gradients, scaled down to the norm ``most`` where theirs is larger."""
-    if most is None:
-        return gradients
-    norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
-    factor = (most / (norm + 1e-6)).clamp(max=1.0)
-    return tuple(None if g is None else g * factor for g in gradients)
 
 
 class Step:
