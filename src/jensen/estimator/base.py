@@ -121,6 +121,8 @@ class VAEBase(BaseEstimator):
         """The settings of a fit to ``codes``: parameters, and ``options`` above them."""
         options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
         options |= dict(self.options or {})
+        if options.get("network") == "linear":
+            options.pop("hidden", None)  # which every estimator has, given or not
         if options.get("batch_size") is None:
             options["batch_size"] = int(np.clip(len(codes) // self._batches, 16, 128))
         return options
