@@ -298,6 +298,9 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)
     assert run.settings.bound == "reconstruction"
     assert any("reconstruction" in sentence for sentence in said)
+    for warmup in (4, 5):
+        _, said = resolve(Settings(data=images, epochs=5, kl_warmup=warmup), load(images))
+        assert any("none of the 5 epochs with the whole KL" in sentence for sentence in said) == (warmup == 5)
     settings, said = resolve(Settings(data=images, posterior="low-rank", latent_dim=1), load(images))
     assert settings.rank == 1
     assert any("--rank 1" in sentence for sentence in said)

@@ -233,9 +233,6 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
 def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
     """Refuse conditions that are no modelled columns, or all of them."""
     names = [column.name for column in schema.modelled]
-    twice = next((name for name in condition if condition.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"--condition names {twice} twice; name it once")
     for name in condition:
         left_out = next((c for c in schema.columns if c.name == name and not c.modelled), None)
         if left_out is not None:
