@@ -71,10 +71,14 @@ def test_nan_of_any_type_marks_missing_cells(nan: Any) -> None:
         ((row for row in ROWS), r"^X is of type generator, .* numpy\.array\(list\(X\)\)$"),
         (map(list, ROWS), r"^X is of type map, .* numpy\.array\(list\(X\)\)$"),
         ({"a": [1.0, 2.0, 3.0]}, r"^X is of type dict, .* give pandas\.DataFrame\(X\)$"),
+        (
+            polars.LazyFrame(ROWS),
+            r"^X is of type LazyFrame, .* give the frame that it makes, X\.collect\(\)$",
+        ),
         ([Image.new("L", (4, 4))] * 20, r"^X is images, but rows are \[N, D\]; give numpy\.stack"),
         (Image.new("L", (4, 4)), r"^X is images"),
     ],
-    ids=["path", "Path", "loader", "generator", "map", "dict", "images", "image"],
+    ids=["path", "Path", "loader", "generator", "map", "dict", "lazy", "images", "image"],
 )
 def test_what_is_no_rows_is_refused_in_a_line(given: Any, said: str) -> None:
     for kind in (VariationalAutoencoder, VAEImputer, VAEOutlierDetector):
