@@ -22,6 +22,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def as_typed(value: Any) -> Any:
+    """The value of an option as it is typed: of several numbers, with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
 def check_options(options: object, names: str, test: Callable[[Any], bool], allowed: str) -> None:
     """Refuse option values that fail a test; None (the option was left out) passes.
 
@@ -37,7 +42,7 @@ def check_options(options: object, names: str, test: Callable[[Any], bool], allo
     for name in names.split():
         value = getattr(options, name)
         if value is not None and not test(value):
-            raise UserError(f"{name} is {value}; it must be {allowed}")
+            raise UserError(f"{name} is {as_typed(value)}; it must be {allowed}")
 
 
 def check_choices(options: object) -> None:

@@ -107,6 +107,7 @@ REFUSED = [
     ("impute run soon.csv -o new.csv", "'soon' in row 6", "leave it empty"),
     (f"train faces --schema nowhere.yaml {NEW}", "faces is none", "leave it out"),
     (f"train good.csv --condition age,age {NEW}", "names age twice", "name it once"),
+    (f"train faces --condition label,label {NEW}", "names label twice", "name it once"),
     (f"train good.csv --condition '' {NEW}", "names no column", "leave the option out"),
     ("score run young.csv -o new.csv --strict", "column 'age' has 1 cell below 0", "leave --strict out"),
     ("impute run tables -o new.csv", "tables is a folder", "one file at a time, such as tables/a.csv"),

@@ -187,7 +187,7 @@ def test_the_estimator_takes_a_condition() -> None:
     z = pickle.loads(pickle.dumps(vae)).transform(x)
     assert z.shape == (200, 1)
     assert np.isfinite(vae.score_samples(x)).all()
-    with pytest.raises(ValueError, match="needs context="):
+    with pytest.raises(ValueError, match="condition group, of which a latent code does not say"):
         vae.inverse_transform(z)
 
 

@@ -71,3 +71,15 @@ def test_numbers_of_images_are_called_by_their_places(trained: Path) -> None:
     assert len(names) == 16
     assert names[:5] == ["x0_0", "x0_1", "x0_2", "x0_3", "x1_0"]
     assert column_names(Run.open(trained / "run")) == ["x0", "x1", "x2", "x3", "x4"]
+
+
+def test_numbers_of_one_likelihood_are_on_no_grid(tmp_path: Path, call: Call) -> None:
+    """Whole numbers that are modelled as real ones: halves, and numbers below 0, are as likely as any."""
+    draw = np.random.default_rng(0)
+    data = write(tmp_path / "x.csv", ["a", "b"], draw.integers(0, 30, (80, 2)).tolist())
+    new = write(tmp_path / "new.csv", ["a", "b"], [[-1, 2.5]])
+    run, out = str(tmp_path / "run"), str(tmp_path / "s.csv")
+    done(call, "train", data, "--likelihood", "normal", "--out", run, *TRAIN)
+    _, said = done(call, "score", run, new, "-o", out, "--strict")
+    assert "steps" not in said
+    assert "below 0" not in said

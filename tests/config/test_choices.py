@@ -146,6 +146,11 @@ REFUSED = [
     ({"variance": "optimal", "likelihood": "student-t"}, "optimal"),
     ({"inference": "two-tier", "posterior": "categorical"}, "amortized"),
     ({"kl_warmup": 3, "bound": "iwae"}, "--kl-warmup"),
+    ({"inference": "two-tier", "bound": "beta", "beta": 4.0}, "use --bound elbo, or --inference amortized"),
+    ({"inference": "semi-amortized", "bound": "free-bits"}, "use --bound elbo, or --inference amortized"),
+    ({"inference": "two-tier", "bound": "reconstruction"}, "use --bound elbo, or --inference amortized"),
+    ({"inference": "semi-amortized", "kl_warmup": 3}, "leave it out, or use --inference amortized"),
+    ({"inference": "two-tier", "estimator": "score-function"}, "no encoder to train by it; leave it out"),
     ({"posterior": "low-rank", "rank": 3}, "--rank 2"),
     ({"bound": "renyi", "alpha": -1.0}, "--alpha -1"),
     ({"bound": "renyi", "alpha": 1.0, "estimator": "doubly-reparameterized"}, "sticking-the-landing"),
@@ -293,6 +298,9 @@ def test_choices_that_follow_from_others_are_said(images: str, tmp_path: Path) -
     run = start(tiny(images, posterior="point"), tmp_path / "run", on_choice=said.append)
     assert run.settings.bound == "reconstruction"
     assert any("reconstruction" in sentence for sentence in said)
+    for warmup in (4, 5):
+        _, said = resolve(Settings(data=images, epochs=5, kl_warmup=warmup), load(images))
+        assert any("none of the 5 epochs with the whole KL" in sentence for sentence in said) == (warmup == 5)
     settings, said = resolve(Settings(data=images, posterior="low-rank", latent_dim=1), load(images))
     assert settings.rank == 1
     assert any("--rank 1" in sentence for sentence in said)

@@ -14,6 +14,8 @@ from jensen.errors import UserError
 from jensen.recipes import RECIPES
 
 GIVEN: dict[str, Any] = {
+    "hidden": (8, 4),
+    "activation": "relu",
     "sigma": 2.0,
     "rank": 4,
     "categories": 3,
@@ -45,11 +47,13 @@ def test_every_option_of_the_table_is_tried() -> None:
 
 @pytest.mark.parametrize("option", GIVEN)
 def test_an_option_without_effect_is_refused_with_the_mend(rows: Dataset, option: str) -> None:
-    bound = {"bound": "iwae"} if option == "kl" else {}
+    beside: dict[str, Any] = {"bound": "iwae"} if option == "kl" else {}
+    if option in ("hidden", "activation"):
+        beside = {"network": "linear"}
     with pytest.raises(UserError) as caught:
-        resolve(Settings(**{option: GIVEN[option]}, **bound), rows)
+        resolve(Settings(**{option: GIVEN[option]}, **beside), rows)
     name, value = option.replace("_", "-"), GIVEN[option]
-    shown = f"{value:g}" if isinstance(value, float) else value
+    shown = f"{value:g}" if isinstance(value, float) else "8,4" if option == "hidden" else value
     said = rf"--{name} {shown} has no effect with --\w.*; (add|use) .*--\w.*, or leave it out"
     assert re.fullmatch(said, str(caught.value)), caught.value
 

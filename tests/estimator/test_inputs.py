@@ -1,5 +1,7 @@
 """What may be given where: containers in memory, missing cells, options, and what a refusal leaves."""
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +71,14 @@ def test_nan_of_any_type_marks_missing_cells(nan: Any) -> None:
         ((row for row in ROWS), r"^X is of type generator, .* numpy\.array\(list\(X\)\)$"),
         (map(list, ROWS), r"^X is of type map, .* numpy\.array\(list\(X\)\)$"),
         ({"a": [1.0, 2.0, 3.0]}, r"^X is of type dict, .* give pandas\.DataFrame\(X\)$"),
+        (
+            polars.LazyFrame(ROWS),
+            r"^X is of type LazyFrame, .* give the frame that it makes, X\.collect\(\)$",
+        ),
         ([Image.new("L", (4, 4))] * 20, r"^X is images, but rows are \[N, D\]; give numpy\.stack"),
         (Image.new("L", (4, 4)), r"^X is images"),
     ],
-    ids=["path", "Path", "loader", "generator", "map", "dict", "images", "image"],
+    ids=["path", "Path", "loader", "generator", "map", "dict", "lazy", "images", "image"],
 )
 def test_what_is_no_rows_is_refused_in_a_line(given: Any, said: str) -> None:
     for kind in (VariationalAutoencoder, VAEImputer, VAEOutlierDetector):
@@ -283,3 +289,68 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(kind: Any, bad: Any, sa
     with pytest.raises(ValueError, match=said):
         fresh.fit(bad)
     assert vars(fresh) == vars(kind(**SMALL))
+
+
+COUNTS = np.random.default_rng(0).poisson(5, (60, 3)).astype(float)
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_one_likelihood_of_all_numbers_knows_no_grid(kind: str) -> None:
+    """Whole numbers may be fitted as real ones: then halves and negative numbers are nothing odd."""
+    columns = ["a", "b", "c"]
+    fitted: Any = COUNTS if kind == "array" else pd.DataFrame(COUNTS.astype(int), columns=columns)
+    new: Any = np.array([[-1.0, 2.5, 3.0]])
+    new = new if kind == "array" else pd.DataFrame(new, columns=columns)
+    small: dict[str, Any] = {"hidden": (4,), "epochs": 1, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(VAEOutlierDetector(**small).fit(fitted).score_samples(new)).all()
+        vae = VariationalAutoencoder(likelihood="normal", **small).fit(fitted)
+        assert np.isfinite(vae.score_samples(new)).all()
+    with pytest.warns(UserWarning, match="between its steps of 1"):
+        VariationalAutoencoder(**small).fit(fitted).score_samples(new.clip(0))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "bad", "said"),
+    [
+        (
+            "poisson",
+            -1.0,
+            "X has 1 of 6 values that are no whole numbers of 0 or more (the first is -1.0 at row 1",
+        ),
+        ("poisson", 2.5, "that are no whole numbers of 0 or more"),
+        ("categorical", 50.0, "that are no whole numbers from 0 to "),
+    ],
+)
+def test_rows_that_the_likelihood_cannot_take_are_refused(likelihood: str, bad: float, said: str) -> None:
+    vae = VariationalAutoencoder(likelihood=likelihood, hidden=(4,), epochs=1, random_state=0).fit(COUNTS)
+    rows = COUNTS[:2].copy()
+    rows[1, 0] = bad
+    for use in (vae.transform, vae.score_samples, vae.partial_fit):
+        with pytest.raises(UserError, match=re.escape(said)) as caught:
+            use(rows)
+        assert str(caught.value).endswith("give rows like those fitted, or fit on these")
+    detector = VAEOutlierDetector(likelihood=likelihood, hidden=(4,), epochs=1, random_state=0).fit(COUNTS)
+    with pytest.raises(UserError, match=re.escape(said)):
+        detector.predict(rows)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        VAEOutlierDetector(options={"posterior": "point"}),
+        VAEImputer(posterior="point", bound="reconstruction"),
+    ],
+)
+def test_a_point_has_no_density_to_score_or_to_fill_by(estimator: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"point', which has no density .* give another one, such as 'diagonal'"
+    ):
+        estimator.fit(COUNTS)
+
+
+def test_codes_do_not_say_what_is_given() -> None:
+    vae = VariationalAutoencoder(2, hidden=(4,), epochs=1, options={"condition": ["x0"]}).fit(COUNTS)
+    with pytest.raises(UserError, match="fitted under the condition x0, of which a latent code does not say"):
+        vae.inverse_transform(vae.transform(COUNTS))

@@ -91,6 +91,10 @@ def test_mends_that_are_of_files_are_not_offered() -> None:
     mixed = pd.DataFrame(ROWS, columns=list("abc")).assign(word=["a", "b"] * 20)
     with pytest.raises(UserError, match=r"leave likelihood out, or leave that column out of X$"):
         VariationalAutoencoder(**SMALL, likelihood="normal").fit(mixed)
+    with pytest.raises(
+        UserError, match=r"leave likelihood out: the likelihood of columns models what is there$"
+    ):
+        VariationalAutoencoder(**SMALL, likelihood="normal").fit(np.where(ROWS > 2, np.nan, ROWS))
 
 
 def test_words_of_a_sentence_are_no_values() -> None:

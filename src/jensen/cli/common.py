@@ -73,10 +73,11 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
 
     check_kept(options.out, options.data, run.settings.data)
     images = ImageOptions.like(run.event_shape, skip_bad=options.skip_bad)
+    by_column = run.settings.likelihood == "columns"
     dataset = load_rows(
         options.data,
         options.data_dir,
-        schema=run.schema,
+        schema=run.schema if by_column or run.schema is None else run.schema.of_numbers(),
         strict=options.strict,
         images=images,
         on_choice=say,

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from jensen.config.settings import Settings
-from jensen.errors import UserError, dashed
+from jensen.errors import UserError, as_typed, dashed
 
+LAYERED = ("mlp", "conv", "resnet")
 CATEGORICAL = ("categorical", "gumbel-softmax", "straight-through")
 
 NEEDS: list[tuple[str, dict[str, tuple[str, ...]], str]] = [
+    ("hidden", {"network": LAYERED}, "use --network mlp"),
+    ("activation", {"network": LAYERED}, "use --network mlp"),
     ("sigma", {"variance": ("fixed",)}, "add --variance fixed"),
     ("rank", {"posterior": ("low-rank",)}, "add --posterior low-rank"),
     ("categories", {"posterior": CATEGORICAL}, "add --posterior categorical, say"),
@@ -52,7 +55,7 @@ def without_effect(settings: Settings) -> Iterator[tuple[str, str, str]]:
         if served or value in (DEFAULTS[name], OFF.get(name)):
             continue
         beside = " and ".join(f"--{choice} {chosen}" for choice, chosen in made.items())
-        said = f"{value:g}" if isinstance(value, float) else value
+        said = f"{value:g}" if isinstance(value, float) else as_typed(value)
         yield name, f"{dashed(name)} {said} has no effect with {beside}", mend
 
 

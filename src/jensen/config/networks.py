@@ -47,7 +47,7 @@ def choose_network(s: Settings, event_shape: Sequence[int], said: list[str]) -> 
                 f"{math.prod(event_shape):,} inputs are hard to train: {SMALLER}"
             )
     if s.network not in CONVOLUTIONS:
-        return s.replace(hidden=WIDTHS) if s.hidden is None else s
+        return s.replace(hidden=WIDTHS) if s.hidden is None and s.network != "linear" else s
     if picture is None or not fits:
         what = "images of [H, W], [C, H, W] or [H, W, C] with sides from 8 to 256 and 1, 3 or 4 channels"
         mend = f"{SMALLER}, or use --network mlp" if beyond else "use --network mlp"

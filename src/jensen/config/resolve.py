@@ -136,6 +136,11 @@ def _remarks(s: Settings, dataset: Dataset) -> list[str]:
         said.append("--bound beta with --beta 1 is the ELBO; give the KL another weight, such as --beta 4")
     if s.bound in ("iwae", "renyi") and s.num_samples == 1:
         said.append(f"with --num-samples 1 the {s.bound} bound is the ELBO; give 5 or more")
+    if s.epochs is not None and s.kl_warmup >= s.epochs:
+        said.append(
+            f"--kl-warmup {s.kl_warmup} leaves none of the {s.epochs} epochs with the whole KL: training "
+            "ends before it maximises the bound"
+        )
     if s.exposure == "total":
         said.append("--exposure total: figures are of log p(x | total), comparable with such figures only")
     if s.posterior == "straight-through":

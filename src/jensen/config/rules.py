@@ -158,6 +158,27 @@ RULES: list[Rule] = [
         ),
     ),
     (
+        lambda s: s.inference != "amortized" and s.bound in ("beta", "free-bits", "reconstruction"),
+        lambda s: (
+            f"--inference {s.inference} maximises the ELBO of each datum whatever the bound, so that "
+            f"posteriors would not be those of --bound {s.bound}; use --bound elbo, or --inference amortized"
+        ),
+    ),
+    (
+        lambda s: s.inference != "amortized" and bool(s.kl_warmup),
+        lambda s: (
+            f"--inference {s.inference} maximises the ELBO of each datum, its whole KL from the first epoch "
+            f"on, whatever --kl-warmup {s.kl_warmup} says; leave it out, or use --inference amortized"
+        ),
+    ),
+    (
+        lambda s: s.inference == "two-tier" and s.estimator != "pathwise",
+        lambda s: (
+            f"--estimator {s.estimator} has no effect with --inference two-tier, which has no encoder to "
+            "train by it; leave it out"
+        ),
+    ),
+    (
         lambda s: s.inference == "two-tier" and s.prior == "vamp",
         lambda s: "--prior vamp is made of the encoder, and two-tier inference has none; use another prior",
     ),
@@ -212,9 +233,6 @@ def check_rows(settings: Settings, dataset: Dataset) -> None:
 def _check_condition(condition: tuple[str, ...], schema: Schema) -> None:
     """Refuse conditions that are no modelled columns, or all of them."""
     names = [column.name for column in schema.modelled]
-    twice = next((name for name in condition if condition.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"--condition names {twice} twice; name it once")
     for name in condition:
         left_out = next((c for c in schema.columns if c.name == name and not c.modelled), None)
         if left_out is not None:

@@ -59,6 +59,9 @@ class Settings(Plan, ObjectiveSettings, ModelSettings, DataSettings):
         check_options(
             self, "latent_dim rank components inner_steps backward_samples", lambda v: v >= 1, "at least 1"
         )
+        twice = next((name for name in self.condition if self.condition.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"--condition names {twice} twice; name it once")
         check_options(self, "categories", lambda v: v >= 2, "at least 2")
         check_options(
             self, "latent_dim rank components categories", lambda v: v < LIMIT, f"less than {LIMIT:,}"

@@ -86,6 +86,8 @@ def _leading_to_rows(data: Any) -> str:
         return "its data set, loader.dataset, or dataset.tensors[0] of a TensorDataset"
     if type(data).__name__ == "AnnData":
         return "one of its matrices, as in adata.X, or train on the file with jensen.session.start"
+    if type(data).__name__ == "LazyFrame":  # of polars
+        return "the frame that it makes, X.collect()"
     if isinstance(data, Iterator):
         return "all of them at once, as numpy.array(list(X))"
     return "pandas.DataFrame(X)" if isinstance(data, Mapping) else ""

@@ -137,6 +137,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 does not say.
         """
         check_is_fitted(self, "fitted_")
+        if given := self.fitted_.settings.condition:
+            raise UserError(
+                f"X was fitted under the condition {', '.join(given)}, of which a latent code does not say; "
+                "fit without 'condition' in options to decode codes"
+            )
         z = torch.from_numpy(np.array(X, dtype=np.float64))
         if z.dim() != 2 or z.shape[1] != self._n_features_out:
             raise UserError(f"the codes have shape {tuple(z.shape)}; give [N, {self._n_features_out}]")

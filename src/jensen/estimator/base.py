@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jensen.data.arrays import Array
+from jensen.data.domains import check_domain
 from jensen.data.python import kind_of
 from jensen.errors import UserError
 from jensen.estimator.containers import Container
 from jensen.estimator.core import Fitted, alone, fit, settings_of
 from jensen.estimator.rows import as_rows
+from jensen.estimator.words import in_python
 
 OPTIONS = (
     "latent_dim",
@@ -90,6 +93,8 @@ class VAEBase(BaseEstimator):
         if before is None:
             self.container_ = self._contain(rows)
         codes = self.container_.encode(rows)
+        if before is not None:
+            self._check_domain(codes)
         options = self._options(codes)
         if epochs is not None:
             options["epochs"] = epochs
@@ -116,6 +121,8 @@ class VAEBase(BaseEstimator):
         """The settings of a fit to ``codes``: parameters, and ``options`` above them."""
         options = {name: getattr(self, name) for name in OPTIONS if hasattr(self, name)}
         options |= dict(self.options or {})
+        if options.get("network") == "linear":
+            options.pop("hidden", None)  # which every estimator has, given or not
         if options.get("batch_size") is None:
             options["batch_size"] = int(np.clip(len(codes) // self._batches, 16, 128))
         return options
@@ -169,7 +176,22 @@ class VAEBase(BaseEstimator):
                 f"likelihood={likelihood!r} needs complete rows, and X has missing cells; fill them, or fit "
                 "without likelihood: that of columns models what is there"
             )
+        self._check_domain(codes)
         return codes
+
+    def _check_domain(self, codes: Array) -> None:
+        """Refuse numbers that the one likelihood of all columns cannot take; missing cells are none.
+
+        Raises:
+            UserError: how many, and the first of them.
+        """
+        preparation = self.fitted_.preparation
+        if preparation.marginals is not None:
+            return
+        there = torch.from_numpy(np.where(np.isnan(codes), 0.0, codes))
+        support, binarize, levels = preparation.support, preparation.binarize, preparation.value_range
+        with in_python():
+            check_domain(there, support, binarize, levels, name="X", trained=True)
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are data, and sparse matrices are made dense."""

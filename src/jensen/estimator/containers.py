@@ -27,6 +27,8 @@ class Container:
     """Of a pandas frame as text, of a polars frame as its types."""
     labels: tuple[Any, ...] = ()
     """Of the columns of a pandas frame, which may be numbers or tuples."""
+    alike: bool = False
+    """Whether all columns are numbers to one likelihood, whatever their types."""
 
     @staticmethod
     def of(data: Any) -> "Container":
@@ -63,7 +65,7 @@ class Container:
         columns = [
             replace(c, type="continuous", levels=()) if whether_numbers(c) else c for c in self.schema.columns
         ]
-        return replace(self, schema=replace(self.schema, columns=tuple(columns)))
+        return replace(self, schema=replace(self.schema, columns=tuple(columns)), alike=True)
 
     @property
     def numeric(self) -> bool:
@@ -89,10 +91,11 @@ class Container:
         Raises:
             UserError: they have other columns, or of other types.
         """
+        schema = self.schema.of_numbers() if self.alike else self.schema
         if kind_of(data) == "array":
-            encoded = _encode_array(np.asarray(data, dtype=np.float64), self.schema)
+            encoded = _encode_array(np.asarray(data, dtype=np.float64), schema)
         else:
-            encoded = encode_table(to_arrow(data), self.schema, name="X")
+            encoded = encode_table(to_arrow(data), schema, name="X")
         for sentence in sentences("X", encoded.odd):
             warnings.warn(sentence, UserWarning, stacklevel=2)
         return encoded.x

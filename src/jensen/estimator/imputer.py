@@ -203,6 +203,11 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     def _options(self, codes: Array) -> dict[str, Any]:
         options = super()._options(codes)
+        if options["posterior"] == "point":
+            raise UserError(
+                "posterior is 'point', which has no density to weigh what is filled in by; give another one, "
+                "such as 'diagonal', or leave it out"
+            )
         if options["latent_dim"] is None:
             options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
         options.setdefault("average", AVERAGE)

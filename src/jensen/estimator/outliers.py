@@ -133,7 +133,9 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
             ValueError: X cannot be used; the message says how to mend it.
         """
         rows = self._checked(X, reset=False)
-        return self._combine(self._nats(self.container_.encode(rows)))
+        codes = self.container_.encode(rows)
+        self._check_domain(codes)
+        return self._combine(self._nats(codes))
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples(X) - offset_``: negative for outliers."""
@@ -158,6 +160,11 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
             raise UserError(
                 "options has 'condition', which needs power=1: other scores are by latents of the prior, "
                 "which do not say what is given"
+            )
+        if options.get("posterior") == "point":
+            raise UserError(
+                "options has 'posterior': 'point', which has no density to score rows by; give another one, "
+                "such as 'diagonal', or leave it out"
             )
         if options["latent_dim"] is None:
             options["latent_dim"] = min(LATENTS, codes.shape[1])

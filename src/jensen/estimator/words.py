@@ -12,6 +12,7 @@ HINTS = get_type_hints(Settings)
 NUMBER = r"-?[\d.]+(e-?\d+)?"
 PHRASES = {
     "--binarize dynamic or static": "X of zeros and ones",
+    "those of its training, or train a run on these": "those fitted, or fit on these",
     "make the column's type ignore with --schema": "leave that column out of X",
     "give it another type with --schema": "give X with that column changed",
 }
@@ -46,8 +47,9 @@ def _parameter(option: re.Match[str]) -> str:
     colon = option["colon"] or ""
     if re.fullmatch(NUMBER, value):
         return f"{name}={value}{colon}"
-    is_value = colon or value in get_args(HINTS.get(name))
-    return f"{name}={value!r}{colon}" if is_value else f"{name} {value}"
+    # "--condition zz: there is ...", but "leave --likelihood out: the ...".
+    is_value = (colon and value != "out") or value in get_args(HINTS.get(name))
+    return f"{name}={value!r}{colon}" if is_value else f"{name} {value}{colon}"
 
 
 def numbers_wanted(name: str) -> str:

@@ -7,7 +7,7 @@ missing cell. `jensen.data.tables.codec` codes and decodes.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jensen.data.words import count, few
@@ -90,6 +90,16 @@ class Schema:
     def modelled(self) -> tuple[Column, ...]:
         """The columns of the codes ``[N, C]``."""
         return tuple(column for column in self.columns if column.modelled)
+
+    def of_numbers(self) -> "Schema":
+        """The schema for one likelihood of all numbers, which knows no grid and no type of a column."""
+        free = ("continuous", "positive", "count")
+        return replace(
+            self,
+            columns=tuple(
+                replace(c, type="continuous", step=None) if c.type in free else c for c in self.columns
+            ),
+        )
 
     def sentences(self) -> list[str]:
         """What a user should know of the columns: how many of each type, and what was done to some."""
