@@ -8,6 +8,10 @@ import pytest
 from PIL import Image
 
 import jensen.cli
+from jensen.cli.common import _check_shape
+from jensen.config.settings import Settings
+from jensen.errors import UserError
+from jensen.run import Run
 from tests.cli.helpers import TRAIN, Call, digests
 
 HEADER = "age,height,town,born"
@@ -308,3 +312,14 @@ def test_impute_counts_what_it_fills(place: Path, call: Call, tmp_path: Path) ->
     assert "2 cells of categories that training had not, left as is" in said
     assert "4 missing cells in 3 rows filled" in said
     assert out.read_text().count("Bonn") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "move"), [((3, 4, 5), "(x, 1, -1)"), ((4, 5, 3), "(x, -1, 1)"), ((4, 5), "")]
+)
+def test_channels_at_the_other_end_are_named(given: tuple[int, ...], move: str) -> None:
+    run = Run(Path("run"), Settings(), {"data": {"shape": [9, *((3, 4, 5) if given[0] == 4 else (4, 5, 3))]}})
+    with pytest.raises(UserError, match=r"rows of shape .* but run was trained on rows of shape") as error:
+        _check_shape(run, "x.npy", given)
+    assert ("np.moveaxis" + move in str(error.value)) == bool(move)
+    assert ("moveaxis" in str(error.value)) == bool(move)

@@ -18,6 +18,7 @@ from jensen.data import (
     load,
     match_preparation,
 )
+from jensen.data.stored import Stored
 from jensen.errors import UserError
 
 
@@ -205,6 +206,24 @@ def test_other_rows_meet_a_preparation(digits: Dataset, dataset_of) -> None:
     continuous = fit_preparation(digits, support="real")
     assert match_preparation(static, continuous, 7) is static
     assert continuous.shown_range == (0, 16)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_zeros_and_ones_are_black_and_white_to_dynamic_binarization(
+    digits: Dataset, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such are a run's own samples, whatever its grey values: they were taken as nearly black."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dynamic = fit_preparation(digits, support="binary", binarize="dynamic")
+    samples = binarize_static(digits, 7)
+    drawn = samples.x[:]
+    if on_disk:
+        np.save(tmp_path / "x.npy", drawn.numpy())
+        samples = replace(samples, x=Stored(tmp_path / "x.npy"))
+    matched = match_preparation(samples, dynamic)
+    assert isinstance(matched.x, Stored) == on_disk
+    assert matched.x.dtype == digits.x.dtype
+    assert torch.equal(dynamic(matched.x[:]), drawn.float())
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from sklearn import datasets
 
 from jensen.config.settings import Settings
-from jensen.data import load
-from jensen.data.strange import strange, strange_numbers
+from jensen.data import fit_preparation, load, load_rows
+from jensen.data.strange import another_scale, strange, strange_numbers
 from jensen.session import start
 
 DRAW = np.random.default_rng(0)
@@ -85,3 +85,30 @@ def test_training_says_where_a_strange_number_is(tmp_path: Path) -> None:
     assert "column 'age': 2 rows have 999, far from all others (" in found
     assert "if it stands for missing, leave such cells empty and train again" in found
     assert "column 'weight'" not in found
+
+
+GREY = DRAW.integers(0, 256, (20, 6, 6)).astype(np.uint8)
+GREY[:, 0, :2] = 0, 255
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "ends"),
+    [
+        (GREY, GREY / 255, "from 0 to 1, the training images from 0 to 255"),
+        (GREY, (GREY > 99).astype(np.uint8), "from 0 to 1, the training images from 0 to 255"),
+        (GREY / 255, GREY, "from 0 to 255, the training images from 0 to 1"),
+        (GREY / 255, GREY / 127.5 - 1, "from -1 to 1, the training images from 0 to 1"),
+        (GREY, GREY.astype(np.uint16) * 257, "from 0 to 6.554e+04, the training images from 0 to 255"),
+        (GREY, GREY // 64, ""),  # dark, and of the same scale
+        (GREY, GREY[:1] * 0, ""),
+        (GREY, GREY.astype(float), ""),
+        (GREY / 255, GREY / 255 * 1.2 - 0.1, ""),
+        (GREY.reshape(20, 36) / 255, GREY.reshape(20, 36), ""),  # no images
+    ],
+)
+def test_images_on_another_scale_than_those_of_training_are_said(
+    trained: np.ndarray, given: np.ndarray, ends: str
+) -> None:
+    said = another_scale(load_rows(given), fit_preparation(load(trained)))
+    assert len(said) == bool(ends)
+    assert all(ends in sentence for sentence in said)

@@ -70,6 +70,7 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
         UserError: another number or arrangement of features, or values that the model cannot take.
     """
     from jensen.data import ImageOptions, load_rows, match_preparation
+    from jensen.data.strange import another_scale
 
     check_kept(options.out, options.data, run.settings.data)
     images = ImageOptions.like(run.event_shape, skip_bad=options.skip_bad)
@@ -89,14 +90,32 @@ def rows_for(run: "Run", model: "VAE", options: RowsOptions) -> "Dataset":
         raise UserError(
             f"{run.path} was trained on {was}, and {options.data} is {given}; give data of that kind"
         )
-    if dataset.event_shape != run.event_shape:
-        raise UserError(
-            f"{options.data} has rows of shape {list(dataset.event_shape)}, but {run.path} was trained on "
-            f"rows of shape {list(run.event_shape)}; give data of that shape"
-        )
+    _check_shape(run, options.data, dataset.event_shape)
     _check_features(run, dataset)
     _check_given(run, model, dataset)
-    return match_preparation(dataset, run.preparation)
+    dataset = match_preparation(dataset, run.preparation)
+    for sentence in another_scale(dataset, run.preparation):
+        say(sentence)
+    return dataset
+
+
+def _check_shape(run: "Run", name: str, given: tuple[int, ...]) -> None:
+    """Refuse rows of another shape than in training.
+
+    Raises:
+        UserError: both shapes; and how to move the channels of images that have them at the other end.
+    """
+    known = run.event_shape
+    if given == known:
+        return
+    mend = "give data of that shape"
+    if len(given) == 3 and known in ((*given[1:], given[0]), (given[2], *given[:2])):
+        ends = (1, -1) if known == (*given[1:], given[0]) else (-1, 1)
+        mend += f": an array with its channels moved there, by np.moveaxis(x, {ends[0]}, {ends[1]})"
+    raise UserError(
+        f"{name} has rows of shape {list(given)}, but {run.path} was trained on rows of shape {list(known)}; "
+        f"{mend}"
+    )
 
 
 def _check_features(run: "Run", dataset: "Dataset") -> None:

@@ -5,15 +5,11 @@ and how to come back; ``evaluation_blocks`` and ``write_rows`` are the two ends 
 """
 
 from jensen.data.arrays import image_layout
+from jensen.data.binarized import binarize_static
 from jensen.data.blocks import evaluation_blocks
 from jensen.data.dataset import Dataset, load, load_rows
 from jensen.data.domains import BINARIZE, SUPPORTS, check_domain
-from jensen.data.fitting import (
-    SCALINGS,
-    binarize_static,
-    fit_preparation,
-    match_preparation,
-)
+from jensen.data.fitting import SCALINGS, fit_preparation, match_preparation
 from jensen.data.grid import image_grid
 from jensen.data.images.decode import ImageOptions, parse_size
 from jensen.data.named import NAMED

@@ -62,7 +62,7 @@ def check_layout(shape: tuple[int, ...], name: str) -> None:
         )
     if 0 in shape:
         raise UserError(
-            f"{name} holds an empty array of shape {shape}; give at least 3 rows of at least 1 value"
+            f"{name} holds an empty array of shape {shape}; give at least 1 row, of at least 1 value"
         )
 
 

@@ -3,18 +3,16 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.data.arrays import CHUNK, Array, chunks
-from jensen.data.cache import cached
-from jensen.data.dataset import Dataset, digest_rows
+from jensen.data.binarized import binarize_static, black_and_white
+from jensen.data.dataset import Dataset
 from jensen.data.domains import check_domain
 from jensen.data.labelling import give_known_labels
-from jensen.data.npy import NpyFile
 from jensen.data.preparation import Preparation
 from jensen.data.seeds import ONE_DRAW, generator
 from jensen.data.shares import Share, draw_distinct
@@ -26,7 +24,6 @@ from jensen.errors import UserError
 SCALINGS = ("auto", "none", "standard", "per-dimension")
 SAMPLE = 1 << 19
 """Training rows to which the columns of a table larger than memory are fitted."""
-_STATIC_BLOCK = 1024  # rows per generator of static binarization; changing it changes the drawn data
 
 
 def fit_preparation(
@@ -108,58 +105,11 @@ def _for_marginals(dataset: Dataset) -> Tensor:
     return dataset.x[numbers[some.sort().values]]
 
 
-def binarize_static(dataset: Dataset, seed: int = ONE_DRAW) -> Dataset:
-    """The data set with every value drawn once: 1 with probability ``(x - low) / (high - low)``, uint8.
-
-    The draw depends on the seed, the values and their row numbers alone. Rows on disk are drawn to the cache.
-
-    Raises:
-        UserError: values outside the grey range; the cache cannot be written.
-    """
-
-    def build(folder: Path) -> dict[str, str]:
-        check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
-        with NpyFile(folder / "x.npy") as file:
-            for block in _drawn(dataset, seed):
-                file.write(block.numpy())
-        return {"digest": digest_rows(Stored(folder / "x.npy"))}
-
-    if isinstance(dataset.x, Stored):
-        folder, record = cached("binarized", [dataset.digest, dataset.value_range, seed], build)
-        x: Tensor | Stored = Stored(folder / "x.npy")
-        digest = record["digest"]
-    else:
-        check_domain(dataset.x, "binary", "static", dataset.value_range, name=dataset.name)
-        x = torch.cat(list(_drawn(dataset, seed)))
-        digest = digest_rows(x)
-    return replace(
-        dataset,
-        x=x,
-        value_range=(0.0, 1.0),
-        digest=digest,
-        is_binary=True,
-        grey_range=dataset.value_range,
-    )
-
-
-def _drawn(dataset: Dataset, seed: int) -> Iterator[Tensor]:
-    """The rows, block after block, as zeros and ones of uint8."""
-    low, high = dataset.value_range
-    for number, start in enumerate(range(0, len(dataset.x), _STATIC_BLOCK)):
-        rows = dataset.x[start : start + _STATIC_BLOCK]
-        probability = (rows.to(torch.float32) - low) / (high - low)
-        # A whole block is drawn even where fewer rows are left: further rows would not change these.
-        uniform = torch.rand(
-            (_STATIC_BLOCK, *dataset.event_shape), generator=generator(seed, "static", number)
-        )
-        yield (uniform[: len(rows)] < probability).to(torch.uint8)
-
-
 def match_preparation(dataset: Dataset, preparation: Preparation, seed: int = ONE_DRAW) -> Dataset:
     """Other rows than those fitted, ready for a preparation: checked, and drawn once where it is static.
 
-    Grey values are read in the range of the data that were fitted. Rows of 0 and 1 stay as they are. For a
-    preparation that takes labels, the rows carry theirs.
+    Grey values are read in the range of the data that were fitted. Rows of 0 and 1, such as a
+    run's own samples, are black and white. For a preparation that takes labels, the rows carry theirs.
 
     Raises:
         UserError: values outside the domain of the preparation's likelihood, or labels that it lacks.
@@ -171,6 +121,8 @@ def match_preparation(dataset: Dataset, preparation: Preparation, seed: int = ON
     check_domain(dataset.x, support, binarize, grey_range, name=dataset.name, trained=True)
     if preparation.binarize == "static" and not dataset.is_binary:
         dataset = binarize_static(replace(dataset, value_range=grey_range), seed)
+    if preparation.binarize == "dynamic" and dataset.is_binary and grey_range != dataset.value_range:
+        dataset = black_and_white(dataset, preparation)
     return dataset if preparation.labels is None else give_known_labels(dataset, preparation.labels)
 
 

@@ -2,13 +2,17 @@
 
 import numpy as np
 
-from jensen.data.arrays import Array, place_names
+from jensen.data.arrays import Array, chunks, place_names
 from jensen.data.dataset import Dataset
+from jensen.data.preparation import Preparation
 from jensen.data.stored import Stored
 from jensen.data.words import count
 
 CODE_BEYOND, BEYOND = 1.0, 1000.0
 """How many times their range a number lies beyond the others: one that is written in nines, and any."""
+OUTSIDE, WITHIN = 0.5, 0.02
+"""Of the range of the training images, how far beyond it others reach, or how little of it they take, before
+it is said that they may be on another scale."""
 NAMED = 5
 """Columns of which it is said, at most."""
 
@@ -35,6 +39,26 @@ def strange_numbers(dataset: Dataset) -> list[str]:
         found += [_sentence(name, values, value, others, table=dataset.schema is not None) for value in far]
     more = len(found) - NAMED
     return [*found[:NAMED], *([f"{count(more, 'more column')} with such numbers"] if more > 0 else [])]
+
+
+def another_scale(dataset: Dataset, preparation: Preparation) -> list[str]:
+    """What to say of images for a trained run that lie on another scale than those of its training.
+
+    Such as 0 to 1 where these were 0 to 255: a density takes any number, and the figures look like others.
+    """
+    low, high = preparation.pictured or preparation.value_range
+    known = preparation.pictured is None and dataset.value_range == preparation.value_range
+    if not dataset.is_image or known or preparation.binarize == "static":
+        return []
+    ends = [(float(x.min()), float(x.max())) for x in (dataset.x[r].numpy() for r in chunks(dataset.x))]
+    least, most = min(end[0] for end in ends), max(end[1] for end in ends)
+    beyond = max(low - least, most - high) > OUTSIDE * (high - low)
+    if not beyond and not 0 < most - least < WITHIN * (high - low):
+        return []
+    return [
+        f"{dataset.name} has values from {least:.4g} to {most:.4g}, the training images from {low:.4g} to "
+        f"{high:.4g}: if they are on another scale, bring them to that one, or what is said of them is wrong"
+    ]
 
 
 def strange(values: Array) -> list[float]:
