@@ -9,8 +9,9 @@ those before, and Adam, which remembers its square for a thousand steps, takes s
 Each case is trained by several seeds, which share their first weights and batches between the two arms; what
 is compared is the best validation bound.
 
-Images: overlapping patches of scikit-learn's two photographs, 64 x 64 in colour, and Fashion-MNIST's first
-6,000 as Poisson counts; MNIST's first 10,000, dynamically binarized, are a case without spikes.
+Images: overlapping patches of scikit-learn's two photographs, 64 x 64 in colour, as real numbers and as
+counts; Fashion-MNIST's first 6,000 as counts; MNIST's first 10,000, dynamically binarized, are a case without
+spikes.
 
 Writes benchmarks/results/gradient_spikes.json.
 """
@@ -36,6 +37,7 @@ SIDE, APART = 64, 42
 """Of the patches, and between their corners."""
 CASES: dict[str, dict[str, Any]] = {
     "colour patches, normal": {"epochs": 40},
+    "colour patches, Poisson": {"epochs": 20, "likelihood": "poisson", "batch_size": 32},
     "Fashion-MNIST, Poisson": {"epochs": 3, "likelihood": "poisson"},
     "MNIST, Bernoulli": {"epochs": 3, "binarize": "dynamic"},
 }
