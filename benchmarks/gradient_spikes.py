@@ -10,8 +10,8 @@ Each case is trained by several seeds, which share their first weights and batch
 is compared is the best validation bound.
 
 Images: overlapping patches of scikit-learn's two photographs, 64 x 64 in colour, as real numbers and as
-counts; Fashion-MNIST's first 6,000 as counts; MNIST's first 10,000, dynamically binarized, are a case without
-spikes.
+counts; Fashion-MNIST's first 6,000 as counts. Without spikes, for comparison: MNIST's first 10,000,
+dynamically binarized, and dense networks.
 
 Writes benchmarks/results/gradient_spikes.json.
 """
@@ -40,12 +40,16 @@ CASES: dict[str, dict[str, Any]] = {
     "colour patches, Poisson": {"epochs": 20, "likelihood": "poisson", "batch_size": 32},
     "Fashion-MNIST, Poisson": {"epochs": 3, "likelihood": "poisson"},
     "MNIST, Bernoulli": {"epochs": 3, "binarize": "dynamic"},
+    "Fashion-MNIST, Poisson, mlp": {"epochs": 3, "likelihood": "poisson", "network": "mlp"},
+    "digits, normal, mlp": {"epochs": 30, "network": "mlp"},
 }
 ARMS = {"none": 0.0, "clipped": CLIP_RATIO}
 
 
 def rows_of(case: str) -> np.ndarray:
     """A case's images."""
+    if case.startswith("digits"):
+        return load("digits").rows("train").numpy()
     if case.startswith("MNIST"):
         return load("mnist").rows("train")[:10_000].numpy()
     if case.startswith("Fashion"):
@@ -59,12 +63,11 @@ def rows_of(case: str) -> np.ndarray:
 
 def trained(case: str, seed: int, ratio: float, quick: bool) -> dict[str, float]:
     """The worst epoch's bound and the best validation bound of a run, nats per datum."""
-    changes: dict[str, Any] = CASES[case] | ({"epochs": 1} if quick else {})
+    changes: dict[str, Any] = {"network": "conv"} | CASES[case] | ({"epochs": 1} if quick else {})
     with tempfile.TemporaryDirectory() as name:
         np.save(Path(name) / "x.npy", rows_of(case)[: 300 if quick else None])
         settings = Settings(
             data=str(Path(name) / "x.npy"),
-            network="conv",
             seed=seed,
             patience=0,
             grad_clip_ratio=ratio,

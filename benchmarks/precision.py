@@ -7,8 +7,7 @@
 MNIST with dynamic binarization, 784-200-200-M and mirror. Each seed trains twice, `--precision float32` and
 `--precision bf16`; what is compared is the importance-weighted bound on the test rows, evaluated in float32.
 The difference of a seed's two runs contains what rounding changes at once, and that two runs which differ by
-roundings drift apart as two seeds do: over the seeds its mean must be no further from zero than chance
-explains, and small beside the standard error of one run's bound over the test rows (0.2 nats).
+roundings drift apart as two seeds do: over the seeds its mean must be within its standard error of zero.
 
 On a processor without bfloat16 instructions the same roundings are made and the products taken in float32
 (`jensen.training.precision`), so the study can be made anywhere. Adds to

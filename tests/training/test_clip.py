@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from jensen.errors import UserError
 from jensen.training.clip import SHARE, Clip
 from jensen.training.plan import Plan
-from tests.training.cases import dataset, problem
+from tests.training.cases import problem
 
 
 def lengths(clip: Clip, given: list[float]) -> list[float]:
@@ -95,4 +95,3 @@ def test_convolutions_have_it_by_default(changes: dict[str, Any], expected: floa
     it = problem("", kind="image", **changes)
     assert it.settings.grad_clip_ratio == expected
     assert it.slope.clip.ratio == expected
-    assert dataset("image").event_shape == (8, 8)

@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 
+from jensen.config.data_rules import check_rows
 from jensen.config.effect import CATEGORICAL, DEFAULTS
 from jensen.config.networks import CONVOLUTIONS, choose_network
-from jensen.config.rules import check_combination, check_rows
+from jensen.config.rules import check_combination
 from jensen.config.settings import Settings
 from jensen.data import Dataset
 from jensen.data.arrays import looks_like_counts
@@ -40,7 +41,7 @@ def resolve(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
         The settings, and a sentence for each choice that a user might not expect.
 
     Raises:
-        UserError: a combination that cannot be right (see `jensen.config.rules`).
+        UserError: a combination that cannot be right (see `jensen.config.rules`), or does not suit the data.
     """
     said: list[str] = []
     s = _likelihood(settings, dataset, said)

@@ -60,6 +60,19 @@ def unspoilt(fit: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     return attempt
 
 
+def check_density(options: Mapping[str, Any], purpose: str) -> None:
+    """Refuse a point posterior where its density is needed, before anything is trained.
+
+    Raises:
+        UserError: what it is needed for, and what to give.
+    """
+    if options.get("posterior") == "point":
+        raise UserError(
+            f"the posterior is 'point', which has no density {purpose}; give another one, such as "
+            "'diagonal', or leave it out"
+        )
+
+
 class VAEBase(BaseEstimator):
     """A variational autoencoder behind scikit-learn's interface."""
 

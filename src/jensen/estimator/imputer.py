@@ -13,7 +13,7 @@ from jensen.data.arrays import Array
 from jensen.data.python import kind_of, to_arrow
 from jensen.data.seeds import derive_seed
 from jensen.errors import UserError
-from jensen.estimator.base import VAEBase, unspoilt
+from jensen.estimator.base import VAEBase, check_density, unspoilt
 from jensen.estimator.containers import with_columns
 from jensen.estimator.core import Fitted, alone, fit, settings_of
 from jensen.estimator.rows import check_marker, unmarked
@@ -203,11 +203,7 @@ class VAEImputer(TransformerMixin, VAEBase):
 
     def _options(self, codes: Array) -> dict[str, Any]:
         options = super()._options(codes)
-        if options["posterior"] == "point":
-            raise UserError(
-                "posterior is 'point', which has no density to weigh what is filled in by; give another one, "
-                "such as 'diagonal', or leave it out"
-            )
+        check_density(options, "to weigh what is filled in by")
         if options["latent_dim"] is None:
             options["latent_dim"] = int(np.clip(codes.shape[1] // 2, 8, 16))
         options.setdefault("average", AVERAGE)

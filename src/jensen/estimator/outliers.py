@@ -8,7 +8,7 @@ from sklearn.base import OutlierMixin
 from jensen.data.arrays import Array
 from jensen.data.words import count
 from jensen.errors import UserError
-from jensen.estimator.base import BY_COLUMN, VAEBase, unspoilt
+from jensen.estimator.base import BY_COLUMN, VAEBase, check_density, unspoilt
 from jensen.estimator.containers import Container
 from jensen.estimator.core import alone
 from jensen.evaluation.score import score
@@ -161,11 +161,7 @@ class VAEOutlierDetector(OutlierMixin, VAEBase):
                 "options has 'condition', which needs power=1: other scores are by latents of the prior, "
                 "which do not say what is given"
             )
-        if options.get("posterior") == "point":
-            raise UserError(
-                "options has 'posterior': 'point', which has no density to score rows by; give another one, "
-                "such as 'diagonal', or leave it out"
-            )
+        check_density(options, "to score rows by")
         if options["latent_dim"] is None:
             options["latent_dim"] = min(LATENTS, codes.shape[1])
         if options["epochs"] is None:

@@ -38,8 +38,8 @@ class Bf16Products(TorchFunctionMode):
     functions, distributions and KL terms stay in float32: a likelihood is a difference of large sums.
     (autocast would take the products inside the distributions too, and hand bfloat16 numbers to them.)
 
-    (A rounded bias would be off by the same amount in every row and pixel, and errors that are alike add up:
-    of a convolutional decoder they were a quarter to a third of the norm of the last bias's gradient.)
+    A rounded bias would be off by the same amount in every row and pixel, and in its gradient, a sum over
+    them, errors that are alike add up.
 
     On a processor without bfloat16 instructions the rounded numbers are multiplied in float32: the same
     results, but for the order of summation, at float32's speed.
